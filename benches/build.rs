@@ -1,0 +1,82 @@
+//! Finds liburcu and compiles one small shim per flavor; what is missing is left out, never an error.
+
+use std::env;
+use std::process::Command;
+
+/// The C library's flavors, by the suffix of their pkg-config names.
+const FLAVORS: [&str; 5] = ["memb", "mb", "qsbr", "signal", "bp"];
+
+fn main() {
+    println!("cargo:rerun-if-changed=shims");
+    println!("cargo:rerun-if-changed=build.rs");
+    println!(
+        "cargo:rustc-check-cfg=cfg(liburcu, values(\"memb\", \"mb\", \"qsbr\", \"signal\", \"bp\"))"
+    );
+
+    let found: Vec<&str> = FLAVORS.into_iter().filter(|flavor| build(flavor)).collect();
+    if found.is_empty() {
+        println!(
+            "cargo:warning=liburcu or a C compiler was not found, its rows are skipped; \
+             on Debian or Ubuntu: apt install liburcu-dev pkg-config gcc"
+        );
+    }
+    let version = pkg_config::Config::new()
+        .cargo_metadata(false)
+        .probe("liburcu-memb")
+        .map_or_else(|_| String::from("absent"), |library| library.version);
+    println!("cargo:rustc-env=URCU_BENCH_LIBURCU={version}");
+    println!("cargo:rustc-env=URCU_BENCH_RUSTC={}", rustc_version());
+}
+
+/// Compiles the shim of one flavor; true when its rows can be measured.
+fn build(flavor: &str) -> bool {
+    let package = format!("liburcu-{flavor}");
+    let Ok(library) = pkg_config::Config::new()
+        .cargo_metadata(false)
+        .probe(&package)
+    else {
+        return false;
+    };
+
+    let mut shim = cc::Build::new();
+    shim.file(format!("shims/{flavor}.c"))
+        .includes(&library.include_paths)
+        .define("_LGPL_SOURCE", None)
+        .std("gnu11")
+        // The read side is what gets measured: optimised whatever the profile is.
+        .opt_level(2)
+        // Position-independent *executable* code, so that the library's thread-local words are
+        // reached without a call, as in a program that links liburcu directly.
+        .pic(false)
+        .flag("-fPIE")
+        .warnings(true)
+        .cargo_warnings(false);
+    if let Err(error) = shim.try_compile(&format!("urcu_bench_{flavor}")) {
+        println!("cargo:warning=the shim for {package} does not compile: {error}");
+        return false;
+    }
+
+    // After the shim, so that a linker that drops libraries nobody has asked for yet keeps these.
+    for path in &library.link_paths {
+        println!("cargo:rustc-link-search=native={}", path.display());
+    }
+    for name in &library.libs {
+        println!("cargo:rustc-link-lib={name}");
+    }
+    println!("cargo:rustc-cfg=liburcu=\"{flavor}\"");
+    true
+}
+
+/// One line that names the compiler, for the record.
+fn rustc_version() -> String {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    Command::new(rustc)
+        .arg("--version")
+        .output()
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .map_or_else(
+            || String::from("unknown"),
+            |version| version.trim().to_owned(),
+        )
+}

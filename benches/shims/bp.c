@@ -1,0 +1,4 @@
+#include <urcu/urcu-bp.h>
+
+#define FLAVOR bp
+#include "body.h"

@@ -1,0 +1,4 @@
+#include <urcu/urcu-mb.h>
+
+#define FLAVOR mb
+#include "body.h"

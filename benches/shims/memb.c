@@ -1,0 +1,4 @@
+#include <urcu/urcu-memb.h>
+
+#define FLAVOR memb
+#include "body.h"

@@ -1,0 +1,4 @@
+#include <urcu/urcu-qsbr.h>
+
+#define FLAVOR qsbr
+#include "body.h"

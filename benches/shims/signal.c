@@ -1,0 +1,4 @@
+#include <urcu/urcu-signal.h>
+
+#define FLAVOR signal
+#include "body.h"

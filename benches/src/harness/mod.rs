@@ -1,0 +1,10 @@
+//! The harness: interleaved rounds, medians, ratios, tables.
+
+pub mod interrupt;
+pub mod plan;
+pub mod progress;
+pub mod run;
+pub mod stats;
+pub mod table;
+pub mod threads;
+pub mod watchdog;

@@ -1,0 +1,490 @@
+//! Runs a case: contender by contender, round by round, so that whatever else the machine does
+//! falls on all of them alike.
+
+use std::time::Duration;
+
+use super::plan::{Better, Case, Contender, Flavor, Kind, Measure, Sample, Shot};
+use super::progress::Progress;
+use super::stats::{Summary, percentile};
+use super::threads::{Cores, caught};
+use super::watchdog::Watchdog;
+
+/// How long and how often to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Measured rounds; a warm-up round comes before them.
+    pub rounds: usize,
+    /// The length of one measurement.
+    pub budget: Duration,
+}
+
+impl Settings {
+    /// Enough to see which contender is ahead.
+    pub const QUICK: Self = Self {
+        rounds: 5,
+        budget: Duration::from_millis(15),
+    };
+    /// Enough to compare with another commit.
+    pub const FULL: Self = Self {
+        rounds: 15,
+        budget: Duration::from_millis(50),
+    };
+
+    /// A measurement that takes longer than this is stuck: slow contenders overrun their budget by
+    /// a few operations, the slowest of which take a fraction of a second.
+    const STUCK: Duration = Duration::from_secs(120);
+}
+
+/// What became of a contender.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It was measured.
+    Measured {
+        /// Over the rounds.
+        summary: Summary,
+        /// Over single operations of all rounds, where they were timed one by one.
+        p99: Option<f64>,
+    },
+    /// It cannot be measured here, for this reason.
+    Unavailable(String),
+    /// It gave a wrong answer, an error or a panic.
+    Failed(String),
+    /// The run ended before its first round did.
+    NotReached,
+}
+
+/// One row of a table.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The contender.
+    pub name: String,
+    /// Who it is.
+    pub kind: Kind,
+    /// Its flavor, where it has one.
+    pub flavor: Option<Flavor>,
+    /// The limit that it is divided by.
+    pub limit: Option<&'static str>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl Row {
+    /// The median, if there is one.
+    pub fn median(&self) -> Option<f64> {
+        match &self.outcome {
+            Outcome::Measured { summary, .. } => Some(summary.median),
+            _ => None,
+        }
+    }
+}
+
+/// One table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// The suite.
+    pub suite: &'static str,
+    /// The case.
+    pub case: String,
+    /// The workload in a sentence.
+    pub about: &'static str,
+    /// The unit of the figures.
+    pub unit: &'static str,
+    /// Which figures are good.
+    pub better: Better,
+    /// Threads at work.
+    pub threads: usize,
+    /// The rows, in the order of the case.
+    pub rows: Vec<Row>,
+}
+
+/// A row divided by another row of its table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ratio {
+    /// The other row.
+    pub to: String,
+    /// This row's median over the other's.
+    pub value: f64,
+}
+
+impl Table {
+    /// `suite/case`, with the threads.
+    pub fn title(&self) -> String {
+        title(self.suite, &self.case, self.threads)
+    }
+
+    fn ratio(&self, row: &Row, other: &Row) -> Option<Ratio> {
+        let (own, others) = (row.median()?, other.median()?);
+        (others > 0.0).then(|| Ratio {
+            to: other.name.clone(),
+            value: own / others,
+        })
+    }
+
+    /// The row over its physical limit.
+    pub fn to_limit(&self, row: &Row) -> Option<Ratio> {
+        let limit = row.limit?;
+        let other = self.rows.iter().find(|other| other.name == limit)?;
+        self.ratio(row, other)
+    }
+
+    /// The row over the best of the peers. Peers whose readers must announce quiescent states count
+    /// only for rows that ask for the same: not every program can do that.
+    pub fn to_best_peer(&self, row: &Row) -> Option<Ratio> {
+        let qsbr = row.flavor == Some(Flavor::Qsbr);
+        let sign = match self.better {
+            Better::Lower => 1.0,
+            Better::Higher => -1.0,
+        };
+        let best = self
+            .rows
+            .iter()
+            .filter(|other| other.kind == Kind::Peer)
+            .filter(|other| qsbr || other.flavor != Some(Flavor::Qsbr))
+            .filter_map(|other| Some((other, other.median()? * sign)))
+            .min_by(|(_, one), (_, two)| one.total_cmp(two))?
+            .0;
+        self.ratio(row, best)
+    }
+
+    /// The row over the C library's row of the same flavor; for our rows only.
+    pub fn to_liburcu(&self, row: &Row) -> Option<Ratio> {
+        if row.kind != Kind::Ours {
+            return None;
+        }
+        let other = self.rows.iter().find(|other| {
+            other.kind == Kind::Peer && other.flavor.is_some() && other.flavor == row.flavor
+        })?;
+        self.ratio(row, other)
+    }
+
+    /// Whether a ratio says that the row loses.
+    pub fn loses(&self, ratio: &Ratio) -> bool {
+        match self.better {
+            Better::Lower => ratio.value > 1.0,
+            Better::Higher => ratio.value < 1.0,
+        }
+    }
+}
+
+/// How a case is called in messages.
+pub fn title(suite: &str, case: &str, threads: usize) -> String {
+    let plural = if threads == 1 { "" } else { "s" };
+    format!("{suite}/{case}, {threads} thread{plural}")
+}
+
+/// How many measurements a case asks for, the warm-up round included.
+pub fn shots(case: &Case, settings: Settings) -> u64 {
+    let measurable = case.contenders.iter().filter(|c| c.measure.is_ok()).count();
+    u64::try_from(measurable * (settings.rounds + 1)).unwrap_or(u64::MAX)
+}
+
+/// A contender while its case runs.
+struct Runner {
+    name: String,
+    kind: Kind,
+    flavor: Option<Flavor>,
+    limit: Option<&'static str>,
+    state: State,
+    rounds: Vec<f64>,
+    single: Vec<f64>,
+}
+
+enum State {
+    Running(Measure),
+    Unavailable(String),
+    Failed(String),
+}
+
+impl From<Contender> for Runner {
+    fn from(contender: Contender) -> Self {
+        Self {
+            name: contender.name,
+            kind: contender.kind,
+            flavor: contender.flavor,
+            limit: contender.limit,
+            state: contender
+                .measure
+                .map_or_else(State::Unavailable, State::Running),
+            rounds: Vec::new(),
+            single: Vec::new(),
+        }
+    }
+}
+
+impl Runner {
+    fn keep(&mut self, sample: Sample) {
+        self.rounds.push(sample.value);
+        self.single.extend(sample.single);
+    }
+
+    fn into_row(self) -> Row {
+        let outcome = match self.state {
+            State::Unavailable(reason) => Outcome::Unavailable(reason),
+            State::Failed(reason) => Outcome::Failed(reason),
+            State::Running(_) => {
+                Summary::of(&self.rounds).map_or(Outcome::NotReached, |summary| Outcome::Measured {
+                    summary,
+                    p99: percentile(&self.single, 99.0),
+                })
+            }
+        };
+        Row {
+            name: self.name,
+            kind: self.kind,
+            flavor: self.flavor,
+            limit: self.limit,
+            outcome,
+        }
+    }
+}
+
+/// What all cases of a run share.
+#[derive(Debug)]
+pub struct Runs<'r> {
+    /// How long and how often.
+    pub settings: Settings,
+    /// For pinning.
+    pub cores: &'r Cores,
+    /// How far the run is.
+    pub progress: &'r Progress,
+    /// Ends the process when a contender hangs.
+    pub watchdog: &'r Watchdog,
+    /// Asked between measurements: true ends the case with the rounds that there are.
+    pub stop: fn() -> bool,
+}
+
+impl Runs<'_> {
+    /// Runs one case to its end or to the user's.
+    pub fn case(&self, suite: &'static str, case: Case) -> Table {
+        let title = title(suite, &case.name, case.threads);
+        self.progress.case(&title);
+        let mut runners: Vec<Runner> = case.contenders.into_iter().map(Runner::from).collect();
+        // The round before the first: caches, lazy initialisation, worker threads, page faults.
+        self.round(&title, &mut runners, 0, |_, _| {});
+        for round in 0..self.settings.rounds {
+            self.round(&title, &mut runners, round, Runner::keep);
+        }
+        Table {
+            suite,
+            case: case.name,
+            about: case.about,
+            unit: case.unit,
+            better: case.better,
+            threads: case.threads,
+            rows: runners.into_iter().map(Runner::into_row).collect(),
+        }
+    }
+
+    /// Measures everyone once, each round beginning with another contender.
+    fn round(
+        &self,
+        title: &str,
+        runners: &mut [Runner],
+        first: usize,
+        keep: impl Fn(&mut Runner, Sample),
+    ) {
+        let shot = Shot {
+            budget: self.settings.budget,
+            cores: self.cores,
+        };
+        let count = runners.len();
+        for index in 0..count {
+            if (self.stop)() {
+                return;
+            }
+            let runner = &mut runners[(first + index) % count];
+            let State::Running(measure) = &mut runner.state else {
+                continue;
+            };
+            let what = format!("{title}: {}", runner.name);
+            self.progress.shot(&what);
+            let answer = self
+                .watchdog
+                .watch(&what, Settings::STUCK, || caught(|| measure(&shot)));
+            match answer {
+                Ok(sample) => keep(runner, sample),
+                Err(reason) => runner.state = State::Failed(reason),
+            }
+            self.progress.done(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    fn case(better: Better, contenders: Vec<Contender>) -> Case {
+        Case {
+            name: "case".into(),
+            about: "A made-up workload.",
+            unit: "ns",
+            better,
+            threads: 1,
+            contenders,
+        }
+    }
+
+    fn run(rounds: usize, stop: fn() -> bool, case: Case) -> Table {
+        let cores = Cores::detect();
+        let progress = Progress::new(0, Duration::ZERO);
+        let watchdog = Watchdog::start(|_| {});
+        let runs = Runs {
+            settings: Settings {
+                rounds,
+                budget: Duration::ZERO,
+            },
+            cores: &cores,
+            progress: &progress,
+            watchdog: &watchdog,
+            stop,
+        };
+        runs.case("suite", case)
+    }
+
+    fn fixed(name: &str, kind: Kind, value: f64) -> Contender {
+        Contender::new(name, kind, move |_| Ok(Sample::figure(value)))
+    }
+
+    #[test]
+    fn rounds_interleave_the_contenders_and_begin_with_another_one_each() {
+        let order = Rc::new(RefCell::new(String::new()));
+        let contenders = ["a", "b", "c"]
+            .into_iter()
+            .map(|name| {
+                let order = Rc::clone(&order);
+                Contender::new(name, Kind::Ours, move |_| {
+                    order.borrow_mut().push_str(name);
+                    Ok(Sample::figure(1.0))
+                })
+            })
+            .collect();
+        run(3, || false, case(Better::Lower, contenders));
+        assert_eq!(order.borrow().as_str(), "abcabcbcacab");
+    }
+
+    #[test]
+    fn the_warm_up_round_is_not_counted() {
+        let mut calls = 0.0;
+        let contender = Contender::new("ours", Kind::Ours, move |_| {
+            calls += 1.0;
+            Ok(Sample::figure(calls))
+        });
+        let table = run(3, || false, case(Better::Lower, vec![contender]));
+        assert_eq!(
+            table.rows[0].outcome,
+            Outcome::Measured {
+                summary: Summary {
+                    median: 3.0,
+                    min: 2.0,
+                    max: 4.0,
+                    rounds: 3
+                },
+                p99: None
+            }
+        );
+    }
+
+    #[test]
+    fn contenders_that_fail_panic_or_are_missing_do_not_stop_the_others() {
+        let mut calls = 0;
+        let contenders = vec![
+            Contender::new("wrong", Kind::Peer, move |_| {
+                calls += 1;
+                if calls < 3 {
+                    Ok(Sample::figure(1.0))
+                } else {
+                    Err("wrong answer".into())
+                }
+            }),
+            Contender::new("panics", Kind::Peer, |_| panic!("oh no")),
+            Contender::unavailable("missing", Kind::Peer, "not installed"),
+            fixed("ours", Kind::Ours, 2.0),
+        ];
+        let table = run(4, || false, case(Better::Lower, contenders));
+        assert_eq!(
+            table.rows[0].outcome,
+            Outcome::Failed("wrong answer".into())
+        );
+        assert_eq!(
+            table.rows[1].outcome,
+            Outcome::Failed("panicked: oh no".into())
+        );
+        assert_eq!(
+            table.rows[2].outcome,
+            Outcome::Unavailable("not installed".into())
+        );
+        assert_eq!(table.rows[3].median(), Some(2.0));
+        assert_eq!(table.to_best_peer(&table.rows[3]), None);
+    }
+
+    #[test]
+    fn an_interrupted_case_reports_the_rows_as_not_reached() {
+        let table = run(
+            3,
+            || true,
+            case(Better::Lower, vec![fixed("ours", Kind::Ours, 2.0)]),
+        );
+        assert_eq!(table.rows[0].outcome, Outcome::NotReached);
+    }
+
+    #[test]
+    fn p99_pools_the_single_operations_of_all_rounds() {
+        let contender = Contender::new("ours", Kind::Ours, |_| {
+            Sample::singles((1..=100).map(f64::from).collect())
+        });
+        let table = run(2, || false, case(Better::Lower, vec![contender]));
+        assert!(matches!(
+            table.rows[0].outcome,
+            Outcome::Measured { p99: Some(p99), .. } if p99 == 99.0
+        ));
+    }
+
+    #[test]
+    fn ratios_find_the_limit_the_same_flavor_and_the_best_comparable_peer() {
+        let contenders = vec![
+            fixed("urcu-mb", Kind::Ours, 6.0)
+                .of(Flavor::Mb)
+                .against("limit:rmw"),
+            fixed("urcu-qsbr", Kind::Ours, 1.0).of(Flavor::Qsbr),
+            fixed("liburcu-mb", Kind::Peer, 60.0).of(Flavor::Mb),
+            fixed("liburcu-qsbr", Kind::Peer, 0.5).of(Flavor::Qsbr),
+            fixed("epochs", Kind::Peer, 12.0),
+            fixed("limit:rmw", Kind::Limit, 3.0),
+        ];
+        let table = run(1, || false, case(Better::Lower, contenders));
+        let ratio = |to: &str, value| {
+            Some(Ratio {
+                to: to.into(),
+                value,
+            })
+        };
+        assert_eq!(table.to_limit(&table.rows[0]), ratio("limit:rmw", 2.0));
+        assert_eq!(table.to_liburcu(&table.rows[0]), ratio("liburcu-mb", 0.1));
+        assert_eq!(table.to_best_peer(&table.rows[0]), ratio("epochs", 0.5));
+        assert_eq!(
+            table.to_best_peer(&table.rows[1]),
+            ratio("liburcu-qsbr", 2.0)
+        );
+        assert_eq!(table.to_liburcu(&table.rows[2]), None);
+    }
+
+    #[test]
+    fn where_more_is_better_the_best_peer_is_the_largest() {
+        let contenders = vec![
+            fixed("ours", Kind::Ours, 6.0),
+            fixed("slow", Kind::Peer, 2.0),
+            fixed("fast", Kind::Peer, 3.0),
+        ];
+        let table = run(1, || false, case(Better::Higher, contenders));
+        let ratio = Ratio {
+            to: "fast".into(),
+            value: 2.0,
+        };
+        assert_eq!(table.to_best_peer(&table.rows[0]), Some(ratio.clone()));
+        assert!(!table.loses(&ratio));
+    }
+}

@@ -1,0 +1,103 @@
+//! Medians, percentiles and ratios.
+
+/// The middle of a set of rounds, and how far they spread.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// The median of the rounds.
+    pub median: f64,
+    /// The smallest round.
+    pub min: f64,
+    /// The largest round.
+    pub max: f64,
+    /// How many rounds there were.
+    pub rounds: usize,
+}
+
+impl Summary {
+    /// Summarises the rounds; none when there is nothing to summarise.
+    pub fn of(rounds: &[f64]) -> Option<Self> {
+        let mut sorted = rounds.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        Some(Self {
+            median: middle(&sorted)?,
+            min: *sorted.first()?,
+            max: *sorted.last()?,
+            rounds: sorted.len(),
+        })
+    }
+}
+
+/// The median: the mean of the two middle values when their number is even.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    middle(&sorted)
+}
+
+fn middle(sorted: &[f64]) -> Option<f64> {
+    let upper = *sorted.get(sorted.len() / 2)?;
+    if sorted.len() % 2 == 1 {
+        return Some(upper);
+    }
+    let lower = *sorted.get(sorted.len() / 2 - 1)?;
+    Some(f64::midpoint(lower, upper))
+}
+
+/// The smallest value that at least `percent` of the values do not exceed (nearest rank).
+pub fn percentile(values: &[f64], percent: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    // The rank fits: it is at most the length of a slice.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss
+    )]
+    let rank = ((percent / 100.0 * sorted.len() as f64).ceil() as usize).max(1);
+    sorted.get(rank - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_of_an_odd_number_is_the_middle_value() {
+        assert_eq!(median(&[9.0, 1.0, 5.0]), Some(5.0));
+    }
+
+    #[test]
+    fn median_of_an_even_number_is_the_mean_of_the_two_middle_values() {
+        assert_eq!(median(&[4.0, 1.0, 100.0, 2.0]), Some(3.0));
+    }
+
+    #[test]
+    fn nothing_has_no_median_no_percentile_and_no_summary() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(percentile(&[], 99.0), None);
+        assert_eq!(Summary::of(&[]), None);
+    }
+
+    #[test]
+    fn summary_keeps_the_ends() {
+        let summary = Summary::of(&[3.0, 1.0, 2.0]);
+        assert_eq!(
+            summary,
+            Some(Summary {
+                median: 2.0,
+                min: 1.0,
+                max: 3.0,
+                rounds: 3
+            })
+        );
+    }
+
+    #[test]
+    fn p99_is_the_nearest_rank_and_not_the_maximum() {
+        let values: Vec<f64> = (1..=1000).map(f64::from).collect();
+        assert_eq!(percentile(&values, 99.0), Some(990.0));
+        assert_eq!(percentile(&values, 50.0), Some(500.0));
+        assert_eq!(percentile(&values, 100.0), Some(1000.0));
+        assert_eq!(percentile(&[7.0], 99.0), Some(7.0));
+    }
+}

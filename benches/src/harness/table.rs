@@ -1,0 +1,238 @@
+//! Tables for the eye.
+
+use std::fmt::Write as _;
+
+use super::plan::{Better, Kind};
+use super::run::{Outcome, Ratio, Row, Table};
+
+/// Renders a table. Columns without a figure in any row are left out.
+pub fn render(table: &Table) -> String {
+    let better = match table.better {
+        Better::Lower => "lower is better",
+        Better::Higher => "higher is better",
+    };
+    let mut text = format!(
+        "\n{} [{}, {better}]\n  {}\n",
+        table.title(),
+        table.unit,
+        table.about
+    );
+
+    let mut lines = vec![Line::head()];
+    lines.extend(table.rows.iter().map(|row| Line::of(table, row)));
+    let used: Vec<usize> = (0..COLUMNS)
+        .filter(|&column| lines[1..].iter().any(|line| !line.cells[column].is_empty()))
+        .collect();
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line.cells[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let names = lines
+        .iter()
+        .map(|line| line.name.chars().count())
+        .max()
+        .unwrap_or(0);
+    for line in &lines {
+        let _ = write!(text, "  {:<names$}", line.name);
+        if let Some(note) = &line.note {
+            let _ = write!(text, "  {note}");
+        } else {
+            for &column in &used {
+                let _ = write!(text, "  {:>1$}", line.cells[column], width(column));
+            }
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+    text
+}
+
+const COLUMNS: usize = 7;
+
+struct Line {
+    name: String,
+    cells: [String; COLUMNS],
+    note: Option<String>,
+}
+
+impl Line {
+    fn head() -> Self {
+        Self {
+            name: "contender".into(),
+            cells: [
+                "median",
+                "min",
+                "max",
+                "p99",
+                "x limit",
+                "x same C flavor",
+                "x best peer",
+            ]
+            .map(String::from),
+            note: None,
+        }
+    }
+
+    fn of(table: &Table, row: &Row) -> Self {
+        let mut line = Self {
+            name: row.name.clone(),
+            cells: Default::default(),
+            note: None,
+        };
+        match &row.outcome {
+            Outcome::Measured { summary, p99 } => {
+                let peer = table
+                    .to_best_peer(row)
+                    .filter(|_| row.kind != Kind::Limit)
+                    .map_or_else(String::new, |ratio| {
+                        format!("{} {}", factor(&ratio), ratio.to)
+                    });
+                line.cells = [
+                    figure(summary.median),
+                    figure(summary.min),
+                    figure(summary.max),
+                    p99.map(figure).unwrap_or_default(),
+                    table.to_limit(row).as_ref().map(factor).unwrap_or_default(),
+                    table
+                        .to_liburcu(row)
+                        .as_ref()
+                        .map(factor)
+                        .unwrap_or_default(),
+                    peer,
+                ];
+            }
+            Outcome::Unavailable(reason) => line.note = Some(format!("unavailable: {reason}")),
+            Outcome::Failed(reason) => line.note = Some(format!("FAILED: {reason}")),
+            Outcome::NotReached => line.note = Some("not reached".into()),
+        }
+        line
+    }
+}
+
+fn factor(ratio: &Ratio) -> String {
+    if ratio.value < 10.0 {
+        format!("{:.2}", ratio.value)
+    } else {
+        format!("{:.0}", ratio.value)
+    }
+}
+
+/// A figure with three significant digits or more, thousands grouped.
+pub fn figure(value: f64) -> String {
+    if value < 9.995 {
+        return format!("{value:.2}");
+    }
+    if value < 99.95 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// The rows of ours that a peer is ahead of, a line each.
+pub fn losses(tables: &[Table]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for table in tables {
+        for row in table.rows.iter().filter(|row| row.kind == Kind::Ours) {
+            let same = table.to_liburcu(row);
+            let best = table.to_best_peer(row).filter(|best| {
+                same.as_ref().is_none_or(|same| same.to != best.to)
+            });
+            for ratio in [same, best].into_iter().flatten() {
+                if table.loses(&ratio) {
+                    lines.push(format!(
+                        "{}: {} is {} x {}",
+                        table.title(),
+                        row.name,
+                        factor(&ratio),
+                        ratio.to
+                    ));
+                }
+            }
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::Flavor;
+    use super::super::stats::Summary;
+    use super::*;
+
+    fn row(name: &str, kind: Kind, median: f64) -> Row {
+        Row {
+            name: name.into(),
+            kind,
+            flavor: None,
+            limit: None,
+            outcome: Outcome::Measured {
+                summary: Summary {
+                    median,
+                    min: median,
+                    max: median,
+                    rounds: 1,
+                },
+                p99: None,
+            },
+        }
+    }
+
+    fn table(rows: Vec<Row>) -> Table {
+        Table {
+            suite: "suite",
+            case: "case".into(),
+            about: "A made-up workload.",
+            unit: "ns",
+            better: Better::Lower,
+            threads: 2,
+            rows,
+        }
+    }
+
+    #[test]
+    fn figures_are_short_at_any_size() {
+        assert_eq!(figure(0.284), "0.28");
+        assert_eq!(figure(9.996), "10.0");
+        assert_eq!(figure(42.19), "42.2");
+        assert_eq!(figure(1_830_412.0), "1,830,412");
+        assert_eq!(figure(999.7), "1,000");
+    }
+
+    #[test]
+    fn empty_columns_are_left_out_and_notes_take_their_place() {
+        let mut missing = row("peer", Kind::Peer, 1.0);
+        missing.outcome = Outcome::Unavailable("not installed".into());
+        let text = render(&table(vec![row("ours", Kind::Ours, 1.5), missing]));
+        assert_eq!(
+            text,
+            "\nsuite/case, 2 threads [ns, lower is better]\n  A made-up workload.\n  \
+             contender  median   min   max\n  \
+             ours         1.50  1.50  1.50\n  \
+             peer       unavailable: not installed\n"
+        );
+    }
+
+    #[test]
+    fn losses_name_the_same_flavor_and_the_best_peer_once_each() {
+        let mut ours = row("urcu-mb", Kind::Ours, 2.0);
+        ours.flavor = Some(Flavor::Mb);
+        let mut theirs = row("liburcu-mb", Kind::Peer, 1.0);
+        theirs.flavor = Some(Flavor::Mb);
+        let lines = losses(&[table(vec![ours, theirs, row("slow", Kind::Peer, 9.0)])]);
+        assert_eq!(
+            lines,
+            ["suite/case, 2 threads: urcu-mb is 2.00 x liburcu-mb"]
+        );
+    }
+}

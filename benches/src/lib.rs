@@ -1,0 +1,17 @@
+//! The benchmark matrix: every flavor against its peers and the physical limit.
+//!
+//! `suites` says what is measured, `contenders` and `peers` who takes part, `limits` what the
+//! machine could do, `harness` how it is measured. The program (`cargo xtask bench`) and the
+//! criterion benches share all of it. See the README of this folder for how to read the figures.
+
+pub mod cli;
+pub mod clock;
+pub mod contenders;
+pub mod harness;
+pub mod idle_threads;
+pub mod limits;
+pub mod machine;
+pub mod peers;
+pub mod record;
+pub mod suites;
+pub mod workload;

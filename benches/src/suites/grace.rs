@@ -1,0 +1,534 @@
+//! What waiting for a grace period costs the updater.
+
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clock::{repeat, time};
+use crate::contenders::api::{Api, Reader};
+use crate::contenders::{self, Entry};
+use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Sample, Shot, Suite};
+use crate::harness::threads::team;
+use crate::idle_threads::IdleThreads;
+use crate::limits::{
+    self, FENCE, LINE_ROUND_TRIP, LINE_WALK, Line, MEMBARRIER, PingPong, SIGNAL_ROUND_TRIP,
+};
+use crate::workload::{BUSY_LENGTH, Replacer, Slot, check_sum};
+
+/// The suite.
+pub const SUITE: Suite = Suite {
+    name: "grace",
+    about: "grace periods: latency and throughput of synchronize, cost of registered threads, \
+            registration while one is held open",
+    cases,
+};
+
+/// How many idle threads are registered in the cases `registered-N`.
+const REGISTERED: [usize; 4] = [1, 100, 1_000, 10_000];
+/// How many updaters there are in the cases `updaters-N`.
+const UPDATERS: [usize; 2] = [2, 8];
+
+fn cases(_: &Options) -> Vec<Case> {
+    let mut cases = vec![synchronize_case(), idle_case()];
+    cases.extend(UPDATERS.map(updaters_case));
+    cases.extend(REGISTERED.map(registered_case));
+    cases.push(register_case());
+    cases
+}
+
+/// The smallest thing that a flavor must do while a reader is busy.
+fn limit_of_one(flavor: Flavor) -> Option<&'static str> {
+    Some(match flavor {
+        // The updater's new number must reach the reader, and the reader's answer the updater.
+        Flavor::Qsbr | Flavor::Mb => LINE_ROUND_TRIP,
+        Flavor::Membarrier | Flavor::Bp => MEMBARRIER,
+        Flavor::Signal => SIGNAL_ROUND_TRIP,
+    })
+}
+
+/// The same for several updaters. Each of them doing it alone is no bound: they can share.
+fn limit_of_many(flavor: Flavor) -> Option<&'static str> {
+    match flavor {
+        Flavor::Qsbr | Flavor::Mb => Some(FENCE),
+        Flavor::Membarrier | Flavor::Bp => Some(MEMBARRIER),
+        Flavor::Signal => None,
+    }
+}
+
+/// One row per implementation of RCU.
+fn rows(
+    limit: impl Fn(Flavor) -> Option<&'static str>,
+    measure: impl Fn(&'static Api, &Shot<'_>) -> Result<Sample, String> + Clone + 'static,
+) -> Vec<Contender> {
+    contenders::all()
+        .map(|entry| {
+            let mut contender = entry.contender(measure.clone());
+            contender.limit = limit(entry.flavor);
+            contender
+        })
+        .collect()
+}
+
+fn limit_row(
+    name: &'static str,
+    measure: impl FnMut(&Shot<'_>) -> Result<Sample, String> + 'static,
+) -> Contender {
+    Contender::new(name, Kind::Limit, measure)
+}
+
+// ---- synchronize ----
+
+fn synchronize_case() -> Case {
+    let mut contenders = rows(limit_of_one, |api, shot| {
+        let slot = Slot::new();
+        let busy = || busy_reader(api, &slot);
+        beside(shot, 1, busy, |_| latency(api, &slot, shot.budget))
+            .map(|times| times.concat())
+            .and_then(Sample::singles)
+    });
+    contenders.extend([
+        limit_row(MEMBARRIER, |shot| {
+            limits::membarrier_register()?;
+            single(beside(shot, 1, busy_nothing, |_| {
+                repeat(shot.budget, || timed(limits::membarrier))
+            }))
+        }),
+        limit_row(SIGNAL_ROUND_TRIP, signal_latency),
+        limit_row(LINE_ROUND_TRIP, |shot| {
+            let line = PingPong::default();
+            let busy = || {
+                Ok(|| {
+                    line.turn();
+                    Ok(())
+                })
+            };
+            single(beside(shot, 1, busy, |_| {
+                repeat(shot.budget, || Ok(time(|| line.round_trip())))
+            }))
+        }),
+        limit_row(FENCE, |shot| {
+            single(beside(shot, 1, busy_nothing, |_| fences(shot.budget)))
+        }),
+    ]);
+    Case {
+        name: "synchronize".into(),
+        about: "One call, while one other thread runs sections back to back.",
+        unit: "ns/call",
+        better: Better::Lower,
+        threads: 2,
+        contenders,
+    }
+}
+
+/// Calls one by one, each after a node was unlinked and followed by its poisoning.
+fn latency(api: &'static Api, slot: &Slot, budget: Duration) -> Result<Vec<f64>, String> {
+    let mut replacer = Replacer::new(slot);
+    repeat(budget, || {
+        // SAFETY: this thread opens no sections, and `synchronize` waits for a grace period.
+        Ok(unsafe { replacer.replace(|| time(|| synchronize(api))) })
+    })
+}
+
+/// Waits for a grace period from a thread that is no reader.
+fn synchronize(api: &Api) {
+    // SAFETY: the updaters of this suite open no sections.
+    unsafe { api.synchronize() }
+}
+
+/// A turn of the busy reader: a block of sections, then a quiescent state.
+fn busy_reader<'s>(
+    api: &'static Api,
+    slot: &'s Slot,
+) -> Result<impl FnMut() -> Result<(), String> + use<'s>, String> {
+    let mut reader = api.register()?;
+    Ok(move || check_sum(reader.flat(slot, 1, BUSY_LENGTH), 1, BUSY_LENGTH))
+}
+
+/// A running thread that is no reader.
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "one signature for all busy threads"
+)]
+fn busy_nothing() -> Result<impl FnMut() -> Result<(), String>, String> {
+    Ok(|| {
+        (0..BUSY_LENGTH).for_each(|_| spin_loop());
+        Ok(())
+    })
+}
+
+fn signal_latency(shot: &Shot<'_>) -> Result<Sample, String> {
+    limits::signal_prepare()?;
+    let target = AtomicI32::new(0);
+    let busy = || {
+        // Relaxed: the team's barrier orders it.
+        target.store(limits::thread_id(), Ordering::Relaxed);
+        busy_nothing()
+    };
+    single(beside(shot, 1, busy, |_| {
+        let target = target.load(Ordering::Relaxed);
+        repeat(shot.budget, || timed(|| limits::signal_round_trip(target)))
+    }))
+}
+
+fn fences(budget: Duration) -> Result<Vec<f64>, String> {
+    repeat(budget, || Ok(time(limits::full_fence)))
+}
+
+fn timed(call: impl FnOnce() -> Result<(), String>) -> Result<f64, String> {
+    let mut answer = Ok(());
+    let elapsed = time(|| answer = call());
+    answer.map(|()| elapsed)
+}
+
+fn single(times: Result<Vec<Vec<f64>>, String>) -> Result<Sample, String> {
+    Sample::singles(times?.concat())
+}
+
+// ---- idle ----
+
+fn idle_case() -> Case {
+    let mut contenders = rows(
+        |_| Some(FENCE),
+        |api, shot| {
+            single(alone(shot, || {
+                let mut reader = api.register()?;
+                repeat(shot.budget, || Ok(time(|| reader.synchronize())))
+            }))
+        },
+    );
+    contenders.push(limit_row(FENCE, |shot| {
+        single(alone(shot, || fences(shot.budget)))
+    }));
+    Case {
+        name: "idle".into(),
+        about: "One call by the only registered thread.",
+        unit: "ns/call",
+        better: Better::Lower,
+        threads: 1,
+        contenders,
+    }
+}
+
+// ---- updaters-N ----
+
+fn updaters_case(updaters: usize) -> Case {
+    let mut contenders = rows(limit_of_many, move |api, shot| {
+        let slot = Slot::new();
+        let busy = || busy_reader(api, &slot);
+        throughput(beside(shot, updaters, busy, |_| {
+            let mut replacer = Replacer::new(&slot);
+            rate(shot.budget, || {
+                // SAFETY: this thread opens no sections, and `synchronize` waits for a grace period.
+                unsafe { replacer.replace(|| synchronize(api)) };
+                Ok(())
+            })
+        }))
+    });
+    contenders.extend([
+        limit_row(MEMBARRIER, move |shot| {
+            limits::membarrier_register()?;
+            throughput(beside(shot, updaters, busy_nothing, |_| {
+                rate(shot.budget, limits::membarrier)
+            }))
+        }),
+        limit_row(FENCE, move |shot| {
+            throughput(beside(shot, updaters, busy_nothing, |_| {
+                rate(shot.budget, || {
+                    limits::full_fence();
+                    Ok(())
+                })
+            }))
+        }),
+    ]);
+    Case {
+        name: format!("updaters-{updaters}"),
+        about: if updaters == 2 {
+            "Completed calls of two updaters together, beside one busy reader."
+        } else {
+            "Completed calls of eight updaters together, beside one busy reader."
+        },
+        unit: "calls/s",
+        better: Better::Higher,
+        threads: updaters + 1,
+        contenders,
+    }
+}
+
+fn throughput(rates: Result<Vec<f64>, String>) -> Result<Sample, String> {
+    Ok(Sample::figure(rates?.iter().sum()))
+}
+
+/// Completed calls per second. Slow implementations sleep for milliseconds, so the budget is
+/// stretched until a round holds some of their calls.
+fn rate(budget: Duration, mut call: impl FnMut() -> Result<(), String>) -> Result<f64, String> {
+    call()?;
+    let start = Instant::now();
+    let mut calls = 0_u32;
+    loop {
+        call()?;
+        calls += 1;
+        let elapsed = start.elapsed();
+        if elapsed >= 3 * budget {
+            return Ok(f64::from(calls) / elapsed.as_secs_f64());
+        }
+    }
+}
+
+// ---- registered-N ----
+
+fn registered_case(count: usize) -> Case {
+    // Made in the warm-up round, by whoever comes first; ends with the case.
+    let idle = Arc::new(Mutex::new(None::<Result<IdleThreads, String>>));
+    let about = match count {
+        1 => "One call, while one other thread is registered and asleep.",
+        100 => "One call, while 100 other threads are registered and asleep.",
+        1_000 => "One call, while 1,000 other threads are registered and asleep.",
+        _ => "One call, while 10,000 other threads are registered and asleep.",
+    };
+    let mut contenders: Vec<Contender> = contenders::all()
+        .map(|entry: Entry| {
+            let idle = Arc::clone(&idle);
+            entry
+                .contender(move |api, shot| {
+                    let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+                    idle.get_or_insert_with(|| IdleThreads::start(count))
+                        .as_ref()
+                        .map_err(Clone::clone)?
+                        .check(api)?;
+                    let slot = Slot::new();
+                    single(alone(shot, || latency(api, &slot, shot.budget)))
+                })
+                .against(LINE_WALK)
+        })
+        .collect();
+    contenders.push(limit_row(LINE_WALK, move |shot| {
+        let lines: Vec<Line> = (0..count).map(|_| Line::default()).collect();
+        single(alone(shot, || {
+            repeat(shot.budget, || Ok(time(|| limits::walk(&lines))))
+        }))
+    }));
+    Case {
+        name: format!("registered-{count}"),
+        about,
+        unit: "ns/call",
+        better: Better::Lower,
+        threads: 1,
+        contenders,
+    }
+}
+
+// ---- register-during-gp ----
+
+/// Registrations per round.
+const REGISTRATIONS: usize = 40;
+/// A registration that takes longer has waited for the grace period, which is held open until then.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn register_case() -> Case {
+    let contenders = contenders::all()
+        .map(|entry| entry.contender(register_during_grace_period))
+        .collect();
+    Case {
+        name: "register-during-gp".into(),
+        about: "One registration of a new thread, while a reader holds a grace period open.",
+        unit: "ns/call",
+        better: Better::Lower,
+        threads: 3,
+        contenders,
+    }
+}
+
+fn register_during_grace_period(api: &'static Api, _: &Shot<'_>) -> Result<Sample, String> {
+    let inside = AtomicBool::new(false);
+    let release = AtomicBool::new(false);
+    let calling = AtomicBool::new(false);
+    let times = Mutex::new(Vec::new());
+
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| {
+            let mut reader = api.register()?;
+            let section = reader.lock();
+            inside.store(true, Ordering::Release);
+            wait_for(&release);
+            drop(section);
+            Ok::<(), String>(())
+        });
+        while !inside.load(Ordering::Acquire) {
+            if holder.is_finished() {
+                return joined(holder);
+            }
+            std::thread::yield_now();
+        }
+        let updater = scope.spawn(|| {
+            calling.store(true, Ordering::Release);
+            synchronize(api);
+        });
+        wait_for(&calling);
+        // Past its barriers and into its wait, spinning or asleep.
+        std::thread::sleep(Duration::from_millis(2));
+
+        // A thread each: what the flavors keep per thread starts from nothing.
+        let registrations = scope.spawn(|| {
+            for _ in 0..REGISTRATIONS {
+                let taken = std::thread::scope(|scope| {
+                    joined(scope.spawn(|| {
+                        let mut reader = Err(String::new());
+                        let taken = time(|| reader = api.register());
+                        reader.map(|_: Reader| taken)
+                    }))
+                })?;
+                times
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(taken);
+            }
+            Ok::<(), String>(())
+        });
+        let start = Instant::now();
+        while !registrations.is_finished() && start.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        let in_time = registrations.is_finished();
+        let still_open = !updater.is_finished();
+        release.store(true, Ordering::Release);
+        joined(registrations)?;
+        joined(holder)?;
+        updater.join().map_err(|_| "the updater panicked")?;
+        if !still_open {
+            return Err("wrong answer: the grace period ended before its reader did".into());
+        }
+        if !in_time {
+            return Err("registration waits for the end of the grace period".into());
+        }
+        Ok(())
+    })?;
+    Sample::singles(times.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn joined<R>(handle: std::thread::ScopedJoinHandle<'_, Result<R, String>>) -> Result<R, String> {
+    handle
+        .join()
+        .unwrap_or_else(|_| Err("a measuring thread panicked".into()))
+}
+
+fn wait_for(flag: &AtomicBool) {
+    while !flag.load(Ordering::Acquire) {
+        std::thread::yield_now();
+    }
+}
+
+// ---- threads beside each other ----
+
+/// Runs `measure` on one pinned thread.
+fn alone<R: Send>(
+    shot: &Shot<'_>,
+    measure: impl Fn() -> Result<R, String> + Sync,
+) -> Result<Vec<R>, String> {
+    team(shot.cores, 1, |_| Ok(()), |_, ()| measure())
+}
+
+/// Runs `measure` on as many threads as asked, and beside them a thread that takes turns of what
+/// `busy` makes until all of them are done.
+fn beside<T, R: Send>(
+    shot: &Shot<'_>,
+    measuring: usize,
+    busy: impl Fn() -> Result<T, String> + Sync,
+    measure: impl Fn(usize) -> Result<R, String> + Sync,
+) -> Result<Vec<R>, String>
+where
+    T: FnMut() -> Result<(), String>,
+{
+    let left = AtomicUsize::new(measuring);
+    let answers = team(
+        shot.cores,
+        measuring + 1,
+        |index| {
+            if index == measuring {
+                busy().map(Some)
+            } else {
+                Ok(None)
+            }
+        },
+        |index, turn| {
+            let Some(mut turn) = turn else {
+                let _done = Countdown(&left);
+                return measure(index).map(Some);
+            };
+            // Relaxed: nothing is read after it but the threads' answers, which joining orders.
+            while left.load(Ordering::Relaxed) != 0 {
+                turn()?;
+            }
+            Ok(None)
+        },
+    )?;
+    Ok(answers.into_iter().flatten().collect())
+}
+
+/// Counts down even when the measurement panics, so that the busy thread always ends.
+struct Countdown<'c>(&'c AtomicUsize);
+
+impl Drop for Countdown<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::threads::Cores;
+
+    fn shot(cores: &Cores) -> Shot<'_> {
+        Shot {
+            budget: Duration::from_millis(1),
+            cores,
+        }
+    }
+
+    #[test]
+    fn the_busy_thread_runs_beside_the_measuring_ones_and_ends_with_them() {
+        let turns = AtomicUsize::new(0);
+        let cores = Cores::detect();
+        let busy = || {
+            Ok(|| {
+                turns.fetch_add(1, Ordering::Relaxed);
+                std::thread::yield_now();
+                Ok(())
+            })
+        };
+        let answers = beside(&shot(&cores), 2, busy, |index| {
+            while turns.load(Ordering::Relaxed) < 3 {
+                std::thread::yield_now();
+            }
+            Ok(index)
+        });
+        assert_eq!(answers, Ok(vec![0, 1]));
+    }
+
+    #[test]
+    fn a_failing_measurement_ends_the_busy_thread_too() {
+        let cores = Cores::detect();
+        let answer: Result<Vec<()>, String> =
+            beside(&shot(&cores), 1, busy_nothing, |_| Err("broken".into()));
+        assert_eq!(answer, Err("broken".into()));
+    }
+
+    #[test]
+    fn every_implementation_that_is_there_passes_the_checks_of_one_short_round() {
+        let cores = Cores::detect();
+        for entry in contenders::all() {
+            let Ok(api) = entry.api else { continue };
+            let slot = Slot::new();
+            let busy = || busy_reader(api, &slot);
+            let answer = beside(&shot(&cores), 1, busy, |_| {
+                latency(api, &slot, Duration::from_millis(1))
+            });
+            assert!(
+                answer.is_ok_and(|times| times[0].len() >= 3),
+                "{} fails",
+                entry.name
+            );
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The global state of one flavor, and its identity.
+
+use core::fmt;
+
+use crate::grace_period::GracePeriods;
+use crate::registry::Registry;
+use crate::sync::{AtomicBool, AtomicI32, AtomicU64, CachePadded};
+use crate::sys::ExitKey;
+use crate::word::WordLayout;
+
+/// Everything that a flavor shares between its threads. One static per flavor crate, that is: one per *copy* of the
+/// crate in the process. Two copies (a program's and a `dlopen`ed library's) are two domains that know nothing of
+/// each other's readers.
+#[derive(Debug)]
+pub struct Domain {
+    /// The current grace period as a reader word with nesting 1. Readers load it at every section, updaters change it
+    /// once per grace period: alone on its cache line.
+    pub(crate) period: CachePadded<AtomicU64>,
+    pub(crate) registry: Registry,
+    pub(crate) grace_periods: GracePeriods,
+    pub(crate) exit_key: ExitKey,
+    /// The process that the registry belongs to; 0 before the first registration.
+    pub(crate) process: AtomicI32,
+    /// Whether the shared object has been pinned.
+    pub(crate) pinned: AtomicBool,
+}
+
+impl Domain {
+    /// The state of a flavor that nobody has used yet, for readers whose words have this layout.
+    pub const fn new(layout: WordLayout) -> Self {
+        Self {
+            period: CachePadded(AtomicU64::new(layout.first_period())),
+            registry: Registry::new(),
+            grace_periods: GracePeriods::new(),
+            exit_key: ExitKey::new(),
+            process: AtomicI32::new(0),
+            pinned: AtomicBool::new(false),
+        }
+    }
+
+    /// What tells this domain from every other one in the process.
+    #[inline]
+    pub fn id(&'static self) -> DomainId {
+        DomainId::of(self)
+    }
+
+    /// The registered readers.
+    pub fn registry(&'static self) -> &'static Registry {
+        &self.registry
+    }
+}
+
+/// The identity of a [`Domain`]: equal exactly when two flavors share their readers and grace periods.
+///
+/// Function pointers and vtable addresses would not do: both may be duplicated across compilation units.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct DomainId(usize);
+
+impl DomainId {
+    #[inline]
+    pub(crate) fn of(domain: *const Domain) -> Self {
+        Self(domain.addr())
+    }
+}
+
+impl fmt::Debug for DomainId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DomainId({:#x})", self.0)
+    }
+}

@@ -1,0 +1,110 @@
+//! What can go wrong where the caller can react.
+
+use core::error::Error;
+use core::fmt;
+
+/// Why a flavor could not be initialised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InitError {
+    /// The kernel has no `membarrier(PRIVATE_EXPEDITED)` (or a filter forbids it), and `URCU_MEMBARRIER=require` rules
+    /// out the fallback.
+    MembarrierMissing {
+        /// The error number that `membarrier` gave.
+        errno: i32,
+    },
+    /// Somebody else handles the signal that the signal flavor was told to use.
+    SignalTaken {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The signal flavor already runs on another signal.
+    SignalAlreadyChosen {
+        /// The signal in use.
+        signal: i32,
+    },
+    /// The signal cannot have a handler, or is one that the system reserves.
+    SignalUnusable {
+        /// The signal's number.
+        signal: i32,
+    },
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MembarrierMissing { errno } => write!(
+                f,
+                "membarrier(PRIVATE_EXPEDITED) is not available (error {errno}) and URCU_MEMBARRIER=require forbids the \
+                 fallback to full fences"
+            ),
+            Self::SignalTaken { signal } => {
+                write!(f, "signal {signal} already has a handler; choose another one with init_signal()")
+            }
+            Self::SignalAlreadyChosen { signal } => {
+                write!(f, "the signal flavor already uses signal {signal}")
+            }
+            Self::SignalUnusable { signal } => {
+                write!(f, "signal {signal} cannot be used for barriers")
+            }
+        }
+    }
+}
+
+impl Error for InitError {}
+
+/// Why a thread could not be registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// The calling thread already has a `Thread` value (or a raw registration) of this flavor; there is one at a time.
+    AlreadyRegistered {
+        /// The flavor's crate.
+        flavor: &'static str,
+    },
+    /// The calling thread is ending and its registration has been ended with it.
+    ThreadExiting {
+        /// The flavor's crate.
+        flavor: &'static str,
+    },
+    /// No memory for another reader, or four million readers.
+    OutOfMemory,
+    /// The process has no thread-specific key left (`pthread_key_create`).
+    NoExitKey {
+        /// The error number.
+        errno: i32,
+    },
+    /// The flavor could not be initialised.
+    Init(InitError),
+}
+
+impl fmt::Display for RegisterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyRegistered { flavor } => {
+                write!(f, "this thread is already registered with {flavor}; a thread has one `Thread` per flavor")
+            }
+            Self::ThreadExiting { flavor } => {
+                write!(f, "this thread is ending and {flavor} has already ended its registration")
+            }
+            Self::OutOfMemory => f.write_str("no memory for another registered reader"),
+            Self::NoExitKey { errno } => write!(f, "no thread-specific key for the exit destructor (error {errno})"),
+            Self::Init(error) => write!(f, "the flavor cannot be initialised: {error}"),
+        }
+    }
+}
+
+impl Error for RegisterError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Init(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<InitError> for RegisterError {
+    fn from(error: InitError) -> Self {
+        Self::Init(error)
+    }
+}

@@ -1,0 +1,73 @@
+//! What makes a flavor a flavor.
+
+use core::fmt::Debug;
+
+use crate::asymmetric::LightBarrier;
+use crate::domain::Domain;
+use crate::error::InitError;
+use crate::reader::Reader;
+use crate::word::WordLayout;
+
+/// How a flavor's updaters learn that a reader holds no references.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadSide {
+    /// From the reader's nesting count: each section stores its beginning and its end.
+    Sections(LightBarrier),
+    /// From quiescent states that the thread announces; sections themselves leave no trace (QSBR).
+    QuiescentStates,
+}
+
+/// A flavor of RCU: its constants, its global state, its thread-local record and its heavy barrier. Everything else
+/// is generic over it and lives in this crate.
+///
+/// All functions are static and meant to be inlined: what a flavor costs is what it writes here. Users name a
+/// flavor's crate and never call these.
+///
+/// # Safety
+///
+/// 1. `domain()` always returns the same static, made with `LAYOUT`, that no other flavor uses.
+/// 2. `reader()` returns what the calling thread last gave to `set_reader`, or [`Reader::unregistered`]. It works in
+///    signal handlers and in the thread's exit destructors.
+/// 3. `heavy_barrier()`, together with the light barrier of `READ_SIDE`, keeps the contract of [`crate::asymmetric`]
+///    towards every registered reader, and is a full fence on the caller.
+/// 4. If `runs_on_full_fences()` ever returned true it always does, and then `heavy_barrier()` need only be a full
+///    fence. It is settled before the first reader is registered.
+pub unsafe trait Flavor: Copy + Debug + Default + Eq + Send + Sync + 'static {
+    /// The name of the crate, for messages.
+    const NAME: &'static str;
+    /// How sections are seen.
+    const READ_SIDE: ReadSide;
+    /// Where the fields of a reader word are.
+    const LAYOUT: WordLayout = WordLayout::new(16);
+    /// Whether reading registers a thread by itself.
+    const REGISTERS_ITSELF: bool = false;
+
+    /// The flavor's global state.
+    fn domain() -> &'static Domain;
+
+    /// The calling thread's record.
+    fn reader() -> &'static Reader;
+
+    /// Changes the calling thread's record.
+    fn set_reader(reader: &'static Reader);
+
+    /// Step U2 of a grace period: see [`crate::grace_period`]. Called by one updater at a time.
+    fn heavy_barrier();
+
+    /// Whether the machine cannot do the asymmetric barrier, so that readers have to issue full fences.
+    fn runs_on_full_fences() -> bool {
+        false
+    }
+
+    /// Prepares the flavor; may be called any number of times, from several threads.
+    ///
+    /// # Errors
+    ///
+    /// When the machine or the process lacks what the flavor needs.
+    fn init() -> Result<(), InitError> {
+        Ok(())
+    }
+
+    /// Called on a thread that has just been registered, before its first section.
+    fn on_register() {}
+}

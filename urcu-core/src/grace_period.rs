@@ -1,0 +1,279 @@
+//! Grace periods: one pass, one heavy barrier, shared by concurrent callers.
+//!
+//! # The algorithm
+//!
+//! ```text
+//! reader                                   updater
+//! R1  period := load(domain.period)        U1  unlink (the caller did)
+//! R2  word := period   (nesting 1)         U2  heavy barrier
+//! R3  light barrier                        U3  domain.period += 1; P := its new value
+//! R4  loads through RCU pointers           U4  for each reader: wait until it is outside
+//! R5  word := 0        (Release)               every section, or its word carries P or later
+//! ```
+//!
+//! # Why it holds
+//!
+//! The pair of barriers promises: for each reader there is a point in its program order, between the start and the
+//! end of U2, such that everything the reader did before the point is visible to the updater after U2, and everything
+//! the updater did before U2 is visible to the reader after the point. With plain fences on both sides (flavor mb) the
+//! point is where the reader's fence falls in the total order of fences; with `membarrier(2)` and signals the point is
+//! the barrier that the kernel or the handler executes on the reader's processor ([`crate::asymmetric`]). R3 keeps the
+//! compiler from moving R4 before R2.
+//!
+//! Take one section of one reader.
+//!
+//! - **R2 lies before the point.** Then the scan U4 finds the word. R1 lies before the point as well, and the value P
+//!   appears only in U3, after the barrier has ended: so the word carries an older number and the updater waits for it.
+//! - **R2 lies after the point.** Then so does R4, which therefore sees the unlinking U1: this section cannot reach
+//!   what was unlinked and need not be waited for. If its word carries an older number, because R1 came early, the
+//!   wait is merely needless.
+//! - **The word carries P or later.** Such values are stored by U3 of this or a later grace period only, so R1 lies
+//!   after U3, hence after the point: a section of the second kind. In the memory model's terms: U3 is a Release
+//!   read-modify-write and R1 an Acquire load, so U1 happens before R4.
+//! - **The end.** R5 is a Release store and the scan an Acquire load, so the section's accesses happen before whatever
+//!   the updater does next, even when the scan meets a *later* store of that reader: every store to the word, nested
+//!   ones included, is a Release. PAIR(section-end)
+//!
+//! A reader that keeps entering new sections cannot hold the updater up: after U3 its new sections carry P.
+//!
+//! Liburcu needs two passes and two to six heavy barriers, since its one phase bit makes a stale R1 look *newer*. A
+//! whole number can only look older.
+//!
+//! QSBR fits the same scheme: an online reader is one long section whose word is refreshed by each quiescent state.
+//! The refresh needs no fence (see [`crate::quiescence`]).
+//!
+//! Two grace periods may run side by side: the argument never uses that U2 and U3 of different updaters exclude each
+//! other, since the numbers that U3 draws grow in the order of the draws.
+//!
+//! # Sharing
+//!
+//! A caller is served by any grace period that *starts* after its call. `started` and `completed` count grace periods;
+//! a caller notes `started` and leaves as soon as `completed` has passed it by one. PAIR(gp-share): the caller's fence
+//! lies between its unlinking and its load of `started`; the leader's store of `started` lies before the heavy
+//! barrier, which is a full fence on the leader too. So either the caller sees the new count, and waits for the next
+//! grace period, or its unlinking comes before the leader's barrier, and this one serves it.
+//!
+//! Progress: blocking, by nature. A grace period ends once each section that was open at its start has ended.
+
+use core::time::Duration;
+
+use crate::backoff::Backoff;
+use crate::flavor::Flavor;
+use crate::reader::Reader;
+use crate::report::{Report, report};
+use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence};
+use crate::sys;
+
+/// The longest sleep of an updater that waits for a reader.
+///
+/// The unlock finds the mark A without any barrier of its own, so it may just miss it; then this bound is what ends
+/// the sleep.
+const LONGEST_SLEEP: Duration = Duration::from_millis(10);
+
+/// Which grace periods have started and completed, and whose turn it is to run one.
+#[derive(Debug)]
+pub struct GracePeriods {
+    inner: CachePadded<Turn>,
+}
+
+#[derive(Debug)]
+struct Turn {
+    /// `FREE`, `HELD`, or `CONTENDED` when somebody sleeps until it is given back.
+    lock: AtomicU32,
+    started: AtomicU64,
+    completed: AtomicU64,
+}
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const CONTENDED: u32 = 2;
+
+impl GracePeriods {
+    /// None so far.
+    pub const fn new() -> Self {
+        Self {
+            inner: CachePadded(Turn {
+                lock: AtomicU32::new(FREE),
+                started: AtomicU64::new(0),
+                completed: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// The number of a grace period that has not started before this call: once it has completed, everything that the
+    /// caller unlinked may be reclaimed.
+    #[inline]
+    pub(crate) fn next(&self) -> u64 {
+        // Orders the caller's unlinking before the load. PAIR(gp-share)
+        fence(Ordering::SeqCst);
+        // Relaxed: the fence does the ordering, the number is compared only.
+        self.inner.started.load(Ordering::Relaxed) + 1
+    }
+
+    /// Whether grace period `number` has completed. Wait-free.
+    #[inline]
+    pub(crate) fn has_completed(&self, number: u64) -> bool {
+        // Acquire pairs with the Release in `lead`: what readers did before the grace period ended happened before
+        // what this caller does now. PAIR(gp-complete)
+        self.inner.completed.load(Ordering::Acquire) >= number
+    }
+
+    /// Takes the turn, so that no grace period is running.
+    pub(crate) fn hold(&self) {
+        while !self.try_take() {
+            self.wait_for_turn();
+        }
+    }
+
+    /// Gives the turn back.
+    pub(crate) fn resume(&self) {
+        // Release: what was done under the turn happens before the next holder's Acquire in `try_take`. PAIR(gp-turn)
+        if self.inner.lock.swap(FREE, Ordering::Release) == CONTENDED {
+            sys::futex_wake(&self.inner.lock, i32::MAX);
+        }
+    }
+
+    /// Makes the turn free in a forked child, where its holder may not exist.
+    pub(crate) fn reset_after_fork(&self) {
+        let started = self.inner.started.load(Ordering::Relaxed);
+        // A grace period that the parent was running never completes here; its number is skipped.
+        self.inner.completed.store(started, Ordering::Relaxed);
+        self.inner.lock.store(FREE, Ordering::Release);
+    }
+
+    #[inline]
+    fn try_take(&self) -> bool {
+        // Acquire pairs with the Release in `resume`. PAIR(gp-turn)
+        self.inner.lock.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Runs one grace period if the turn is free; otherwise waits until the turn has changed hands or is free.
+    #[inline]
+    fn lead_or_wait<F: Flavor>(&self, number: u64) {
+        if !self.try_take() {
+            return self.wait_until(|| self.has_completed(number));
+        }
+        if !self.has_completed(number) {
+            // Under the turn, both counters are ours. Relaxed: the heavy barrier orders it. PAIR(gp-share)
+            let started = self.inner.started.load(Ordering::Relaxed) + 1;
+            self.inner.started.store(started, Ordering::Relaxed);
+            run::<F>();
+            // Release: the end of every section that was waited for comes first. PAIR(gp-complete)
+            self.inner.completed.store(started, Ordering::Release);
+        }
+        self.resume();
+    }
+
+    #[cold]
+    fn wait_for_turn(&self) {
+        self.wait_until(|| false);
+    }
+
+    /// Waits until the turn is free or `served` holds.
+    fn wait_until(&self, served: impl Fn() -> bool) {
+        let mut backoff = Backoff::new();
+        loop {
+            if served() {
+                return;
+            }
+            let lock = self.inner.lock.load(Ordering::Relaxed);
+            if lock == FREE {
+                return;
+            }
+            if backoff.snooze() {
+                continue;
+            }
+            // The holder wakes everybody when it finds CONTENDED; if it has let go meanwhile the exchange fails.
+            let contended = lock == CONTENDED
+                || self.inner.lock.compare_exchange(HELD, CONTENDED, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+            if contended {
+                sys::futex_wait(&self.inner.lock, CONTENDED, None);
+            }
+        }
+    }
+}
+
+impl Default for GracePeriods {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Returns once every section that was open at the call has ended. The caller has checked that it is outside.
+#[inline]
+pub(crate) fn wait<F: Flavor>() {
+    let grace_periods = &F::domain().grace_periods;
+    let number = grace_periods.next();
+    while !grace_periods.has_completed(number) {
+        grace_periods.lead_or_wait::<F>(number);
+    }
+    // The promise of a full barrier at the end, too.
+    fence(Ordering::SeqCst);
+}
+
+/// One grace period: steps U2 to U4. The caller holds the turn.
+fn run<F: Flavor>() {
+    let domain = F::domain();
+    // Orders the unlinking, and `started`, before the look at the registry. PAIR(register-scan) PAIR(gp-share)
+    fence(Ordering::SeqCst);
+    let own = F::reader();
+    // Nobody else registered: no section can be open, and one that opens from now on sees the unlinking.
+    if domain.registry.find(|reader| !core::ptr::eq(reader, own)).is_none() {
+        return;
+    }
+    F::heavy_barrier();
+    // U3. Release: R1's Acquire load makes U1 visible to sections that carry the new number. PAIR(period)
+    let period = domain.period.fetch_add(F::LAYOUT.one_period(), Ordering::AcqRel).wrapping_add(F::LAYOUT.one_period());
+    domain.registry.for_each(|reader| {
+        // Acquire. PAIR(section-end)
+        if F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period) {
+            wait_for::<F>(reader, period);
+        }
+    });
+}
+
+/// Waits until `reader` does not hold up `period` any more: spins, yields, then sleeps.
+#[cold]
+fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) {
+    let mut backoff = Backoff::new();
+    loop {
+        // Acquire. PAIR(section-end)
+        let word = reader.word.load(Ordering::Acquire);
+        if !F::LAYOUT.holds_up(word, period) {
+            return;
+        }
+        if backoff.snooze() {
+            continue;
+        }
+        // Asks for a wake-up. Relaxed: the word's own modification order is all that counts, and a mark that a racing
+        // store of the reader wipes out costs one bounded sleep.
+        let marked = word | F::LAYOUT.awaited();
+        if word != marked && reader.word.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            continue;
+        }
+        // The half that holds nesting and marks; the kernel compares it before it sleeps.
+        sys::futex_wait_raw(reader.futex_half(), marked as u32, Some(LONGEST_SLEEP));
+        end_if_thread_is_gone::<F>(reader);
+    }
+}
+
+/// Ends the section of a thread that does not exist any more and never ran its exit destructor.
+fn end_if_thread_is_gone<F: Flavor>(reader: &'static Reader) {
+    let tid = reader.tid();
+    // A record of another process is that of a forked child's parent: nothing is known about it.
+    if tid == 0 || reader.pid() != sys::process_id() || sys::thread_exists(tid) {
+        return;
+    }
+    let word = reader.word.load(Ordering::Acquire);
+    // One updater alone is here (it holds the turn), but registration may reap as well.
+    if reader.end_ownership(tid) {
+        report(&Report::ThreadEndedInSection {
+            flavor: F::NAME,
+            tid,
+            name: None,
+            nesting: F::LAYOUT.nesting(word),
+            entered_at: reader.entered_at(),
+        });
+        F::domain().registry.release(reader);
+    }
+}

@@ -1,0 +1,95 @@
+//! A read-side critical section as a value.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::panic::Location;
+
+use crate::domain::DomainId;
+use crate::flavor::{Flavor, ReadSide};
+use crate::reader::Reader;
+use crate::registration;
+use crate::sync::Ordering;
+use crate::{quiescence, section};
+
+/// A read-side critical section: while it lives, nothing that was reachable through RCU pointers when it began is
+/// reclaimed.
+///
+/// Made by [`Thread::read_lock`](crate::Thread::read_lock) or a flavor's `read_lock()`; ends when dropped. Nests: only
+/// the end of the outermost section lets grace periods go on, and guards may be dropped in any order. Not `Send`: a
+/// section belongs to its thread.
+///
+/// Leaking a guard (`mem::forget`) leaves the section open until the thread ends, which holds up every grace period;
+/// it is never undefined behaviour.
+#[doc(alias = "rcu_read_lock")]
+#[must_use = "the section ends as soon as its guard is dropped"]
+pub struct Guard<'t, F: Flavor> {
+    /// The record to leave the section with. `None` for a QSBR section that the borrow of its `Thread` accounts for.
+    reader: Option<&'static Reader>,
+    /// Borrows the `Thread`, names the flavor, and is neither `Send` nor `Sync`.
+    marker: PhantomData<(&'t (), F, *mut ())>,
+}
+
+impl<F: Flavor> Guard<'_, F> {
+    /// A section of a thread that a `Thread` value stands for; `reader` is its record.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn borrowed(reader: &'static Reader) -> Self {
+        let reader = match F::READ_SIDE {
+            ReadSide::Sections(light) => Some(section::lock::<F>(reader, light)),
+            ReadSide::QuiescentStates => None,
+        };
+        Self { reader, marker: PhantomData }
+    }
+
+    /// A section of the calling thread, whatever stands for its registration: a flavor's free `read_lock()`.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn current() -> Guard<'static, F> {
+        let reader = F::reader();
+        let reader = match F::READ_SIDE {
+            ReadSide::Sections(light) => section::lock::<F>(reader, light),
+            ReadSide::QuiescentStates => {
+                if !quiescence::is_online::<F>(reader) {
+                    registration::refuse::<F>(reader);
+                }
+                // No borrow keeps quiescent states away from this guard, so it is counted. Relaxed: own thread only.
+                let guards = reader.guards.load(Ordering::Relaxed);
+                assert!(guards < u32::MAX, "{}: guards are being leaked", F::NAME);
+                reader.guards.store(guards + 1, Ordering::Relaxed);
+                reader.note_entry(Some(Location::caller()));
+                reader
+            }
+        };
+        Guard { reader: Some(reader), marker: PhantomData }
+    }
+
+    /// The domain whose grace periods wait for this section. Wait-free; a constant.
+    #[inline]
+    pub fn domain(&self) -> DomainId {
+        F::domain().id()
+    }
+}
+
+impl<F: Flavor> Drop for Guard<'_, F> {
+    #[inline]
+    fn drop(&mut self) {
+        match F::READ_SIDE {
+            ReadSide::Sections(_) => {
+                // SAFETY: both constructors of a section-counting flavor store `Some`.
+                let reader = unsafe { self.reader.unwrap_unchecked() };
+                section::unlock::<F>(reader);
+            }
+            ReadSide::QuiescentStates => {
+                if let Some(reader) = self.reader {
+                    reader.guards.store(reader.guards.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+}
+
+impl<F: Flavor> fmt::Debug for Guard<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Guard({})", F::NAME)
+    }
+}

@@ -1,0 +1,59 @@
+//! The flavor-neutral core of userspace RCU.
+//!
+//! Programs depend on a flavor crate (`urcu-membarrier`, `urcu-qsbr`, `urcu-mb`, `urcu-signal`, `urcu-bp`), which
+//! presents everything here under its own name; structure crates depend on this one and take a flavor's
+//! [`FlavorVtable`]. To learn what RCU is and how to use it, read the [`guide`].
+//!
+//! | concept | where |
+//! |---|---|
+//! | section, as a value | [`Guard`] |
+//! | registered thread, quiescent states, offline | [`Thread`], [`Offline`] |
+//! | RCU-protected pointer, unlinked value | [`Rcu`], [`RcuBox`], [`Retired`] |
+//! | flavor: static, and as a table for C and structures | [`Flavor`], [`FlavorVtable`], [`DomainId`] |
+//! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`word`], [`registry`] |
+//! | the C library's model | [`raw`] |
+//! | what cannot be returned as an error | [`Report`], [`set_report_hook`] |
+
+pub mod asymmetric;
+mod backoff;
+mod boxed;
+mod domain;
+mod error;
+mod flavor;
+mod fork;
+pub mod grace_period;
+mod guard;
+#[cfg(doc)]
+pub mod guide;
+mod head;
+mod membarrier;
+mod pointer;
+pub mod quiescence;
+pub mod raw;
+mod reader;
+mod registration;
+pub mod registry;
+mod report;
+mod section;
+#[doc(hidden)]
+pub mod sync;
+#[doc(hidden)]
+pub mod sys;
+mod thread;
+mod vtable;
+pub mod word;
+
+pub use asymmetric::LightBarrier;
+pub use backoff::Backoff;
+pub use boxed::RcuBox;
+pub use domain::{Domain, DomainId};
+pub use error::{InitError, RegisterError};
+pub use flavor::{Flavor, ReadSide};
+pub use guard::Guard;
+pub use head::{Callback, RcuHead};
+pub use membarrier::Membarrier;
+pub use pointer::{CompareExchangeError, Rcu, Retired};
+pub use reader::{Reader, ThreadRecord};
+pub use report::{Report, ReportHook, set_report_hook};
+pub use thread::{Offline, Thread, read_lock, synchronize};
+pub use vtable::{FlavorVtable, VTABLE_VERSION, VtableError};

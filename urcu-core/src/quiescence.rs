@@ -1,0 +1,68 @@
+//! Quiescent states, offline and online: how QSBR readers are seen.
+//!
+//! An online thread is one long section: its word carries the grace period that was current at its last quiescent
+//! state. Offline is the word 0.
+//!
+//! # Why a quiescent state needs no fence
+//!
+//! The word of an online reader is never 0, so a scan that meets an old value, because the store of a new one is still
+//! on its way, waits: it cannot take the reader for absent. And a word that carries P or later came from an Acquire
+//! load of U3's Release store: whatever was unlinked before U3 is gone for all later loads of this reader. So only
+//! coming online, which starts at 0, needs a full fence. PAIR(online)
+
+use crate::flavor::Flavor;
+use crate::reader::Reader;
+use crate::sync::{Ordering, fence};
+use crate::sys;
+
+/// Whether the thread with this record is online.
+#[inline]
+pub(crate) fn is_online<F: Flavor>(reader: &Reader) -> bool {
+    // Relaxed: the thread's own store.
+    F::LAYOUT.nesting(reader.word.load(Ordering::Relaxed)) != 0
+}
+
+/// Announces a quiescent state. Does nothing offline. Wait-free, apart from one `futex` call when an updater sleeps.
+#[inline]
+pub(crate) fn announce<F: Flavor>(reader: &Reader) {
+    // Acquire. PAIR(period)
+    let period = F::domain().period.load(Ordering::Acquire);
+    let word = reader.word.load(Ordering::Relaxed);
+    if word != period && F::LAYOUT.nesting(word) != 0 {
+        change::<F>(reader, word, period);
+    }
+}
+
+/// Leaves the set of readers that updaters wait for. Does nothing offline.
+#[inline]
+pub(crate) fn go_offline<F: Flavor>(reader: &Reader) {
+    let word = reader.word.load(Ordering::Relaxed);
+    if F::LAYOUT.nesting(word) != 0 {
+        change::<F>(reader, word, 0);
+    }
+}
+
+/// Joins it again. `reader` is the caller's own record.
+#[inline]
+pub(crate) fn go_online<F: Flavor>(reader: &Reader) {
+    let period = F::domain().period.load(Ordering::Acquire);
+    // Release like every store to a word. PAIR(section-end)
+    reader.word.store(period, Ordering::Release);
+    // Orders the store before the first protected load, against the fence of the heavy barrier between an updater's
+    // unlinking and its scan. PAIR(online)
+    fence(Ordering::SeqCst);
+}
+
+#[inline]
+fn change<F: Flavor>(reader: &Reader, from: u64, to: u64) {
+    // Release: what the thread read so far happens before the updater's Acquire. PAIR(section-end)
+    reader.word.store(to, Ordering::Release);
+    if from & F::LAYOUT.awaited() != 0 {
+        wake(reader);
+    }
+}
+
+#[cold]
+fn wake(reader: &Reader) {
+    sys::futex_wake_raw(reader.futex_half(), i32::MAX);
+}

@@ -1,0 +1,230 @@
+//! The raw tier: the C library's model, free functions and the caller's own bookkeeping.
+//!
+//! The pointer functions are the same for every flavor. The others are generic here; each flavor crate's `raw` module
+//! has them under the same names without the parameter.
+
+use crate::error::{InitError, RegisterError};
+use crate::flavor::{Flavor, ReadSide};
+use crate::sync::{AtomicPtr, Ordering};
+use crate::{fork, quiescence, registration, section, thread};
+
+/// Loads an RCU-protected pointer.
+///
+/// Any context; what it points to may be used only inside the section that the load happened in. Wait-free. Acquire,
+/// since Rust has no dependency ordering; the same instruction as a plain load on x86-64.
+#[doc(alias = "rcu_dereference")]
+#[inline]
+pub fn dereference<T>(pointer: &AtomicPtr<T>) -> *mut T {
+    // PAIR(publish)
+    pointer.load(Ordering::Acquire)
+}
+
+/// Publishes `value`: whatever the caller wrote to it before is visible to a reader that [`dereference`]s it.
+///
+/// Any context. Wait-free. Release. The value that was there before is lost to the caller: see [`exchange_pointer`].
+#[doc(alias = "rcu_assign_pointer")]
+#[doc(alias = "rcu_set_pointer")]
+#[inline]
+pub fn assign_pointer<T>(pointer: &AtomicPtr<T>, value: *mut T) {
+    // PAIR(publish)
+    pointer.store(value, Ordering::Release);
+}
+
+/// Publishes `value` and returns what it replaced, which may be reclaimed after a grace period.
+///
+/// Any context. Wait-free. A full barrier.
+#[doc(alias = "rcu_xchg_pointer")]
+#[inline]
+pub fn exchange_pointer<T>(pointer: &AtomicPtr<T>, value: *mut T) -> *mut T {
+    // PAIR(publish). SeqCst, not AcqRel: the C library promises a full barrier here.
+    pointer.swap(value, Ordering::SeqCst)
+}
+
+/// Publishes `new` if the pointer holds `current`; returns what it held.
+///
+/// Any context. Wait-free. A full barrier on success, Acquire on failure (the value found may be dereferenced).
+#[doc(alias = "rcu_cmpxchg_pointer")]
+#[inline]
+pub fn compare_exchange_pointer<T>(pointer: &AtomicPtr<T>, current: *mut T, new: *mut T) -> *mut T {
+    // PAIR(publish). SeqCst as in `exchange_pointer`.
+    match pointer.compare_exchange(current, new, Ordering::SeqCst, Ordering::Acquire) {
+        Ok(found) | Err(found) => found,
+    }
+}
+
+/// Enters a section on the calling thread.
+///
+/// # Safety
+///
+/// - Each call is matched by one [`read_unlock`] on the same thread.
+/// - QSBR: the thread is registered and online.
+#[inline]
+#[track_caller]
+pub unsafe fn read_lock<F: Flavor>() {
+    match F::READ_SIDE {
+        ReadSide::Sections(light) => {
+            section::lock::<F>(F::reader(), light);
+        }
+        ReadSide::QuiescentStates => debug_assert!(
+            quiescence::is_online::<F>(F::reader()),
+            "{}: read_lock on a thread that is not registered and online",
+            F::NAME
+        ),
+    }
+}
+
+/// Leaves a section on the calling thread.
+///
+/// # Safety
+///
+/// Matches a [`read_lock`] of this thread, and no pointer loaded in the section is used any more, if it was the
+/// outermost.
+#[inline]
+pub unsafe fn read_unlock<F: Flavor>() {
+    if let ReadSide::Sections(_) = F::READ_SIDE {
+        section::unlock::<F>(F::reader());
+    }
+}
+
+/// Whether the calling thread is inside a section (QSBR: online).
+#[inline]
+pub fn read_ongoing<F: Flavor>() -> bool {
+    // A stand-in's word has no nesting, so a thread that is not registered gives false.
+    quiescence::is_online::<F>(F::reader())
+}
+
+/// Announces a quiescent state (QSBR; nothing elsewhere, and nothing offline).
+///
+/// # Safety
+///
+/// No pointer loaded before is used any more.
+#[inline]
+pub unsafe fn quiescent_state<F: Flavor>() {
+    if F::READ_SIDE == ReadSide::QuiescentStates {
+        quiescence::announce::<F>(F::reader());
+    }
+}
+
+/// Leaves the set of readers that grace periods wait for (QSBR; nothing elsewhere, and nothing offline).
+///
+/// # Safety
+///
+/// No pointer loaded before is used any more, and no section begins until [`thread_online`].
+#[inline]
+pub unsafe fn thread_offline<F: Flavor>() {
+    if F::READ_SIDE == ReadSide::QuiescentStates {
+        quiescence::go_offline::<F>(F::reader());
+    }
+}
+
+/// Joins the set of readers again (QSBR; nothing elsewhere, and nothing online).
+///
+/// # Safety
+///
+/// No `Offline` or `while_offline` of this thread is being waited in.
+///
+/// # Panics
+///
+/// QSBR: when the thread is not registered.
+#[inline]
+#[track_caller]
+pub unsafe fn thread_online<F: Flavor>() {
+    if F::READ_SIDE == ReadSide::QuiescentStates {
+        let reader = F::reader();
+        if !reader.is_registered() {
+            registration::refuse::<F>(reader);
+        }
+        if !quiescence::is_online::<F>(reader) {
+            quiescence::go_online::<F>(reader);
+        }
+    }
+}
+
+/// Registers the calling thread; QSBR: it is online from now on.
+///
+/// # Errors
+///
+/// [`RegisterError`]. In a flavor that registers by itself, a registered thread is no error.
+pub fn register_thread<F: Flavor>() -> Result<(), RegisterError> {
+    let reader = F::reader();
+    if F::REGISTERS_ITSELF && reader.is_registered() {
+        registration::pin::<F>();
+        return Ok(());
+    }
+    registration::register::<F>().map(|_| ())
+}
+
+/// Ends the calling thread's registration; nothing if there is none.
+///
+/// # Safety
+///
+/// No `Thread` value stands for the registration, and no pointer loaded before is used any more.
+///
+/// # Panics
+///
+/// Inside a section.
+#[track_caller]
+pub unsafe fn unregister_thread<F: Flavor>() {
+    registration::unregister::<F>();
+}
+
+/// Waits for a grace period. Blocks. Registered or not, QSBR: online or not.
+///
+/// # Safety
+///
+/// QSBR: no pointer loaded before is used any more: an online caller is offline meanwhile.
+///
+/// # Panics
+///
+/// Inside a section, which it would wait for.
+#[track_caller]
+pub unsafe fn synchronize<F: Flavor>() {
+    let reader = F::reader();
+    thread::assert_outside::<F>(reader, "waits for a grace period");
+    thread::wait_offline::<F>(reader);
+}
+
+/// Prepares the flavor ahead of its first use.
+///
+/// # Errors
+///
+/// [`InitError`]: the machine or the process lacks what the flavor needs.
+pub fn init<F: Flavor>() -> Result<(), InitError> {
+    F::init()?;
+    registration::pin::<F>();
+    Ok(())
+}
+
+/// Before `fork`, when parent and child both go on using RCU: waits out the running grace period and keeps others from
+/// starting.
+///
+/// Blocks. To be followed by [`fork_after_parent`] in the parent and [`fork_after_child`] in the child, on the same
+/// thread. Not needed for `fork` followed by `exec`.
+///
+/// # Panics
+///
+/// Inside a section.
+#[track_caller]
+pub fn fork_before<F: Flavor>() {
+    thread::assert_outside::<F>(F::reader(), "forks");
+    fork::before::<F>();
+}
+
+/// After `fork`, in the parent. Grace periods go on.
+///
+/// # Safety
+///
+/// Follows [`fork_before`] on the same thread.
+pub unsafe fn fork_after_parent<F: Flavor>() {
+    fork::after_in_parent::<F>();
+}
+
+/// After `fork`, in the child: forgets the readers whose threads do not exist here. The calling thread's registration
+/// goes on.
+///
+/// # Safety
+///
+/// Follows [`fork_before`] on the same thread, in the child, before any other thread is made there.
+pub unsafe fn fork_after_child<F: Flavor>() {
+    fork::after_in_child::<F>();
+}

@@ -1,0 +1,229 @@
+//! The record of one registered thread.
+
+use core::cell::Cell;
+use core::panic::Location;
+use core::ptr;
+
+use crate::sync::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+/// A slot of the registry: the record of one reader, or a free one.
+///
+/// Records are never freed, moved or handed to another use while the process runs, so a `&'static Reader` is always
+/// valid memory; whether it is still *this thread's* record is what registration keeps track of.
+///
+/// # Invariants
+///
+/// 1. Only the thread that owns the record stores into `word`, with one exception: an updater may set the mark A by a
+///    compare-exchange, which a racing store of the owner may undo.
+/// 2. `guards` and `entered_at` are used by the owner only.
+/// 3. In a free record `word` is 0 (no nesting) and `tid` is 0.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct Reader {
+    /// See [`crate::word`]. Alone with the next three on its cache line: the owner writes it at every section.
+    pub(crate) word: AtomicU64,
+    /// Guards that the quiescent-state-based flavor has to count, because no borrow of a `Thread` accounts for them.
+    pub(crate) guards: AtomicU32,
+    /// Where the outermost section began, in builds with debug assertions.
+    entered_at: AtomicPtr<Location<'static>>,
+    /// The last barrier request that this thread's signal handler has served (signal flavor).
+    pub acknowledged: AtomicU64,
+    identity: Identity,
+}
+
+/// Who owns a record; on a line of its own, since only registration, reports and signals use it.
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Identity {
+    slot: AtomicU32,
+    tid: AtomicI32,
+    pid: AtomicI32,
+    /// Whether a `Thread` value stands for this registration.
+    handle: AtomicBool,
+}
+
+/// A word that is neither 0 (so the fast path of a lock leaves it alone) nor has any nesting in any layout.
+const NOT_REGISTERED: u64 = 1 << 63;
+
+/// What the thread-local pointer of a thread refers to that is not registered: its word sends every lock to the slow
+/// path, so the fast path needs no test of its own.
+static UNREGISTERED: Reader = Reader::sentinel();
+/// The same for a thread whose registration has been ended by its exit.
+static EXITED: Reader = Reader::sentinel();
+
+impl Reader {
+    /// A free record.
+    pub const fn free() -> Self {
+        Self::with_word(0)
+    }
+
+    const fn sentinel() -> Self {
+        Self::with_word(NOT_REGISTERED)
+    }
+
+    const fn with_word(word: u64) -> Self {
+        Self {
+            word: AtomicU64::new(word),
+            guards: AtomicU32::new(0),
+            entered_at: AtomicPtr::new(ptr::null_mut()),
+            acknowledged: AtomicU64::new(0),
+            identity: Identity {
+                slot: AtomicU32::new(0),
+                tid: AtomicI32::new(0),
+                pid: AtomicI32::new(0),
+                handle: AtomicBool::new(false),
+            },
+        }
+    }
+
+    /// The record of threads that are not registered.
+    #[inline]
+    pub const fn unregistered() -> &'static Self {
+        &UNREGISTERED
+    }
+
+    /// The record of threads whose registration their exit has ended.
+    #[inline]
+    pub(crate) fn exited() -> &'static Self {
+        &EXITED
+    }
+
+    /// Whether this is a thread's own record and not one of the two stand-ins.
+    #[inline]
+    pub fn is_registered(&self) -> bool {
+        !ptr::eq(self, &raw const UNREGISTERED) && !self.has_exited()
+    }
+
+    #[inline]
+    pub(crate) fn has_exited(&self) -> bool {
+        ptr::eq(self, &raw const EXITED)
+    }
+
+    /// The kernel's id of the owner; 0 while a registration or the end of one is under way.
+    pub fn tid(&self) -> i32 {
+        // Relaxed: whoever must not miss a fresh value has a full fence between its own store and this load.
+        self.identity.tid.load(Ordering::Relaxed)
+    }
+
+    /// The process of the owner.
+    pub(crate) fn pid(&self) -> i32 {
+        self.identity.pid.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn slot(&self) -> u32 {
+        self.identity.slot.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_slot(&self, slot: u32) {
+        self.identity.slot.store(slot, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_identity(&self, tid: i32, pid: i32) {
+        self.identity.pid.store(pid, Ordering::Relaxed);
+        self.identity.tid.store(tid, Ordering::Relaxed);
+    }
+
+    /// Ends the ownership of a thread that is gone; `true` for exactly one caller.
+    pub(crate) fn end_ownership(&self, tid: i32) -> bool {
+        self.identity.tid.compare_exchange(tid, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Claims the one `Thread` value of this registration. The owner's business only.
+    pub(crate) fn take_handle(&self) -> bool {
+        !self.identity.handle.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_handle(&self, handle: bool) {
+        self.identity.handle.store(handle, Ordering::Relaxed);
+    }
+
+    /// Makes the record a free one again (invariant 3); its slot is given back separately.
+    ///
+    /// The Release store is what the Acquire load of a waiting updater meets, so whatever the owner read inside its
+    /// last section happened before the updater goes on. PAIR(section-end)
+    pub(crate) fn clear(&self) {
+        self.set_identity(0, 0);
+        self.set_handle(false);
+        self.guards.store(0, Ordering::Relaxed);
+        self.note_entry(None);
+        self.word.store(0, Ordering::Release);
+    }
+
+    /// Remembers where the outermost section began; nothing in builds without debug assertions.
+    #[inline]
+    pub(crate) fn note_entry(&self, site: Option<&'static Location<'static>>) {
+        if cfg!(debug_assertions) {
+            let site = site.map_or(ptr::null_mut(), |site| ptr::from_ref(site).cast_mut());
+            self.entered_at.store(site, Ordering::Relaxed);
+        }
+    }
+
+    /// Where the outermost section began, when known.
+    pub(crate) fn entered_at(&self) -> Option<&'static Location<'static>> {
+        let site = self.entered_at.load(Ordering::Relaxed);
+        // SAFETY: the pointer is null or was made from a `&'static Location` by `note_entry`.
+        unsafe { site.as_ref() }
+    }
+
+    /// The half of the word that holds nesting and marks, as an address for the kernel to sleep on.
+    pub(crate) fn futex_half(&self) -> *const u32 {
+        let half = self.word.as_ptr().cast::<u32>();
+        if cfg!(target_endian = "little") { half } else { half.wrapping_add(1) }
+    }
+}
+
+/// What a flavor keeps in its thread-local: which record is the calling thread's own.
+///
+/// To be declared `const` and as it is: without a destructor the compiler turns an access into one load relative to the
+/// thread pointer.
+#[derive(Debug)]
+pub struct ThreadRecord(Cell<&'static Reader>);
+
+impl ThreadRecord {
+    /// Not registered.
+    pub const fn new() -> Self {
+        Self(Cell::new(Reader::unregistered()))
+    }
+
+    /// The calling thread's record.
+    #[inline]
+    pub fn reader(&self) -> &'static Reader {
+        self.0.get()
+    }
+
+    /// Changes it.
+    #[inline]
+    pub fn set_reader(&self, reader: &'static Reader) {
+        self.0.set(reader);
+    }
+}
+
+impl Default for ThreadRecord {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::word::WordLayout;
+
+    #[test]
+    fn the_word_has_its_cache_lines_to_itself() {
+        assert_eq!(align_of::<Reader>(), 128);
+        assert_eq!(size_of::<Reader>(), 128);
+        assert_eq!(core::mem::offset_of!(Reader, word), 0);
+        assert_eq!(core::mem::offset_of!(Reader, identity), 64);
+    }
+
+    #[test]
+    fn stand_ins_are_neither_idle_nor_inside_in_any_layout() {
+        for stand_in in [Reader::unregistered(), Reader::exited()] {
+            let word = stand_in.word.load(Ordering::Relaxed);
+            assert_ne!(word, 0);
+            assert!((8..=32).all(|bits| WordLayout::new(bits).state(word) == 0));
+            assert!(!stand_in.is_registered());
+        }
+    }
+}

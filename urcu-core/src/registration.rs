@@ -1,0 +1,169 @@
+//! How threads become readers and stop being readers.
+
+use core::ffi::c_void;
+
+use crate::error::RegisterError;
+use crate::flavor::{Flavor, ReadSide};
+use crate::quiescence;
+use crate::reader::Reader;
+use crate::report::{Report, report};
+use crate::sync::{Ordering, fence};
+use crate::sys::{self, DESTRUCTOR_ROUNDS, SignalsBlocked};
+
+/// Registers the calling thread, which is not inside a signal handler.
+pub(crate) fn register<F: Flavor>() -> Result<&'static Reader, RegisterError> {
+    let reader = F::reader();
+    if reader.is_registered() {
+        return Err(RegisterError::AlreadyRegistered { flavor: F::NAME });
+    }
+    if reader.has_exited() && !F::REGISTERS_ITSELF {
+        return Err(RegisterError::ThreadExiting { flavor: F::NAME });
+    }
+    pin::<F>();
+    register_anywhere::<F>()
+}
+
+/// Keeps the flavor's code loaded for the exit destructors of its readers.
+pub(crate) fn pin<F: Flavor>() {
+    // Relaxed: pinning twice is harmless.
+    if !F::domain().pinned.swap(true, Ordering::Relaxed) {
+        sys::pin_shared_object(on_thread_exit::<F> as unsafe extern "C" fn(*mut c_void) as usize);
+    }
+}
+
+/// What a lock does on a thread that is not registered: flavors that register by themselves do so, the others panic
+/// with advice.
+#[track_caller]
+pub(crate) fn register_on_first_use<F: Flavor>(stand_in: &'static Reader) -> &'static Reader {
+    if !F::REGISTERS_ITSELF {
+        refuse::<F>(stand_in);
+    }
+    match register_anywhere::<F>() {
+        Ok(reader) => reader,
+        Err(error) => panic!("{}: cannot register thread '{}' by itself: {error}", F::NAME, sys::thread_name()),
+    }
+}
+
+/// The panic of a thread that reads without being allowed to.
+#[cold]
+#[track_caller]
+pub(crate) fn refuse<F: Flavor>(reader: &'static Reader) -> ! {
+    let (flavor, thread) = (F::NAME, sys::thread_name());
+    if reader.has_exited() {
+        panic!("{flavor}: thread '{thread}' is ending; its registration has ended, so it cannot read any more");
+    }
+    let path = flavor.replace('-', "_");
+    if reader.is_registered() {
+        panic!(
+            "{flavor}: thread '{thread}' is offline; end its `Offline` (raw: {path}::raw::thread_online()) before it reads"
+        );
+    }
+    panic!(
+        "{flavor}: thread '{thread}' is not registered; call {path}::register() on it and keep the `Thread` while it reads"
+    );
+}
+
+/// The registration proper. Async-signal-safe: it maps memory but allocates nothing, and takes no lock.
+fn register_anywhere<F: Flavor>() -> Result<&'static Reader, RegisterError> {
+    F::init()?;
+    // A handler that reads in the middle of this would register the thread a second time.
+    let _blocked = F::REGISTERS_ITSELF.then(SignalsBlocked::new);
+    if F::reader().is_registered() {
+        return Ok(F::reader());
+    }
+    let domain = F::domain();
+    domain.exit_key.arm(on_thread_exit::<F>, 1).map_err(|errno| RegisterError::NoExitKey { errno })?;
+    let Some(reader) = domain.registry.claim(F::LAYOUT) else {
+        domain.exit_key.disarm();
+        return Err(RegisterError::OutOfMemory);
+    };
+    let process = sys::process_id();
+    // Relaxed: for the detection of forks only.
+    domain.process.store(process, Ordering::Relaxed);
+    reader.set_identity(sys::thread_id(), process);
+    match F::READ_SIDE {
+        ReadSide::Sections(_) => {
+            let idle = if F::runs_on_full_fences() { F::LAYOUT.slow() } else { 0 };
+            reader.word.store(idle, Ordering::Relaxed);
+            // The slot's bit and the identity before the first section's loads. PAIR(register-scan)
+            fence(Ordering::SeqCst);
+        }
+        // Ends with that fence.
+        ReadSide::QuiescentStates => quiescence::go_online::<F>(reader),
+    }
+    F::set_reader(reader);
+    F::on_register();
+    Ok(reader)
+}
+
+/// Ends the calling thread's registration.
+///
+/// # Panics
+///
+/// Inside a section, which would lose its protection.
+#[track_caller]
+pub(crate) fn unregister<F: Flavor>() {
+    let reader = F::reader();
+    if !reader.is_registered() {
+        return;
+    }
+    assert!(
+        open_sections::<F>(reader) == 0,
+        "{}: thread '{}' is unregistered inside a read-side critical section{}",
+        F::NAME,
+        sys::thread_name(),
+        entry_site(reader),
+    );
+    // In this order: a handler that reads in between registers itself again or panics, but never uses a free slot.
+    F::set_reader(Reader::unregistered());
+    F::domain().exit_key.disarm();
+    end::<F>(reader);
+}
+
+/// How many sections the calling thread is inside of, as far as they are counted.
+pub(crate) fn open_sections<F: Flavor>(reader: &Reader) -> u64 {
+    match F::READ_SIDE {
+        ReadSide::Sections(_) => F::LAYOUT.nesting(reader.word.load(Ordering::Relaxed)),
+        ReadSide::QuiescentStates => u64::from(reader.guards.load(Ordering::Relaxed)),
+    }
+}
+
+/// For messages: where the section that is in the way began.
+pub(crate) fn entry_site(reader: &Reader) -> String {
+    reader.entered_at().map_or_else(String::new, |site| format!(" (entered at {site})"))
+}
+
+fn end<F: Flavor>(reader: &'static Reader) {
+    let word = reader.word.load(Ordering::Relaxed);
+    F::domain().registry.release(reader);
+    if word & F::LAYOUT.awaited() != 0 {
+        sys::futex_wake_raw(reader.futex_half(), i32::MAX);
+    }
+}
+
+/// The exit destructor of a registered thread. `round` counts its calls.
+///
+/// It puts itself off until the last round, so that other destructors can still read, and all safe code of the thread
+/// has run by then: a section that is still open has been leaked, or belongs to C code, and ends here.
+unsafe extern "C" fn on_thread_exit<F: Flavor>(round: *mut c_void) {
+    let reader = F::reader();
+    if !reader.is_registered() {
+        return;
+    }
+    let round = round.addr();
+    if round < DESTRUCTOR_ROUNDS && F::domain().exit_key.arm(on_thread_exit::<F>, round + 1).is_ok() {
+        return;
+    }
+    let nesting = open_sections::<F>(reader);
+    if nesting != 0 {
+        report(&Report::ThreadEndedInSection {
+            flavor: F::NAME,
+            tid: sys::thread_id(),
+            name: Some(sys::thread_name()),
+            nesting,
+            entered_at: reader.entered_at(),
+        });
+    }
+    F::set_reader(Reader::exited());
+    end::<F>(reader);
+}

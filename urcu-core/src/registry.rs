@@ -1,0 +1,312 @@
+//! The set of registered readers.
+//!
+//! Slots in chunks of doubling size, each chunk with a bitmap of the slots in use. Claiming a slot is one
+//! compare-exchange on a bitmap word, giving it back is one more; chunks are never freed. So registration neither takes
+//! a lock nor waits for a grace period, works inside a signal handler, and leaves nothing half-linked in a forked
+//! child; and a scan runs over dense memory instead of a list, which lets the processor fetch ahead.
+//!
+//! Where the chunks live is the parameter `S`: process memory here, a shared segment for a flavor that spans processes.
+
+use core::mem::size_of;
+
+use crate::reader::Reader;
+use crate::sync::{AtomicPtr, AtomicU64, Ordering, fence};
+use crate::sys;
+use crate::word::WordLayout;
+
+/// Slots per bitmap word.
+const WORD_SLOTS: usize = u64::BITS as usize;
+/// Chunk `k` has `64 << k` slots: four million in all, as many as Linux has thread ids.
+const CHUNKS: usize = 16;
+
+/// One chunk: the bitmap of slots in use and the slots.
+#[derive(Clone, Copy, Debug)]
+pub struct Chunk {
+    in_use: &'static [AtomicU64],
+    readers: &'static [Reader],
+}
+
+/// Where a registry keeps its chunks.
+///
+/// # Safety
+///
+/// `chunk(k)` returns either `None` or, from some moment on, always the same chunk of exactly `64 << k` slots, which
+/// stays valid and in place for the rest of the process. `grow` and `chunk` are async-signal-safe.
+pub unsafe trait Storage: Sync + 'static {
+    /// Chunk `index`, if there is one yet.
+    fn chunk(&'static self, index: usize) -> Option<Chunk>;
+
+    /// Chunk `index`, made if there is none; `None` when memory is exhausted. Safe to call from several threads.
+    fn grow(&'static self, index: usize) -> Option<Chunk>;
+}
+
+/// Chunks in this process: the first one inside the static itself, the others mapped on demand.
+///
+/// Mapped and not allocated, since a reader may register itself while it interrupts the allocator.
+#[derive(Debug)]
+pub struct ProcessMemory {
+    first_in_use: [AtomicU64; 1],
+    first: [Reader; WORD_SLOTS],
+    mapped: [AtomicPtr<Reader>; CHUNKS],
+}
+
+impl ProcessMemory {
+    /// Nothing mapped yet.
+    pub const fn new() -> Self {
+        Self {
+            first_in_use: [AtomicU64::new(0)],
+            first: [const { Reader::free() }; WORD_SLOTS],
+            mapped: [const { AtomicPtr::new(core::ptr::null_mut()) }; CHUNKS],
+        }
+    }
+
+    const fn slots(index: usize) -> usize {
+        WORD_SLOTS << index
+    }
+
+    /// The slots come first in a mapped chunk (they have the larger alignment), then the bitmap.
+    const fn bytes(index: usize) -> usize {
+        Self::slots(index) * size_of::<Reader>() + (1 << index) * size_of::<AtomicU64>()
+    }
+
+    /// # Safety
+    ///
+    /// `readers` is a mapping of `bytes(index)` zeroed or initialised bytes that stays for ever.
+    unsafe fn chunk_at(readers: *mut Reader, index: usize) -> Chunk {
+        let slots = Self::slots(index);
+        // SAFETY: within the mapping; a free `Reader` is all zeros (its fields are atomics, its invariant 3), pages
+        // are aligned to more than 128 bytes, and the memory is never unmapped once published.
+        let readers_slice = unsafe { core::slice::from_raw_parts(readers, slots) };
+        // SAFETY: the bitmap lies right behind the slots, inside the same mapping.
+        let in_use = unsafe { readers.add(slots) }.cast::<AtomicU64>();
+        // SAFETY: as above; zeros are a valid bitmap of no slot in use.
+        let in_use = unsafe { core::slice::from_raw_parts(in_use, 1 << index) };
+        Chunk { in_use, readers: readers_slice }
+    }
+}
+
+impl Default for ProcessMemory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: the first chunk is part of the static; a mapped one is published once by compare-exchange and never taken
+// back; mmap and munmap are bare system calls.
+unsafe impl Storage for ProcessMemory {
+    fn chunk(&'static self, index: usize) -> Option<Chunk> {
+        if index == 0 {
+            return Some(Chunk { in_use: &self.first_in_use, readers: &self.first });
+        }
+        // Acquire pairs with the Release of the publication in `grow`. PAIR(chunk)
+        let readers = self.mapped.get(index)?.load(Ordering::Acquire);
+        // SAFETY: what is published is a mapping of this index's size.
+        (!readers.is_null()).then(|| unsafe { Self::chunk_at(readers, index) })
+    }
+
+    fn grow(&'static self, index: usize) -> Option<Chunk> {
+        if let Some(chunk) = self.chunk(index) {
+            return Some(chunk);
+        }
+        let slot = self.mapped.get(index)?;
+        let pages = sys::map_pages(Self::bytes(index))?;
+        let published =
+            // Release: the (zeroed) chunk before its address. PAIR(chunk)
+            slot.compare_exchange(core::ptr::null_mut(), pages.cast(), Ordering::AcqRel, Ordering::Acquire);
+        if published.is_err() {
+            // SAFETY: our mapping lost the race and nobody has seen it.
+            unsafe { sys::unmap_pages(pages, Self::bytes(index)) };
+        }
+        self.chunk(index)
+    }
+}
+
+/// See the [module page](self).
+#[derive(Debug)]
+pub struct Registry<S = ProcessMemory> {
+    storage: S,
+}
+
+impl Registry {
+    /// An empty registry in process memory.
+    pub const fn new() -> Self {
+        Self { storage: ProcessMemory::new() }
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Storage> Registry<S> {
+    /// A slot for the calling thread, its bit set; `None` when neither a slot nor memory is left.
+    ///
+    /// Async-signal-safe. Lock-free. The caller fills the record in and then issues a full fence before its first
+    /// section: see [`Registry::for_each`].
+    pub(crate) fn claim(&'static self, layout: WordLayout) -> Option<&'static Reader> {
+        for index in 0..CHUNKS {
+            let chunk = match self.storage.chunk(index) {
+                Some(chunk) => chunk,
+                None if self.reap_ended_threads(layout) => return self.claim(layout),
+                None => self.storage.grow(index)?,
+            };
+            for (at, in_use) in chunk.in_use.iter().enumerate() {
+                let mut bits = in_use.load(Ordering::Relaxed);
+                while bits != u64::MAX {
+                    let bit = (!bits).trailing_zeros();
+                    // Acquire pairs with the Release of `release`: the slot's last owner is done with it. PAIR(slot)
+                    match in_use.compare_exchange_weak(bits, bits | 1 << bit, Ordering::Acquire, Ordering::Relaxed) {
+                        Ok(_) => {
+                            let position = at * WORD_SLOTS + bit as usize;
+                            let reader = &chunk.readers[position];
+                            let slot = ProcessMemory::slots(index) - WORD_SLOTS + position;
+                            reader.set_slot(u32::try_from(slot).expect("at most 2^22 slots"));
+                            return Some(reader);
+                        }
+                        Err(now) => bits = now,
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Gives a slot back. `reader` must not be used as the caller's record any more.
+    pub(crate) fn release(&'static self, reader: &Reader) {
+        let slot = reader.slot() as usize + WORD_SLOTS;
+        let index = (slot / WORD_SLOTS).ilog2() as usize;
+        let position = slot - ProcessMemory::slots(index);
+        reader.clear();
+        let chunk = self.storage.chunk(index).expect("a slot in use lies in a chunk that exists");
+        // Release: the record is cleared before the next owner claims it. PAIR(slot)
+        chunk.in_use[position / WORD_SLOTS].fetch_and(!(1 << (position % WORD_SLOTS)), Ordering::Release);
+    }
+
+    /// Calls `visit` with every reader that might have entered a section before this call.
+    ///
+    /// The caller has a full fence between what it unlinked and this scan, the registering thread has one between
+    /// claiming its slot and its first section. So either the scan sees the slot, or every section of that thread sees
+    /// the unlinking and need not be seen. PAIR(register-scan)
+    #[inline]
+    pub fn for_each(&'static self, mut visit: impl FnMut(&'static Reader)) {
+        self.find(|reader| {
+            visit(reader);
+            false
+        });
+    }
+
+    /// The first reader, in slot order, for which `wanted` holds.
+    #[inline]
+    pub(crate) fn find(&'static self, mut wanted: impl FnMut(&'static Reader) -> bool) -> Option<&'static Reader> {
+        for index in 0..CHUNKS {
+            let chunk = self.storage.chunk(index)?;
+            for (at, in_use) in chunk.in_use.iter().enumerate() {
+                // Acquire pairs with the Release of `release`: a reader that is not found because it has gone read
+                // whatever it read before. PAIR(slot)
+                let mut bits = in_use.load(Ordering::Acquire);
+                while bits != 0 {
+                    let reader = &chunk.readers[at * WORD_SLOTS + bits.trailing_zeros() as usize];
+                    bits &= bits - 1;
+                    if wanted(reader) {
+                        return Some(reader);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// How many readers are registered. A snapshot.
+    pub fn len(&'static self) -> usize {
+        let chunks = (0..CHUNKS).map_while(|index| self.storage.chunk(index));
+        chunks.flat_map(|chunk| chunk.in_use).map(|bits| bits.load(Ordering::Relaxed).count_ones() as usize).sum()
+    }
+
+    /// Whether nobody is registered. A snapshot.
+    pub fn is_empty(&'static self) -> bool {
+        self.len() == 0
+    }
+
+    /// Frees the slots of threads that are gone without their exit destructor having run, outside sections only:
+    /// threads ended by a bare exit system call, or that read again in the very last round of destructors.
+    fn reap_ended_threads(&'static self, layout: WordLayout) -> bool {
+        let process = sys::process_id();
+        let mut reaped = false;
+        self.for_each(|reader| {
+            let tid = reader.tid();
+            let idle = layout.nesting(reader.word.load(Ordering::Acquire)) == 0;
+            if tid != 0 && idle && reader.pid() == process && !sys::thread_exists(tid) && reader.end_ownership(tid) {
+                self.release(reader);
+                reaped = true;
+            }
+        });
+        reaped
+    }
+
+    /// Frees every slot but `own`: what a forked child does with the threads it did not inherit.
+    pub(crate) fn prune(&'static self, own: &'static Reader) {
+        self.for_each(|reader| {
+            if !core::ptr::eq(reader, own) {
+                self.release(reader);
+            }
+        });
+        fence(Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry() -> &'static Registry {
+        Box::leak(Box::new(Registry::new()))
+    }
+
+    #[test]
+    fn slots_are_claimed_lowest_first_and_come_back() {
+        let registry = registry();
+        let readers: Vec<_> = (0..1000).map(|_| registry.claim(WordLayout::new(16)).expect("memory")).collect();
+        assert_eq!(registry.len(), 1000);
+        for (expected, reader) in readers.iter().enumerate() {
+            assert_eq!(reader.slot() as usize, expected);
+        }
+        registry.release(readers[700]);
+        registry.release(readers[3]);
+        assert_eq!(registry.len(), 998);
+        assert_eq!(registry.claim(WordLayout::new(16)).expect("memory").slot(), 3);
+        assert_eq!(registry.claim(WordLayout::new(16)).expect("memory").slot(), 700);
+        let mut seen = 0;
+        registry.for_each(|_| seen += 1);
+        assert_eq!(seen, 1000);
+    }
+
+    #[test]
+    fn concurrent_claims_never_share_a_slot() {
+        let registry = registry();
+        let claimed: Vec<u32> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..500)
+                            .map(|_| registry.claim(WordLayout::new(16)).expect("memory").slot())
+                            .collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
+        });
+        let distinct: std::collections::HashSet<_> = claimed.iter().collect();
+        assert_eq!((claimed.len(), distinct.len(), registry.len()), (2000, 2000, 2000));
+    }
+
+    #[test]
+    fn pruning_keeps_the_caller_alone() {
+        let registry = registry();
+        let readers: Vec<_> = (0..100).map(|_| registry.claim(WordLayout::new(16)).expect("memory")).collect();
+        registry.prune(readers[70]);
+        assert_eq!(registry.len(), 1);
+        assert!(registry.find(|reader| core::ptr::eq(reader, readers[70])).is_some());
+    }
+}

@@ -1,0 +1,79 @@
+//! Things that went wrong where no caller is there to be told.
+
+use core::fmt;
+use core::panic::Location;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::sync::{AtomicPtr, Ordering};
+
+/// An event for the report hook.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Report {
+    /// A thread ended while it was inside a read-side critical section (QSBR: while a counted guard was alive).
+    ///
+    /// The section ended with the thread, so updaters do not wait for it any longer.
+    ThreadEndedInSection {
+        /// The flavor's crate.
+        flavor: &'static str,
+        /// The kernel's id of the thread.
+        tid: i32,
+        /// The thread's name, where it could still be asked for.
+        name: Option<String>,
+        /// How deeply the sections were nested.
+        nesting: u64,
+        /// Where the outermost section began; known in builds with debug assertions.
+        entered_at: Option<&'static Location<'static>>,
+    },
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ThreadEndedInSection { flavor, tid, name, nesting, entered_at } => {
+                let name = name.as_deref().unwrap_or("?");
+                write!(
+                    f,
+                    "{flavor}: thread {tid} ({name}) ended inside a read-side critical section (nesting {nesting}"
+                )?;
+                if let Some(site) = entered_at {
+                    write!(f, ", entered at {site}")?;
+                }
+                f.write_str("); the section has been ended")
+            }
+        }
+    }
+}
+
+/// What is called with each report.
+pub type ReportHook = fn(&Report);
+
+static HOOK: AtomicPtr<()> = AtomicPtr::new(print as ReportHook as *mut ());
+
+/// Sets the function that is told of every [`Report`] of every flavor in this copy of the library, and returns the
+/// one before. The first hook prints one line on stderr.
+///
+/// Any context; lock-free. The hook runs on whatever thread found the event, maybe one that is ending (thread-locals
+/// may be gone) or an updater in the middle of a grace period: it must not call the library, and a panic in it is
+/// caught and dropped.
+pub fn set_report_hook(hook: ReportHook) -> ReportHook {
+    // AcqRel pairs with the load in `report` and with other calls: whatever the hook relies on happened before.
+    let before = HOOK.swap(hook as *mut (), Ordering::AcqRel);
+    // SAFETY: only values of type `ReportHook` are ever stored, and function pointers have the size of `*mut ()`.
+    unsafe { core::mem::transmute::<*mut (), ReportHook>(before) }
+}
+
+pub(crate) fn report(event: &Report) {
+    let hook = HOOK.load(Ordering::Acquire);
+    // SAFETY: as in `set_report_hook`.
+    let hook = unsafe { core::mem::transmute::<*mut (), ReportHook>(hook) };
+    // A hook that panics has nobody to unwind to.
+    drop(catch_unwind(AssertUnwindSafe(|| hook(event))));
+}
+
+/// One line on stderr by one system call: works on a thread whose thread-locals are gone, and lines do not mix.
+fn print(event: &Report) {
+    let line = format!("{event}\n");
+    // SAFETY: the buffer is valid for its length; a short or failed write loses only the message.
+    unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+}

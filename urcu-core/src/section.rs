@@ -1,0 +1,92 @@
+//! Entering and leaving sections of the flavors that count nesting: steps R1, R2, R3 and R5 of a grace period
+//! ([`crate::grace_period`]).
+
+use core::panic::Location;
+
+use crate::asymmetric::LightBarrier;
+use crate::flavor::Flavor;
+use crate::reader::Reader;
+use crate::registration;
+use crate::sync::{Ordering, fence};
+use crate::sys;
+
+/// Enters a section with the calling thread's record (or a stand-in, which registers or panics). Returns the record
+/// to leave it with.
+///
+/// Wait-free once the thread is registered. The fast path is one test: a word of 0 says registered, outside every
+/// section, and not on full fences, all at once.
+#[inline]
+#[track_caller]
+pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier) -> &'static Reader {
+    // Relaxed: the thread's own store.
+    if reader.word.load(Ordering::Relaxed) != 0 {
+        return lock_slow::<F>(reader, light);
+    }
+    // R1. Acquire pairs with U3. PAIR(period)
+    let period = F::domain().period.load(Ordering::Acquire);
+    // R2, R3.
+    light.store_and_fence(&reader.word, period);
+    reader.note_entry(Some(Location::caller()));
+    reader
+}
+
+/// Nested, not registered, or on full fences.
+#[inline(never)]
+#[track_caller]
+fn lock_slow<F: Flavor>(reader: &'static Reader, light: LightBarrier) -> &'static Reader {
+    let word = reader.word.load(Ordering::Relaxed);
+    let nesting = F::LAYOUT.nesting(word);
+    if nesting != 0 {
+        assert!(
+            nesting < F::LAYOUT.max_nesting(),
+            "{}: read-side critical sections nested {nesting} deep on thread '{}': guards are being leaked",
+            F::NAME,
+            sys::thread_name(),
+        );
+        // Release like every store to the word. PAIR(section-end)
+        reader.word.store(word + 1, Ordering::Release);
+        return reader;
+    }
+    if !reader.is_registered() {
+        return lock::<F>(registration::register_on_first_use::<F>(reader), light);
+    }
+    // R1 to R3 with a full fence, keeping the mark S.
+    let period = F::domain().period.load(Ordering::Acquire);
+    reader.word.store(period | F::LAYOUT.slow(), Ordering::Release);
+    fence(Ordering::SeqCst);
+    reader.note_entry(Some(Location::caller()));
+    reader
+}
+
+/// Leaves a section. The caller owns one nesting level of `reader`'s.
+///
+/// Wait-free, apart from one `futex` call when an updater sleeps on this very section.
+#[inline]
+pub(crate) fn unlock<F: Flavor>(reader: &'static Reader) {
+    let word = reader.word.load(Ordering::Relaxed);
+    if F::LAYOUT.state(word) == 1 {
+        // R5. Release pairs with the Acquire of the scan. PAIR(section-end)
+        reader.word.store(0, Ordering::Release);
+    } else {
+        unlock_slow::<F>(reader, word);
+    }
+}
+
+/// Nested, awaited, on full fences, or not inside at all.
+#[inline(never)]
+fn unlock_slow<F: Flavor>(reader: &'static Reader, word: u64) {
+    match F::LAYOUT.nesting(word) {
+        // Not owned by the caller: the raw tier's broken rule. Ignored in release builds, so that the word cannot
+        // underflow into "inside for ever".
+        0 => debug_assert!(false, "{}: read_unlock without read_lock on thread '{}'", F::NAME, sys::thread_name()),
+        1 => {
+            // R5. PAIR(section-end)
+            reader.word.store(word & F::LAYOUT.slow(), Ordering::Release);
+            if word & F::LAYOUT.awaited() != 0 {
+                sys::futex_wake_raw(reader.futex_half(), i32::MAX);
+            }
+        }
+        // PAIR(section-end)
+        _ => reader.word.store(word - 1, Ordering::Release),
+    }
+}

@@ -1,0 +1,265 @@
+//! Linux system calls: thread identity, futex, `membarrier(2)`, anonymous memory, the initial environment.
+
+use core::ffi::{CStr, c_int, c_long, c_void};
+use core::ptr;
+use core::time::Duration;
+
+use crate::sync::AtomicU32;
+
+/// The kernel's id of the calling thread. Async-signal-safe.
+pub fn thread_id() -> i32 {
+    // SAFETY: gettid takes nothing and cannot fail.
+    unsafe { libc::gettid() }
+}
+
+/// The id of this process. Async-signal-safe.
+pub fn process_id() -> i32 {
+    // SAFETY: getpid takes nothing and cannot fail.
+    unsafe { libc::getpid() }
+}
+
+/// Whether a thread of this process with this id exists. Async-signal-safe.
+///
+/// An id may be used again by a later thread, so `true` can be a stranger; `false` is certain.
+pub fn thread_exists(tid: i32) -> bool {
+    send_signal(tid, 0).is_ok() || errno() != libc::ESRCH
+}
+
+/// Sends `signal` to one thread of this process; 0 only checks that the thread exists.
+///
+/// # Errors
+///
+/// The error number, `ESRCH` when there is no such thread.
+pub fn send_signal(tid: i32, signal: c_int) -> Result<(), i32> {
+    // SAFETY: tgkill takes plain integers; a wrong id is an error, not undefined behaviour.
+    let code = unsafe { libc::syscall(libc::SYS_tgkill, process_id(), tid, signal) };
+    if code == 0 { Ok(()) } else { Err(errno()) }
+}
+
+/// The calling thread's `errno`.
+pub fn errno() -> i32 {
+    // SAFETY: takes nothing and cannot fail.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: a valid pointer to the thread's own errno.
+    unsafe { *errno }
+}
+
+/// Sets the calling thread's `errno`; for signal handlers, which must leave it as they found it.
+pub fn set_errno(value: i32) {
+    // SAFETY: takes nothing and cannot fail.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: a valid pointer to the thread's own errno.
+    unsafe { *errno = value };
+}
+
+/// The calling thread's name as the kernel knows it, for messages.
+pub fn thread_name() -> String {
+    let mut name = [0u8; 16];
+    // SAFETY: PR_GET_NAME writes at most 16 bytes, zero included, into the buffer.
+    let code = unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    if code != 0 {
+        return String::from("?");
+    }
+    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    String::from_utf8_lossy(&name[..end]).into_owned()
+}
+
+/// Gives the processor away for now.
+pub fn yield_now() {
+    // SAFETY: sched_yield takes nothing and has no memory effects.
+    unsafe { libc::sched_yield() };
+}
+
+/// Sleeps until `word` is woken, was not `expected` to begin with, or `timeout` has passed. May return early.
+pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) {
+    futex_wait_raw(word.as_ptr(), expected, timeout);
+}
+
+/// Like [`futex_wait`], on half of a larger atomic.
+pub(crate) fn futex_wait_raw(word: *const u32, expected: u32, timeout: Option<Duration>) {
+    let timeout = timeout.map(|timeout| libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: c_long::from(timeout.subsec_nanos()),
+    });
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the kernel reads the word atomically and the timeout, both valid for the call; a bad address would be
+    // an error, not undefined behaviour.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, expected, timeout);
+    }
+}
+
+/// Wakes up to `count` threads that sleep on `word`. Async-signal-safe.
+pub fn futex_wake(word: &AtomicU32, count: i32) {
+    futex_wake_raw(word.as_ptr(), count);
+}
+
+/// Like [`futex_wake`], on half of a larger atomic.
+pub(crate) fn futex_wake_raw(word: *const u32, count: i32) {
+    // SAFETY: FUTEX_WAKE uses the address as a key and does not access the memory.
+    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count) };
+}
+
+/// Registers this process for expedited membarriers. Async-signal-safe.
+///
+/// # Errors
+///
+/// The error number: `ENOSYS` on old kernels, `EPERM` under some seccomp filters.
+pub fn membarrier_register() -> Result<(), i32> {
+    let commands = membarrier(libc::MEMBARRIER_CMD_QUERY)?;
+    if commands & c_long::from(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0 {
+        return Err(libc::ENOSYS);
+    }
+    membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED).map(|_| ())
+}
+
+/// A full memory barrier on every running thread of this process, and on the caller.
+///
+/// Threads that are not running have passed through the scheduler, which is a full barrier too.
+///
+/// # Panics
+///
+/// When the kernel refuses although [`membarrier_register`] succeeded: going on would be unsound.
+pub fn membarrier_expedited() {
+    if let Err(error) = membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+        panic!("membarrier(PRIVATE_EXPEDITED) failed with error {error} after it had been registered");
+    }
+}
+
+fn membarrier(command: c_int) -> Result<c_long, i32> {
+    // SAFETY: membarrier takes plain integers and touches no memory of ours.
+    let code = unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
+    if code >= 0 { Ok(code) } else { Err(errno()) }
+}
+
+/// Fresh zeroed pages, or `None`. Async-signal-safe, unlike an allocator.
+pub fn map_pages(bytes: usize) -> Option<*mut c_void> {
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: an anonymous mapping at an address of the kernel's choice replaces nothing.
+    let pages = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, -1, 0) };
+    (pages != libc::MAP_FAILED).then_some(pages)
+}
+
+/// Gives back what [`map_pages`] returned.
+///
+/// # Safety
+///
+/// `pages` and `bytes` are those of one `map_pages` call, and nothing refers to the memory any more.
+pub unsafe fn unmap_pages(pages: *mut c_void, bytes: usize) {
+    // SAFETY: the caller owns exactly this mapping.
+    unsafe { libc::munmap(pages, bytes) };
+}
+
+/// Every signal blocked in the calling thread until this is dropped. Async-signal-safe.
+#[derive(Debug)]
+pub struct SignalsBlocked {
+    before: libc::sigset_t,
+}
+
+impl SignalsBlocked {
+    /// Blocks every signal that can be blocked.
+    pub fn new() -> Self {
+        // SAFETY: sigset_t is plain data; sigfillset overwrites it.
+        let mut all: libc::sigset_t = unsafe { core::mem::zeroed() };
+        // SAFETY: sigset_t is plain data; pthread_sigmask overwrites it.
+        let mut before: libc::sigset_t = unsafe { core::mem::zeroed() };
+        // SAFETY: a valid pointer to a local set.
+        unsafe { libc::sigfillset(&raw mut all) };
+        // SAFETY: valid pointers to two local sets.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) };
+        Self { before }
+    }
+}
+
+impl Default for SignalsBlocked {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        // SAFETY: `before` was filled by pthread_sigmask.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut()) };
+    }
+}
+
+/// Whether the environment that this process was *started* with holds exactly `entry` (`NAME=value`).
+///
+/// Reads `/proc/self/environ` by bare system calls: no lock, no allocation, not affected by later changes of the
+/// environment. Async-signal-safe.
+pub fn started_with_environment(entry: &CStr) -> bool {
+    let wanted = entry.to_bytes();
+    // SAFETY: a valid C string and constant flags.
+    let file = unsafe { libc::open(c"/proc/self/environ".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    if file < 0 {
+        return false;
+    }
+    let mut buffer = [0u8; 512];
+    // `matched` bytes of `wanted` agree with the current entry so far; None: this entry is a different one.
+    let (mut matched, mut found) = (Some(0), false);
+    loop {
+        // SAFETY: the buffer is valid for its length.
+        let count = unsafe { libc::read(file, buffer.as_mut_ptr().cast(), buffer.len()) };
+        let Ok(count @ 1..) = usize::try_from(count) else {
+            break;
+        };
+        for &byte in &buffer[..count] {
+            match (byte, matched) {
+                (0, _) => {
+                    found |= matched == Some(wanted.len());
+                    matched = Some(0);
+                }
+                (byte, Some(at)) if wanted.get(at) == Some(&byte) => matched = Some(at + 1),
+                _ => matched = None,
+            }
+        }
+    }
+    // SAFETY: the descriptor is ours and not used again.
+    unsafe { libc::close(file) };
+    found
+}
+
+/// Keeps the shared object that contains `code` loaded until the process ends, whatever `dlclose` says.
+///
+/// Thread-exit destructors live in the object that registered them; unloading it under a thread that has yet to run
+/// one would crash that thread. Not async-signal-safe.
+pub fn pin_shared_object(code: usize) {
+    // SAFETY: Dl_info is plain pointers; dladdr overwrites it.
+    let mut info: libc::Dl_info = unsafe { core::mem::zeroed() };
+    // SAFETY: dladdr only compares the address with the loaded objects.
+    let known = unsafe { libc::dladdr(ptr::without_provenance(code), &raw mut info) };
+    if known == 0 || info.dli_fname.is_null() {
+        return;
+    }
+    // The extra reference of a successful dlopen is kept on purpose. Failure (a static executable) needs no pin.
+    // SAFETY: the name is a C string that the loader owns; NOLOAD runs no code of the object.
+    unsafe { libc::dlopen(info.dli_fname, libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_thread_exists_and_a_wild_one_does_not() {
+        assert!(thread_exists(thread_id()));
+        assert!(!thread_exists(i32::MAX));
+    }
+
+    #[test]
+    fn environment_is_matched_whole() {
+        let Ok(path) = std::env::var("PATH") else {
+            return;
+        };
+        let entry = |text: &str| std::ffi::CString::new(text).expect("no zero byte");
+        assert!(started_with_environment(&entry(&format!("PATH={path}"))));
+        assert!(!started_with_environment(&entry(&format!("PATH={path}x"))));
+        assert!(!started_with_environment(&entry("PATH")));
+    }
+
+    #[test]
+    fn futex_wait_returns_when_the_value_differs() {
+        futex_wait(&AtomicU32::new(1), 0, None);
+    }
+}

@@ -1,0 +1,10 @@
+//! What the library asks of the operating system, and nothing else.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("userspace RCU for Rust needs Linux: futex, membarrier and per-thread signals");
+
+mod exit_key;
+mod linux;
+
+pub use exit_key::{DESTRUCTOR_ROUNDS, ExitKey};
+pub use linux::*;

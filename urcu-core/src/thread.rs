@@ -1,0 +1,254 @@
+//! A registered thread as a value, its offline state, and waiting for grace periods.
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use crate::error::RegisterError;
+use crate::flavor::{Flavor, ReadSide};
+use crate::guard::Guard;
+use crate::reader::Reader;
+use crate::registration::{self, entry_site, open_sections};
+use crate::{fork, grace_period, quiescence, sys};
+
+/// The calling thread's registration with a flavor.
+///
+/// There is one per thread and flavor at a time. Dropping it ends the registration; leaking it leaves that to the end
+/// of the thread. Neither `Send` nor `Sync`.
+///
+/// The methods that take `&mut self` are those that must not happen inside a section: a [`Guard`] made by
+/// [`read_lock`](Self::read_lock) borrows the `Thread`, so the compiler refuses them while one lives.
+#[doc(alias = "rcu_register_thread")]
+#[must_use = "dropping the `Thread` ends the registration"]
+pub struct Thread<F: Flavor> {
+    reader: &'static Reader,
+    marker: PhantomData<(F, *mut ())>,
+}
+
+impl<F: Flavor> Thread<F> {
+    /// Registers the calling thread; QSBR: it is online from now on.
+    ///
+    /// Lock-free: never waits for a grace period. Not to be called in a signal handler.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`]: already registered, ending, out of memory or keys, or the flavor cannot be initialised.
+    #[doc(alias = "rcu_register_thread")]
+    pub fn register() -> Result<Self, RegisterError> {
+        let reader = F::reader();
+        // A flavor that registers by itself may have done so: the `Thread` then takes that registration over.
+        let reader =
+            if F::REGISTERS_ITSELF && reader.is_registered() { reader } else { registration::register::<F>()? };
+        if !reader.take_handle() {
+            return Err(RegisterError::AlreadyRegistered { flavor: F::NAME });
+        }
+        registration::pin::<F>();
+        Ok(Self { reader, marker: PhantomData })
+    }
+
+    /// Enters a read-side critical section.
+    ///
+    /// Wait-free. Cheaper than the free `read_lock()` where thread-locals are expensive (in a `dlopen`ed library), and
+    /// the only one without any cost in QSBR. May be nested. Allowed in signal handlers, except in QSBR.
+    ///
+    /// # Panics
+    ///
+    /// When sections nest deeper than the flavor can count (65,535 levels).
+    #[doc(alias = "rcu_read_lock")]
+    #[inline]
+    #[track_caller]
+    pub fn read_lock(&self) -> Guard<'_, F> {
+        Guard::borrowed(self.reader)
+    }
+
+    /// Announces that this thread holds no references: QSBR's way to let grace periods end. Nothing in the other
+    /// flavors.
+    ///
+    /// Wait-free, apart from one `futex` call when an updater sleeps. Not inside a section: while a guard of this
+    /// `Thread` lives, it does not compile.
+    ///
+    /// # Panics
+    ///
+    /// QSBR: while a guard of the free `read_lock()` lives on this thread.
+    #[doc(alias = "rcu_quiescent_state")]
+    #[inline]
+    #[track_caller]
+    pub fn quiescent_state(&mut self) {
+        if F::READ_SIDE == ReadSide::QuiescentStates {
+            assert_outside::<F>(self.reader, "announces a quiescent state");
+            quiescence::announce::<F>(self.reader);
+        }
+    }
+
+    /// Takes the thread out of the set that grace periods wait for, until it comes
+    /// [`online`](Offline::online) again. To be done around anything that blocks in QSBR; nothing in the other flavors.
+    ///
+    /// It consumes the `Thread`: a thread that is offline has nothing to read with, whatever happens to the
+    /// [`Offline`]. To go offline for the length of a call, see [`while_offline`](Self::while_offline).
+    ///
+    /// Wait-free, apart from one `futex` call when an updater sleeps. Not inside a section.
+    ///
+    /// # Panics
+    ///
+    /// QSBR: while a guard of the free `read_lock()` lives on this thread.
+    #[doc(alias = "rcu_thread_offline")]
+    #[inline]
+    #[track_caller]
+    pub fn offline(self) -> Offline<F> {
+        if F::READ_SIDE == ReadSide::QuiescentStates {
+            assert_outside::<F>(self.reader, "goes offline");
+            quiescence::go_offline::<F>(self.reader);
+        }
+        Offline { thread: self }
+    }
+
+    /// Runs `wait` while the thread is offline: for `poll`, locks, joins, sleeps.
+    ///
+    /// The thread comes online again when `wait` returns or unwinds. Not inside a section.
+    ///
+    /// # Panics
+    ///
+    /// QSBR: while a guard of the free `read_lock()` lives on this thread.
+    #[inline]
+    #[track_caller]
+    pub fn while_offline<R>(&mut self, wait: impl FnOnce() -> R) -> R {
+        if F::READ_SIDE != ReadSide::QuiescentStates {
+            return wait();
+        }
+        assert_outside::<F>(self.reader, "goes offline");
+        quiescence::go_offline::<F>(self.reader);
+        let _online = OnDrop(|| quiescence::go_online::<F>(self.reader));
+        wait()
+    }
+
+    /// Waits for a grace period: until every section that is open now, on any thread, has ended.
+    ///
+    /// Blocks. A full barrier on both ends. QSBR: the thread is offline meanwhile, so this is a quiescent state too.
+    /// Not inside a section: while a guard of this `Thread` lives, it does not compile.
+    ///
+    /// # Panics
+    ///
+    /// While a guard of the free `read_lock()` lives on this thread: it would wait for itself.
+    #[doc(alias = "synchronize_rcu")]
+    #[track_caller]
+    pub fn synchronize(&mut self) {
+        assert_outside::<F>(self.reader, "waits for a grace period");
+        wait_offline::<F>(self.reader);
+    }
+}
+
+impl<F: Flavor> Drop for Thread<F> {
+    /// # Panics
+    ///
+    /// While a guard of the free `read_lock()` lives on this thread (unless it is unwinding already; then the
+    /// registration goes on until the thread ends).
+    fn drop(&mut self) {
+        if !core::ptr::eq(F::reader(), self.reader) {
+            return;
+        }
+        if open_sections::<F>(self.reader) != 0 && std::thread::panicking() {
+            self.reader.set_handle(false);
+            return;
+        }
+        registration::unregister::<F>();
+    }
+}
+
+impl<F: Flavor> fmt::Debug for Thread<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Thread({}, tid {})", F::NAME, self.reader.tid())
+    }
+}
+
+/// A registered thread that grace periods do not wait for: see [`Thread::offline`].
+///
+/// Dropping it ends the registration.
+#[must_use = "dropping the `Offline` ends the registration; `online` gives the `Thread` back"]
+#[derive(Debug)]
+pub struct Offline<F: Flavor> {
+    thread: Thread<F>,
+}
+
+impl<F: Flavor> Offline<F> {
+    /// Comes back online; sections may begin again.
+    ///
+    /// Wait-free; in QSBR a full fence.
+    #[doc(alias = "rcu_thread_online")]
+    #[inline]
+    pub fn online(self) -> Thread<F> {
+        if F::READ_SIDE == ReadSide::QuiescentStates {
+            quiescence::go_online::<F>(self.thread.reader);
+        }
+        self.thread
+    }
+
+    /// Waits for a grace period, like [`Thread::synchronize`], and stays offline.
+    #[doc(alias = "synchronize_rcu")]
+    #[track_caller]
+    pub fn synchronize(&mut self) {
+        synchronize::<F>();
+    }
+}
+
+/// A flavor's free `read_lock()`: see there.
+#[inline]
+#[track_caller]
+pub fn read_lock<F: Flavor>() -> Guard<'static, F> {
+    Guard::<F>::current()
+}
+
+/// A flavor's free `synchronize()`: see there.
+#[track_caller]
+pub fn synchronize<F: Flavor>() {
+    let reader = F::reader();
+    assert_outside::<F>(reader, "waits for a grace period");
+    // Guards that borrow a `Thread` leave no trace in QSBR, so whether one lives cannot be seen from here.
+    assert!(
+        F::READ_SIDE != ReadSide::QuiescentStates || !quiescence::is_online::<F>(reader),
+        "{}: thread '{}' is online and waits for a grace period by the free synchronize(); use Thread::synchronize, or go \
+         offline first",
+        F::NAME,
+        sys::thread_name(),
+    );
+    fork::check::<F>();
+    grace_period::wait::<F>();
+}
+
+/// Waits with the thread offline, if it was online.
+pub(crate) fn wait_offline<F: Flavor>(reader: &'static Reader) {
+    fork::check::<F>();
+    if F::READ_SIDE == ReadSide::QuiescentStates && quiescence::is_online::<F>(reader) {
+        quiescence::go_offline::<F>(reader);
+        let _online = OnDrop(|| quiescence::go_online::<F>(reader));
+        grace_period::wait::<F>();
+    } else {
+        grace_period::wait::<F>();
+    }
+}
+
+/// The rule that a thread does not do `what` inside a section of its own.
+#[inline]
+#[track_caller]
+pub(crate) fn assert_outside<F: Flavor>(reader: &Reader, what: &str) {
+    if open_sections::<F>(reader) != 0 {
+        inside::<F>(reader, what);
+    }
+}
+
+#[cold]
+#[track_caller]
+fn inside<F: Flavor>(reader: &Reader, what: &str) -> ! {
+    panic!(
+        "{}: thread '{}' {what} inside a read-side critical section of its own{}",
+        F::NAME,
+        sys::thread_name(),
+        entry_site(reader),
+    );
+}
+
+struct OnDrop<A: FnMut()>(A);
+
+impl<A: FnMut()> Drop for OnDrop<A> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

@@ -1,0 +1,51 @@
+//! The flavor: its global state, its thread-local record, and which barriers it uses.
+
+use urcu_core::{Domain, Flavor, InitError, LightBarrier, ReadSide, Reader, ThreadRecord};
+
+use crate::barrier::MEMBARRIER;
+
+/// The membarrier flavor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Membarrier;
+
+pub(crate) static DOMAIN: Domain = Domain::new(Membarrier::LAYOUT);
+
+thread_local! {
+    /// Constant and without a destructor: an access is one load relative to the thread pointer.
+    static RECORD: ThreadRecord = const { ThreadRecord::new() };
+}
+
+// SAFETY: 1, 2: this module alone uses the two statics. 3: the kernel executes a full fence on every running thread;
+// without the call readers issue their own (4: the state never changes once it is known, and registration asks first).
+unsafe impl Flavor for Membarrier {
+    const NAME: &'static str = "urcu-membarrier";
+    const READ_SIDE: ReadSide = ReadSide::Sections(LightBarrier::Compiler);
+
+    #[inline]
+    fn domain() -> &'static Domain {
+        &DOMAIN
+    }
+
+    #[inline]
+    fn reader() -> &'static Reader {
+        RECORD.with(ThreadRecord::reader)
+    }
+
+    #[inline]
+    fn set_reader(reader: &'static Reader) {
+        RECORD.with(|record| record.set_reader(reader));
+    }
+
+    #[inline]
+    fn heavy_barrier() {
+        MEMBARRIER.heavy_barrier();
+    }
+
+    fn runs_on_full_fences() -> bool {
+        MEMBARRIER.is_missing()
+    }
+
+    fn init() -> Result<(), InitError> {
+        MEMBARRIER.init()
+    }
+}

@@ -1,0 +1,181 @@
+//! The raw tier: the C library's model, free functions and the caller's own bookkeeping. The same names in every flavor
+//! crate; what a flavor does not need is a cheap no-op.
+
+use urcu_core::raw;
+pub use urcu_core::raw::{assign_pointer, compare_exchange_pointer, dereference, exchange_pointer};
+use urcu_core::{InitError, RegisterError};
+
+use crate::Flavor;
+
+/// Enters a section on the calling thread. Emits nothing.
+///
+/// # Safety
+///
+/// Each call is matched by one [`read_unlock`] on the same thread, which is registered and
+/// online; no quiescent state, offline or synchronize in between.
+#[doc(alias = "rcu_read_lock")]
+#[doc(alias = "urcu_qsbr_read_lock")]
+#[inline]
+#[track_caller]
+pub unsafe fn read_lock() {
+    // SAFETY: the same rules.
+    unsafe { raw::read_lock::<Flavor>() }
+}
+
+/// Leaves a section on the calling thread. Emits nothing.
+///
+/// # Safety
+///
+/// Matches a [`read_lock`] of this thread; no pointer loaded in the section is used any more, if it was the outermost.
+#[doc(alias = "rcu_read_unlock")]
+#[doc(alias = "urcu_qsbr_read_unlock")]
+#[inline]
+pub unsafe fn read_unlock() {
+    // SAFETY: the same rules.
+    unsafe { raw::read_unlock::<Flavor>() }
+}
+
+/// Whether the calling thread is inside a section or, in this flavor, online. Any thread; false when not registered. Wait-free.
+#[doc(alias = "rcu_read_ongoing")]
+#[doc(alias = "urcu_qsbr_read_ongoing")]
+#[inline]
+pub fn read_ongoing() -> bool {
+    raw::read_ongoing::<Flavor>()
+}
+
+/// Announces a quiescent state. Registered; nothing offline. Wait-free, apart from one `futex` call when an updater
+/// sleeps.
+///
+/// # Safety
+///
+/// No pointer loaded before is used any more.
+#[doc(alias = "rcu_quiescent_state")]
+#[doc(alias = "urcu_qsbr_quiescent_state")]
+#[inline]
+pub unsafe fn quiescent_state() {
+    // SAFETY: the same rules.
+    unsafe { raw::quiescent_state::<Flavor>() }
+}
+
+/// Takes the thread out of the set that grace periods wait for; nothing when it is offline. Registered. Wait-free,
+/// apart from one `futex` call when an updater sleeps.
+///
+/// # Safety
+///
+/// No pointer loaded before is used any more, and no section begins until [`thread_online`].
+#[doc(alias = "rcu_thread_offline")]
+#[doc(alias = "urcu_qsbr_thread_offline")]
+#[inline]
+pub unsafe fn thread_offline() {
+    // SAFETY: the same rules.
+    unsafe { raw::thread_offline::<Flavor>() }
+}
+
+/// Takes the thread back in; nothing when it is online. Registered. Wait-free; a full fence.
+///
+/// # Safety
+///
+/// Not on a thread whose [`Offline`](crate::Offline) or `while_offline` is in use.
+///
+/// # Panics
+///
+/// When the thread is not registered.
+#[doc(alias = "rcu_thread_online")]
+#[doc(alias = "urcu_qsbr_thread_online")]
+#[inline]
+#[track_caller]
+pub unsafe fn thread_online() {
+    // SAFETY: the same rules.
+    unsafe { raw::thread_online::<Flavor>() }
+}
+
+/// Registers the calling thread and takes it online. Outside signal handlers. Lock-free.
+///
+/// # Errors
+///
+/// [`RegisterError`].
+#[doc(alias = "rcu_register_thread")]
+#[doc(alias = "urcu_qsbr_register_thread")]
+pub fn register_thread() -> Result<(), RegisterError> {
+    raw::register_thread::<Flavor>()
+}
+
+/// Ends the calling thread's registration; nothing if there is none. Lock-free.
+///
+/// A thread that ends without this is unregistered by its exit.
+///
+/// # Safety
+///
+/// No [`Thread`](crate::Thread) stands for the registration; no pointer loaded before is used any more.
+///
+/// # Panics
+///
+/// Inside a section.
+#[doc(alias = "rcu_unregister_thread")]
+#[doc(alias = "urcu_qsbr_unregister_thread")]
+#[track_caller]
+pub unsafe fn unregister_thread() {
+    // SAFETY: the same rules.
+    unsafe { raw::unregister_thread::<Flavor>() }
+}
+
+/// Waits for a grace period. Any thread, registered or not, online (it is offline meanwhile) or not. Blocks; a full barrier on both ends.
+///
+/// # Safety
+///
+/// No pointer loaded before is used any more.
+///
+/// # Panics
+///
+/// While a guard of the free `read_lock()` lives on this thread.
+#[doc(alias = "synchronize_rcu")]
+#[doc(alias = "urcu_qsbr_synchronize_rcu")]
+#[track_caller]
+pub unsafe fn synchronize() {
+    // SAFETY: the same rules.
+    unsafe { raw::synchronize::<Flavor>() }
+}
+
+/// Prepares the flavor ahead of its first use; optional. Any thread, not in a signal handler.
+///
+/// # Errors
+///
+/// [`InitError`].
+#[doc(alias = "rcu_init")]
+pub fn init() -> Result<(), InitError> {
+    raw::init::<Flavor>()
+}
+
+/// Before a `fork` after which parent and child both use RCU: waits out the running grace period and keeps others from
+/// starting. Outside every section. Blocks. Not needed for `fork` followed by `exec`.
+///
+/// # Panics
+///
+/// Inside a section.
+#[doc(alias = "urcu_qsbr_before_fork")]
+#[track_caller]
+pub fn fork_before() {
+    raw::fork_before::<Flavor>();
+}
+
+/// After `fork`, in the parent: grace periods go on.
+///
+/// # Safety
+///
+/// Follows [`fork_before`] on the same thread.
+#[doc(alias = "urcu_qsbr_after_fork_parent")]
+pub unsafe fn fork_after_parent() {
+    // SAFETY: the same rules.
+    unsafe { raw::fork_after_parent::<Flavor>() }
+}
+
+/// After `fork`, in the child: forgets the readers whose threads do not exist here. The calling thread stays registered.
+///
+/// # Safety
+///
+/// Follows [`fork_before`] on the same thread, before any other thread is made in the child.
+#[doc(alias = "urcu_qsbr_after_fork_child")]
+pub unsafe fn fork_after_child() {
+    // SAFETY: the same rules.
+    unsafe { raw::fork_after_child::<Flavor>() }
+}

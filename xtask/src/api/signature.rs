@@ -1,0 +1,254 @@
+//! One item as users see it, as text.
+
+use quote::ToTokens;
+use syn::{Attribute, FnArg, Item, Pat, Signature, TraitItem, Type, Visibility};
+
+pub(super) fn item_name(item: &Item) -> Option<String> {
+    let ident = match item {
+        Item::Const(item) => &item.ident,
+        Item::Enum(item) => &item.ident,
+        Item::Fn(item) => &item.sig.ident,
+        Item::Macro(item) => item.ident.as_ref()?,
+        Item::Mod(item) => &item.ident,
+        Item::Static(item) => &item.ident,
+        Item::Struct(item) => &item.ident,
+        Item::Trait(item) => &item.ident,
+        Item::Type(item) => &item.ident,
+        Item::Union(item) => &item.ident,
+        _ => return None,
+    };
+    Some(ident.to_string())
+}
+
+/// The item's name when users see it.
+pub(super) fn public_name(item: &Item) -> Option<String> {
+    let (public, attrs) = match item {
+        Item::Const(item) => (is_public(&item.vis), &item.attrs),
+        Item::Enum(item) => (is_public(&item.vis), &item.attrs),
+        Item::Fn(item) => (is_public(&item.vis), &item.attrs),
+        Item::Macro(item) => (
+            item.attrs
+                .iter()
+                .any(|attr| attr.path().is_ident("macro_export")),
+            &item.attrs,
+        ),
+        Item::Mod(item) => (is_public(&item.vis), &item.attrs),
+        Item::Static(item) => (is_public(&item.vis), &item.attrs),
+        Item::Struct(item) => (is_public(&item.vis), &item.attrs),
+        Item::Trait(item) => (is_public(&item.vis), &item.attrs),
+        Item::Type(item) => (is_public(&item.vis), &item.attrs),
+        Item::Union(item) => (is_public(&item.vis), &item.attrs),
+        _ => return None,
+    };
+    (public && !is_hidden(attrs) && !is_test(attrs))
+        .then(|| item_name(item))
+        .flatten()
+}
+
+/// What a user can rely on of an item: no bodies, no private fields, no documentation.
+pub(super) fn signature(item: &Item) -> Option<String> {
+    Some(match item {
+        Item::Const(item) => format!("{}const: {}", kept_attributes(&item.attrs), text(&item.ty)),
+        Item::Static(item) => format!("{}static: {}", kept_attributes(&item.attrs), text(&item.ty)),
+        Item::Fn(item) => format!("{}{}", kept_attributes(&item.attrs), function(&item.sig)),
+        Item::Macro(item) => format!(
+            "{}macro {}",
+            kept_attributes(&item.attrs),
+            text(&item.mac.tokens)
+        ),
+        Item::Type(item) => {
+            format!(
+                "{}type{} = {}",
+                kept_attributes(&item.attrs),
+                text(&item.generics),
+                text(&item.ty)
+            )
+        }
+        Item::Struct(item) => {
+            let fields: Vec<String> = item
+                .fields
+                .iter()
+                .filter(|field| is_public(&field.vis))
+                .map(|field| {
+                    let name = field
+                        .ident
+                        .as_ref()
+                        .map(|name| format!("{name}: "))
+                        .unwrap_or_default();
+                    format!("{name}{}", text(&field.ty))
+                })
+                .collect();
+            format!(
+                "{}struct{} {{ {} }}",
+                kept_attributes(&item.attrs),
+                text(&item.generics),
+                fields.join(", ")
+            )
+        }
+        Item::Enum(item) => {
+            let variants: Vec<String> = item
+                .variants
+                .iter()
+                .map(|variant| format!("{}{}", variant.ident, text(&variant.fields)))
+                .collect();
+            format!(
+                "{}enum{} {{ {} }}",
+                kept_attributes(&item.attrs),
+                text(&item.generics),
+                variants.join(", ")
+            )
+        }
+        Item::Trait(item) => {
+            let members: Vec<String> = item
+                .items
+                .iter()
+                .map(|member| match member {
+                    TraitItem::Fn(method) => function(&method.sig),
+                    TraitItem::Const(constant) => {
+                        format!("const {}: {}", constant.ident, text(&constant.ty))
+                    }
+                    TraitItem::Type(alias) => format!("type {}", alias.ident),
+                    other => text(other),
+                })
+                .collect();
+            let unsafety = if item.unsafety.is_some() {
+                "unsafe "
+            } else {
+                ""
+            };
+            format!(
+                "{}{unsafety}trait{} {{ {} }}",
+                kept_attributes(&item.attrs),
+                text(&item.generics),
+                members.join("; ")
+            )
+        }
+        Item::Union(item) => format!(
+            "{}union{}",
+            kept_attributes(&item.attrs),
+            text(&item.generics)
+        ),
+        _ => return None,
+    })
+}
+
+/// A function's signature. The leading underscore of a parameter that one crate has no use for does not count.
+pub(super) fn function(signature: &Signature) -> String {
+    let mut signature = signature.clone();
+    for input in &mut signature.inputs {
+        let FnArg::Typed(input) = input else { continue };
+        input.attrs.clear();
+        if let Pat::Ident(name) = &mut *input.pat {
+            name.mutability = None;
+            let plain = name.ident.to_string().trim_start_matches('_').to_owned();
+            if !plain.is_empty() {
+                name.ident = syn::Ident::new(&plain, name.ident.span());
+            }
+        }
+    }
+    text(&signature)
+}
+
+/// The attributes that are part of a contract.
+pub(super) fn kept_attributes(attrs: &[Attribute]) -> String {
+    attrs
+        .iter()
+        .filter(|attr| {
+            ["cfg", "must_use", "deprecated", "non_exhaustive", "repr"]
+                .iter()
+                .any(|kept| attr.path().is_ident(kept))
+        })
+        // The reason may name the flavor.
+        .map(|attr| {
+            if attr.path().is_ident("must_use") {
+                "#[must_use] ".to_owned()
+            } else {
+                format!("{} ", text(attr))
+            }
+        })
+        .collect()
+}
+
+pub(super) fn is_public(vis: &Visibility) -> bool {
+    matches!(vis, Visibility::Public(_))
+}
+
+pub(super) fn is_hidden(attrs: &[Attribute]) -> bool {
+    attrs.iter().any(|attr| {
+        attr.path().is_ident("doc")
+            && text(&attr.meta).contains("hidden")
+            && !text(&attr.meta).contains('=')
+    })
+}
+
+pub(super) fn is_test(attrs: &[Attribute]) -> bool {
+    attrs
+        .iter()
+        .any(|attr| attr.path().is_ident("cfg") && text(&attr.meta).contains("(test)"))
+}
+
+pub(super) fn last_word(ty: &Type) -> Option<String> {
+    match ty {
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .map(|segment| segment.ident.to_string()),
+        _ => None,
+    }
+}
+
+/// Tokens as text, with the spaces that people expect.
+pub(super) fn text(tokens: &impl ToTokens) -> String {
+    const TIGHT: [(&str, &str); 14] = [
+        (" :: ", "::"),
+        ("< ", "<"),
+        (" <", "<"),
+        (" >", ">"),
+        (" ,", ","),
+        (" ;", ";"),
+        ("& ", "&"),
+        ("( ", "("),
+        (" )", ")"),
+        (" (", "("),
+        ("[ ", "["),
+        (" ]", "]"),
+        ("# [", "#["),
+        (" :", ":"),
+    ];
+    let text = tokens.to_token_stream().to_string();
+    TIGHT
+        .iter()
+        .fold(text, |text, (loose, tight)| text.replace(loose, tight))
+        .replace("-(", "- (")
+        .replace(">(", "> (")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signature_of(source: &str) -> String {
+        signature(&syn::parse_str(source).expect("a valid item")).expect("an item with a signature")
+    }
+
+    #[test]
+    fn contracts_are_kept_and_the_rest_is_not() {
+        assert_eq!(
+            signature_of("#[repr(C)] /// doc\n #[derive(Debug)] pub struct S<T> { pub a: &'static T, b: u8 }"),
+            "#[repr(C)] struct<T> { a: &'static T }"
+        );
+        assert_eq!(
+            signature_of("#[non_exhaustive] pub enum E { A, B(u8), C { x: [u8; 2] } }"),
+            "#[non_exhaustive] enum { A, B(u8), C { x: [u8; 2] } }"
+        );
+        assert_eq!(
+            signature_of("pub unsafe trait T { const N: usize; type A; fn f(&self) -> u8 { 1 } }"),
+            "unsafe trait { const N: usize; type A; fn f(&self) -> u8 }"
+        );
+        assert_eq!(
+            signature_of("#[inline] pub unsafe extern \"C\" fn f<T: Send>(mut a: *const T, _b: fn(u8) -> u8) -> (T, u8) { g() }"),
+            "unsafe extern \"C\" fn f<T: Send>(a: *const T, b: fn(u8) -> u8) -> (T, u8)"
+        );
+    }
+}

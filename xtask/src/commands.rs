@@ -1,0 +1,8 @@
+//! One file per command.
+
+pub(crate) mod api;
+pub(crate) mod asm;
+pub(crate) mod bench;
+pub(crate) mod features;
+pub(crate) mod test;
+pub(crate) mod tidy;

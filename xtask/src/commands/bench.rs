@@ -1,0 +1,30 @@
+//! `cargo xtask bench`: builds the benchmarks in release mode and hands everything over to them.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use crate::flags::BenchFlags;
+use crate::workspace::Workspace;
+
+const PACKAGE: &str = "urcu-benches";
+
+pub(crate) fn run(flags: &BenchFlags) -> Result<ExitCode> {
+    let workspace = Workspace::load()?;
+    if workspace.package(PACKAGE).is_none() {
+        bail!("there is no package `{PACKAGE}` in this workspace");
+    }
+    // Relative file names among the arguments mean the caller's folder, so this child stays in it.
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["run", "--release", "--package", PACKAGE, "--manifest-path"])
+        .arg(workspace.root.join("Cargo.toml"))
+        .arg("--")
+        .args(&flags.arguments)
+        .status()
+        .context("cannot start cargo")?;
+    Ok(match status.code() {
+        Some(0) => ExitCode::SUCCESS,
+        Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        None => bail!("the benchmarks were ended: {status}"),
+    })
+}

@@ -1,0 +1,253 @@
+//! `cargo xtask test`: everything that a change must pass.
+//!
+//! Needs rustup's stable toolchain and a C compiler, nothing else. All steps run even when one fails, so
+//! that one run tells everything.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::{api, asm, features, tidy};
+use crate::flags::TestFlags;
+use crate::job::{Job, Verdict};
+use crate::progress::{Progress, seconds};
+use crate::results::Results;
+use crate::workspace::Workspace;
+
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Job<'_>) -> Result<Verdict>,
+}
+
+/// Quick ones first.
+const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        about: "source format",
+        run: fmt,
+    },
+    Step {
+        name: "tidy",
+        about: "what compilers cannot check",
+        run: tidy::step,
+    },
+    Step {
+        name: "api",
+        about: "the same public API in every flavor crate",
+        run: api::step,
+    },
+    Step {
+        name: "clippy",
+        about: "lints, warnings denied",
+        run: clippy,
+    },
+    Step {
+        name: "test",
+        about: "unit, integration, conformance and compile-fail tests",
+        run: test,
+    },
+    Step {
+        name: "doctest",
+        about: "the examples of the documentation",
+        run: doctest,
+    },
+    Step {
+        name: "doc",
+        about: "the documentation, warnings denied",
+        run: doc,
+    },
+    Step {
+        name: "asm",
+        about: "machine code of the read side",
+        run: asm::step,
+    },
+    Step {
+        name: "features",
+        about: "every set of features of the published crates",
+        run: features::step,
+    },
+];
+
+struct Done {
+    step: &'static Step,
+    verdict: Verdict,
+    time: Duration,
+}
+
+pub(crate) fn run(flags: &TestFlags) -> Result<ExitCode> {
+    if flags.list {
+        for step in STEPS {
+            println!("{:<9} {}", step.name, step.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let steps = choose(&flags.only)?;
+    let workspace = Workspace::load()?;
+    let limit = Duration::from_secs(60 * flags.time_limit);
+    let mut progress = Progress::new(steps.len());
+    let mut results = Results::default();
+    let mut done = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        progress.begin(index + 1, steps.len(), step.name, step.about);
+        let started = Instant::now();
+        let mut job = Job::new(&workspace, &progress, limit);
+        let verdict = (step.run)(&mut job).unwrap_or_else(|error| {
+            job.say(format!("error: {error:#}"));
+            Verdict::Failed
+        });
+        if verdict == Verdict::Failed {
+            job.unseen().for_each(|line| progress.line(line));
+        }
+        progress.end(&shown(&verdict));
+        results.add(job.results());
+        done.push(Done {
+            step,
+            verdict,
+            time: started.elapsed(),
+        });
+    }
+    progress.finish();
+    Ok(close(&done, &results))
+}
+
+/// The steps named on the command line, in their own order; all when none is named.
+fn choose(only: &[String]) -> Result<Vec<&'static Step>> {
+    if let Some(unknown) = only
+        .iter()
+        .find(|name| STEPS.iter().all(|step| step.name != **name))
+    {
+        bail!("no step is called `{unknown}`; `cargo xtask test --list` names them");
+    }
+    let chosen = |step: &&Step| only.is_empty() || only.iter().any(|name| name == step.name);
+    Ok(STEPS.iter().filter(chosen).collect())
+}
+
+fn shown(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Passed => "ok".to_owned(),
+        Verdict::Failed => "FAILED".to_owned(),
+        Verdict::Skipped(why) => format!("skipped: {why}"),
+    }
+}
+
+/// The table, the sum of all tests on a line of its own, and the exit code.
+fn close(done: &[Done], results: &Results) -> ExitCode {
+    println!();
+    for Done {
+        step,
+        verdict,
+        time,
+    } in done
+    {
+        println!(
+            "{:<9} {:>12}  {}",
+            step.name,
+            seconds(*time),
+            shown(verdict)
+        );
+    }
+    let failed: Vec<&str> = done
+        .iter()
+        .filter(|done| done.verdict == Verdict::Failed)
+        .map(|done| done.step.name)
+        .collect();
+    if !failed.is_empty() {
+        println!(
+            "\nerror: {} of {} steps failed: {}",
+            failed.len(),
+            done.len(),
+            failed.join(", ")
+        );
+    }
+    println!("\n{}", results.summary());
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn fmt(job: &mut Job<'_>) -> Result<Verdict> {
+    if let Some(why) = missing(job, "fmt", "rustfmt") {
+        return Ok(Verdict::Skipped(why));
+    }
+    let command = job.cargo(&["fmt", "--all", "--check"]);
+    Ok(Verdict::of(job.run(command)?))
+}
+
+fn clippy(job: &mut Job<'_>) -> Result<Verdict> {
+    if let Some(why) = missing(job, "clippy", "clippy") {
+        return Ok(Verdict::Skipped(why));
+    }
+    let command = job.cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    Ok(Verdict::of(job.run(command)?))
+}
+
+/// Installs a component that the toolchain lacks. Says why when that is not possible.
+fn missing(job: &mut Job<'_>, subcommand: &str, component: &str) -> Option<String> {
+    const SHORT: Duration = Duration::from_secs(20);
+    if job.probe(job.cargo(&[subcommand, "--version"]), SHORT) {
+        return None;
+    }
+    let mut rustup = std::process::Command::new("rustup");
+    rustup.args(["component", "add", component]);
+    let tried = job.run(rustup).unwrap_or(false);
+    let present = tried && job.probe(job.cargo(&[subcommand, "--version"]), SHORT);
+    (!present).then(|| {
+        format!("{component} is missing; `rustup component add {component}` did not install it")
+    })
+}
+
+/// Library, binary, integration and example tests; those of the documentation are a step of their own.
+fn test(job: &mut Job<'_>) -> Result<Verdict> {
+    tests(job, &["--lib", "--bins", "--tests", "--examples"])
+}
+
+fn doctest(job: &mut Job<'_>) -> Result<Verdict> {
+    tests(job, &["--doc"])
+}
+
+fn tests(job: &mut Job<'_>, targets: &[&str]) -> Result<Verdict> {
+    job.echo();
+    let mut command = job.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    command.args(targets);
+    let passed = job.run(command)?;
+    if passed && job.results().programs == 0 {
+        job.say("error: no test program reported a result".to_owned());
+        return Ok(Verdict::Failed);
+    }
+    Ok(Verdict::of(passed))
+}
+
+fn doc(job: &mut Job<'_>) -> Result<Verdict> {
+    let mut command = job.cargo(&["doc", "--workspace", "--all-features", "--no-deps"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    Ok(Verdict::of(job.run(command)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(only: &[&str]) -> Result<Vec<&'static str>> {
+        let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
+        Ok(choose(&only)?.iter().map(|step| step.name).collect())
+    }
+
+    #[test]
+    fn steps_are_chosen_by_name() {
+        assert_eq!(names(&[]).unwrap().len(), STEPS.len());
+        assert_eq!(names(&["doc", "fmt"]).unwrap(), ["fmt", "doc"]);
+        assert!(names(&["fnt"]).unwrap_err().to_string().contains("`fnt`"));
+    }
+}

@@ -1,0 +1,116 @@
+//! The command line: every command and every option of `cargo xtask`.
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Commands of this project.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
+pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Everything that a change must pass.
+    Test(TestFlags),
+    /// Build the benchmarks in release mode and run them; all arguments go to them.
+    Bench(BenchFlags),
+    /// Compare the machine code of the read side with the committed listings.
+    Asm(AsmFlags),
+    /// Compare the public API of the flavor crates with each other.
+    Api(ApiFlags),
+    /// Check what compilers cannot: dependency direction, SAFETY comments, ordering labels, manifests.
+    Tidy,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestFlags {
+    /// Run these steps only (comma-separated; `--list` names them).
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Name the steps and stop.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// End any single command of a step that runs longer than this.
+    #[arg(long, value_name = "MINUTES", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) time_limit: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct BenchFlags {
+    /// Arguments of the benchmark program (`--help` shows them).
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AsmFlags {
+    /// Write the listings instead of comparing them.
+    #[arg(long)]
+    pub(crate) bless: bool,
+    /// Compare even with listings made by another compiler version.
+    #[arg(long, conflicts_with = "bless")]
+    pub(crate) strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApiFlags {
+    /// Print the public items of one flavor crate instead of comparing.
+    #[arg(long, value_name = "CRATE")]
+    pub(crate) print: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn bench_passes_every_argument_through() {
+        let words = [
+            "cargo xtask",
+            "bench",
+            "--only",
+            "read,grace",
+            "--help",
+            "--",
+            "x",
+        ];
+        let Command::Bench(bench) = Flags::parse_from(words).command else {
+            panic!("not the bench command");
+        };
+        assert_eq!(
+            bench.arguments,
+            ["--only", "read,grace", "--help", "--", "x"]
+        );
+    }
+
+    #[test]
+    fn steps_are_separated_by_commas() {
+        let words = [
+            "cargo xtask",
+            "test",
+            "--only",
+            "fmt,clippy",
+            "--only",
+            "tidy",
+        ];
+        let Command::Test(test) = Flags::parse_from(words).command else {
+            panic!("not the test command");
+        };
+        assert_eq!(test.only, ["fmt", "clippy", "tidy"]);
+    }
+}

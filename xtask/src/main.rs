@@ -1,0 +1,39 @@
+//! The project's own commands, run as `cargo xtask <command>`.
+//!
+//! `flags` declares every command, `commands` holds one file for each. What is worth testing without
+//! a compiler at hand stands apart: `asm`, `api` and `tidy` are pure functions from text to findings.
+
+mod api;
+mod asm;
+mod commands;
+mod flags;
+mod job;
+mod progress;
+mod results;
+mod runner;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use flags::{Command, Flags};
+
+fn main() -> ExitCode {
+    runner::end_children_with_us();
+    let outcome = match Flags::parse().command {
+        Command::Test(flags) => commands::test::run(&flags),
+        Command::Bench(flags) => commands::bench::run(&flags),
+        Command::Asm(flags) => commands::asm::run(&flags),
+        Command::Api(flags) => commands::api::run(&flags),
+        Command::Tidy => commands::tidy::run(),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

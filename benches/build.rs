@@ -9,9 +9,7 @@ const FLAVORS: [&str; 5] = ["memb", "mb", "qsbr", "signal", "bp"];
 fn main() {
     println!("cargo:rerun-if-changed=shims");
     println!("cargo:rerun-if-changed=build.rs");
-    println!(
-        "cargo:rustc-check-cfg=cfg(liburcu, values(\"memb\", \"mb\", \"qsbr\", \"signal\", \"bp\"))"
-    );
+    println!("cargo:rustc-check-cfg=cfg(liburcu, values(\"memb\", \"mb\", \"qsbr\", \"signal\", \"bp\"))");
 
     let found: Vec<&str> = FLAVORS.into_iter().filter(|flavor| build(flavor)).collect();
     if found.is_empty() {
@@ -31,10 +29,7 @@ fn main() {
 /// Compiles the shim of one flavor; true when its rows can be measured.
 fn build(flavor: &str) -> bool {
     let package = format!("liburcu-{flavor}");
-    let Ok(library) = pkg_config::Config::new()
-        .cargo_metadata(false)
-        .probe(&package)
-    else {
+    let Ok(library) = pkg_config::Config::new().cargo_metadata(false).probe(&package) else {
         return false;
     };
 
@@ -75,8 +70,5 @@ fn rustc_version() -> String {
         .output()
         .ok()
         .and_then(|output| String::from_utf8(output.stdout).ok())
-        .map_or_else(
-            || String::from("unknown"),
-            |version| version.trim().to_owned(),
-        )
+        .map_or_else(|| String::from("unknown"), |version| version.trim().to_owned())
 }

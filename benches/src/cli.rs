@@ -64,9 +64,7 @@ impl Arguments {
         let mut cases = Vec::new();
         for suite in chosen {
             for mut case in (suite.cases)(&options) {
-                case.contenders.retain(|contender| {
-                    in_flavors(contender, &flavors) && in_peers(contender, &self.peer)
-                });
+                case.contenders.retain(|contender| in_flavors(contender, &flavors) && in_peers(contender, &self.peer));
                 // Limits alone measure nothing of ours or of anybody.
                 if case.contenders.iter().any(|c| c.kind != Kind::Limit) {
                     cases.push((suite.name, case));
@@ -76,11 +74,7 @@ impl Arguments {
         if cases.is_empty() {
             return Err("these choices leave nothing to measure".into());
         }
-        let mut settings = if self.quick {
-            Settings::QUICK
-        } else {
-            Settings::FULL
-        };
+        let mut settings = if self.quick { Settings::QUICK } else { Settings::FULL };
         if let Some(rounds) = self.rounds {
             settings.rounds = rounds.get();
         }
@@ -88,10 +82,7 @@ impl Arguments {
     }
 
     fn options(&self) -> Options {
-        Options {
-            threads: self.threads.iter().map(|count| count.get()).collect(),
-            quick: self.quick,
-        }
+        Options { threads: self.threads.iter().map(|count| count.get()).collect(), quick: self.quick }
     }
 
     fn suites(&self) -> Result<Vec<Suite>, String> {
@@ -149,25 +140,18 @@ impl Plan {
 
     /// Measurements in the whole run.
     pub fn shots(&self) -> u64 {
-        self.cases
-            .iter()
-            .map(|(_, case)| crate::harness::run::shots(case, self.settings))
-            .sum()
+        self.cases.iter().map(|(_, case)| crate::harness::run::shots(case, self.settings)).sum()
     }
 }
 
 fn in_flavors(contender: &Contender, flavors: &[Flavor]) -> bool {
-    contender
-        .flavor
-        .is_none_or(|flavor| flavors.contains(&flavor))
+    contender.flavor.is_none_or(|flavor| flavors.contains(&flavor))
 }
 
 fn in_peers(contender: &Contender, peers: &[String]) -> bool {
     contender.kind != Kind::Peer
         || peers.is_empty()
-        || peers.iter().any(|peer| {
-            *peer == contender.name || (peer == GROUP && contender.name.starts_with("liburcu-"))
-        })
+        || peers.iter().any(|peer| *peer == contender.name || (peer == GROUP && contender.name.starts_with("liburcu-")))
 }
 
 /// Stands for the five flavors of the C library.
@@ -175,10 +159,7 @@ const GROUP: &str = "liburcu";
 
 /// Every peer of every suite, the group, and `none`.
 fn peer_names() -> Vec<String> {
-    let options = Options {
-        threads: vec![1],
-        quick: true,
-    };
+    let options = Options { threads: vec![1], quick: true };
     let mut names: BTreeSet<String> = suites::ALL
         .iter()
         .flat_map(|suite| (suite.cases)(&options))
@@ -194,10 +175,7 @@ fn peer_names() -> Vec<String> {
 fn check(what: &str, asked: &[String], right: &[String]) -> Result<(), String> {
     match asked.iter().find(|name| !right.contains(name)) {
         None => Ok(()),
-        Some(name) => Err(format!(
-            "there is no {what} `{name}`; the {what}s are: {}",
-            right.join(", ")
-        )),
+        Some(name) => Err(format!("there is no {what} `{name}`; the {what}s are: {}", right.join(", "))),
     }
 }
 
@@ -245,20 +223,11 @@ mod tests {
     #[test]
     fn unknown_names_are_answered_with_the_right_ones() {
         let suite = parse(&["--only", "reed"]).plan().unwrap_err();
-        assert_eq!(
-            suite,
-            "there is no suite `reed`; the suites are: read, grace"
-        );
+        assert_eq!(suite, "there is no suite `reed`; the suites are: read, grace");
         let flavor = parse(&["--flavor", "mb,foo"]).plan().unwrap_err();
-        assert_eq!(
-            flavor,
-            "there is no flavor `foo`; the flavors are: qsbr, mb, membarrier, signal, bp"
-        );
+        assert_eq!(flavor, "there is no flavor `foo`; the flavors are: qsbr, mb, membarrier, signal, bp");
         let peer = parse(&["--peer", "crossbeam"]).plan().unwrap_err();
-        assert!(
-            peer.starts_with("there is no peer `crossbeam`; the peers are: crossbeam-epoch, "),
-            "{peer}"
-        );
+        assert!(peer.starts_with("there is no peer `crossbeam`; the peers are: crossbeam-epoch, "), "{peer}");
     }
 
     #[test]

@@ -14,9 +14,7 @@ const MIN_CALLS: usize = 3;
 fn overhead() -> f64 {
     static OVERHEAD: OnceLock<f64> = OnceLock::new();
     *OVERHEAD.get_or_init(|| {
-        let empty: Vec<f64> = (0..10_001)
-            .map(|_| nanoseconds(Instant::now().elapsed()))
-            .collect();
+        let empty: Vec<f64> = (0..10_001).map(|_| nanoseconds(Instant::now().elapsed())).collect();
         median(&empty).unwrap_or(0.0)
     })
 }
@@ -41,10 +39,7 @@ pub fn time<R>(call: impl FnOnce() -> R) -> f64 {
 ///
 /// # Errors
 /// The first error of a call.
-pub fn repeat(
-    budget: Duration,
-    mut call: impl FnMut() -> Result<f64, String>,
-) -> Result<Vec<f64>, String> {
+pub fn repeat(budget: Duration, mut call: impl FnMut() -> Result<f64, String>) -> Result<Vec<f64>, String> {
     let start = Instant::now();
     loop {
         call()?;

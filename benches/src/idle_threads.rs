@@ -48,10 +48,7 @@ impl IdleThreads {
     /// # Errors
     /// When the system does not give that many threads.
     pub fn start(count: usize) -> Result<Self, String> {
-        let mut idle = Self {
-            shared: Arc::default(),
-            threads: Vec::with_capacity(count),
-        };
+        let mut idle = Self { shared: Arc::default(), threads: Vec::with_capacity(count) };
         for index in 0..count {
             let shared = Arc::clone(&idle.shared);
             let thread = Builder::new()
@@ -111,11 +108,6 @@ fn sleep_registered(shared: &Shared) {
     state.registered += 1;
     state.failures.extend(failures);
     shared.registered.notify_one();
-    drop(
-        shared
-            .over
-            .wait_while(state, |state| !state.over)
-            .unwrap_or_else(PoisonError::into_inner),
-    );
+    drop(shared.over.wait_while(state, |state| !state.over).unwrap_or_else(PoisonError::into_inner));
     drop(offline);
 }

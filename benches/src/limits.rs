@@ -2,9 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use crate::workload::{
-    Looped, ReadSide, Slot, Subject, Worker, load_and_read, sum_of,
-};
+use crate::workload::{Looped, ReadSide, Slot, Subject, Worker, load_and_read, sum_of};
 
 /// The read loop without any protection.
 pub const PLAIN_LOAD: &str = "limit:plain-load";
@@ -63,10 +61,7 @@ struct LockedRmw(Slot);
 
 impl Subject for LockedRmw {
     fn worker(&self) -> Result<Box<dyn Worker + '_>, String> {
-        Ok(Box::new(Looped(LockedSide {
-            slot: &self.0,
-            own: Box::default(),
-        })))
+        Ok(Box::new(Looped(LockedSide { slot: &self.0, own: Box::default() })))
     }
 }
 
@@ -201,8 +196,5 @@ impl PingPong {
 
 /// [`LINE_WALK`].
 pub fn walk(lines: &[Line]) -> u64 {
-    lines
-        .iter()
-        .map(|line| line.0.load(Ordering::Acquire))
-        .sum()
+    lines.iter().map(|line| line.0.load(Ordering::Acquire)).sum()
 }

@@ -35,21 +35,13 @@ impl Machine {
             cores,
             kernel: uname().map_or_else(
                 |_| "unknown".into(),
-                |name| {
-                    format!(
-                        "{} {}",
-                        name.sysname().to_string_lossy(),
-                        name.release().to_string_lossy()
-                    )
-                },
+                |name| format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy()),
             ),
             commit: commit(),
             command: command(env::args()),
             rustc: env!("URCU_BENCH_RUSTC"),
             liburcu: env!("URCU_BENCH_LIBURCU"),
-            time: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
+            time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         }
     }
 }
@@ -66,15 +58,8 @@ fn processor() -> String {
 
 fn commit() -> String {
     let git = |arguments: &[&str]| {
-        let output = Command::new("git")
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args(arguments)
-            .output()
-            .ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        let output = Command::new("git").current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let Some(hash) = git(&["rev-parse", "--short=12", "HEAD"]) else {
         return "unknown".into();
@@ -88,10 +73,7 @@ fn commit() -> String {
 /// The command without the path of the program, which says nothing elsewhere.
 fn command(mut arguments: impl Iterator<Item = String>) -> String {
     arguments.next();
-    std::iter::once("cargo xtask bench".to_owned())
-        .chain(arguments)
-        .collect::<Vec<_>>()
-        .join(" ")
+    std::iter::once("cargo xtask bench".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -101,10 +83,7 @@ mod tests {
     #[test]
     fn the_recorded_command_can_be_typed_again() {
         let arguments = ["/home/me/target/release/urcu-benches", "--only", "read"];
-        assert_eq!(
-            command(arguments.into_iter().map(String::from)),
-            "cargo xtask bench --only read"
-        );
+        assert_eq!(command(arguments.into_iter().map(String::from)), "cargo xtask bench --only read");
     }
 
     #[test]

@@ -94,9 +94,7 @@ impl Recorder {
     /// # Errors
     /// When it cannot be created.
     pub fn create(file: Option<&Path>) -> io::Result<Self> {
-        Ok(Self {
-            file: file.map(File::create).transpose()?,
-        })
+        Ok(Self { file: file.map(File::create).transpose()? })
     }
 
     /// Appends the rows of a table, at once, so that a run that dies leaves what it had.
@@ -155,17 +153,11 @@ mod tests {
     #[test]
     fn a_measured_row_has_all_fields_in_the_documented_order() {
         let table = table(Outcome::Measured {
-            summary: Summary {
-                median: 2.0,
-                min: 1.0,
-                max: 3.0,
-                rounds: 5,
-            },
+            summary: Summary { median: 2.0, min: 1.0, max: 3.0, rounds: 5 },
             p99: Some(9.0),
         });
         let machine = machine();
-        let line =
-            serde_json::to_string(&Record::new(&machine, &table, &table.rows[0])).unwrap();
+        let line = serde_json::to_string(&Record::new(&machine, &table, &table.rows[0])).unwrap();
         assert_eq!(
             line,
             concat!(
@@ -197,10 +189,7 @@ mod tests {
         let line = serde_json::to_value(Record::new(&machine, &table, &table.rows[0])).unwrap();
         let readme = include_str!("../README.md");
         for field in line.as_object().unwrap().keys() {
-            assert!(
-                readme.contains(&format!("| `{field}` |")),
-                "the README does not describe `{field}`"
-            );
+            assert!(readme.contains(&format!("| `{field}` |")), "the README does not describe `{field}`");
         }
     }
 }

@@ -6,6 +6,7 @@
 //! that a loop returns is known beforehand; an updater stores [`DEAD`] into a node once its grace
 //! period is over, so a section that outlived its grace period makes the sum come out wrong.
 
+use std::arch::asm;
 use std::hint::black_box;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -33,9 +34,7 @@ pub struct Node {
 impl Node {
     /// A node that readers may see.
     pub const fn live() -> Self {
-        Self {
-            value: AtomicU64::new(LIVE),
-        }
+        Self { value: AtomicU64::new(LIVE) }
     }
 
     /// The one field that a section reads.
@@ -58,9 +57,7 @@ pub struct Slot {
 impl Slot {
     /// A slot that points to a live node.
     pub fn new() -> Self {
-        Self {
-            pointer: AtomicPtr::new(Box::into_raw(Box::new(Node::live()))),
-        }
+        Self { pointer: AtomicPtr::new(Box::into_raw(Box::new(Node::live()))) }
     }
 
     /// The pointer itself, for contenders that bring their own way of loading it.
@@ -103,10 +100,7 @@ pub struct Replacer<'s> {
 impl<'s> Replacer<'s> {
     /// An updater of `slot` with a spare node of its own.
     pub fn new(slot: &'s Slot) -> Self {
-        Self {
-            slot,
-            spare: Some(Box::new(Node::live())),
-        }
+        Self { slot, spare: Some(Box::new(Node::live())) }
     }
 
     /// Unlinks the current node, calls `wait`, and declares the unlinked node dead.
@@ -166,9 +160,7 @@ impl<R: ReadSide> Worker for Looped<R> {
     fn flat(&mut self, blocks: u64, length: u64) -> u64 {
         let mut sum = 0;
         for _ in 0..blocks {
-            for _ in 0..length {
-                sum += self.0.section();
-            }
+            sum += sum_of(length, || self.0.section());
             self.0.quiescent_state();
         }
         black_box(sum)
@@ -185,14 +177,27 @@ impl<R: ReadSide> Worker for Looped<R> {
     }
 }
 
-/// Sums `length` calls of a section, for [`ReadSide::nested_sections`].
+/// Sums `length` calls of a section: the inner loop of every Rust contender.
 #[inline(always)]
 pub fn sum_of(length: u64, mut section: impl FnMut() -> u64) -> u64 {
     let mut sum = 0;
-    for _ in 0..length {
+    let mut left = length;
+    while left != 0 {
         sum += section();
+        left = opaque(left - 1);
     }
     sum
+}
+
+/// Hides the counter from the compiler, at no instruction: it would otherwise unroll the loop around
+/// some contenders' sections and not around others'. The C loops do the same.
+#[inline(always)]
+fn opaque(mut counter: u64) -> u64 {
+    // SAFETY: no instruction at all; the register keeps its value.
+    unsafe {
+        asm!("/* {0} */", inout(reg) counter, options(nomem, nostack, preserves_flags));
+    }
+    counter
 }
 
 /// Loads the pointer as a reader does and reads the field.
@@ -217,8 +222,6 @@ pub fn check_sum(sum: u64, blocks: u64, length: u64) -> Result<(), String> {
     if sum == expected {
         Ok(())
     } else {
-        Err(format!(
-            "wrong answer: {expected} sections, but their fields sum to {sum}"
-        ))
+        Err(format!("wrong answer: {expected} sections, but their fields sum to {sum}"))
     }
 }

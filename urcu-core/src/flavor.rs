@@ -5,7 +5,7 @@ use core::fmt::Debug;
 use crate::asymmetric::LightBarrier;
 use crate::domain::Domain;
 use crate::error::InitError;
-use crate::reader::Reader;
+use crate::reader::{Reader, ThreadRecord};
 use crate::word::WordLayout;
 
 /// How a flavor's updaters learn that a reader holds no references.
@@ -26,8 +26,8 @@ pub enum ReadSide {
 /// # Safety
 ///
 /// 1. `domain()` always returns the same static, made with `LAYOUT`, that no other flavor uses.
-/// 2. `reader()` returns what the calling thread last gave to `set_reader`, or [`Reader::unregistered`]. It works in
-///    signal handlers and in the thread's exit destructors.
+/// 2. `with_record` always gives the same record to the same thread, made by [`ThreadRecord::new`], and works in signal
+///    handlers and in the thread's exit destructors. `reader` and `set_reader` are not overridden.
 /// 3. `heavy_barrier()`, together with the light barrier of `READ_SIDE`, keeps the contract of [`crate::asymmetric`]
 ///    towards every registered reader, and is a full fence on the caller.
 /// 4. If `runs_on_full_fences()` ever returned true it always does, and then `heavy_barrier()` need only be a full
@@ -45,11 +45,20 @@ pub unsafe trait Flavor: Copy + Debug + Default + Eq + Send + Sync + 'static {
     /// The flavor's global state.
     fn domain() -> &'static Domain;
 
-    /// The calling thread's record.
-    fn reader() -> &'static Reader;
+    /// The calling thread's state.
+    fn with_record<R>(access: impl FnOnce(&ThreadRecord) -> R) -> R;
 
-    /// Changes the calling thread's record.
-    fn set_reader(reader: &'static Reader);
+    /// The calling thread's reader record, or the stand-in of a thread that has none.
+    #[inline]
+    fn reader() -> &'static Reader {
+        Self::with_record(ThreadRecord::reader)
+    }
+
+    /// Changes it.
+    #[inline]
+    fn set_reader(reader: &'static Reader) {
+        Self::with_record(|record| record.set_reader(reader));
+    }
 
     /// Step U2 of a grace period: see [`crate::grace_period`]. Called by one updater at a time.
     fn heavy_barrier();

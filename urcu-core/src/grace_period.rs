@@ -60,7 +60,7 @@ use core::time::Duration;
 use crate::backoff::Backoff;
 use crate::flavor::Flavor;
 use crate::reader::Reader;
-use crate::report::{Report, report};
+use crate::registration;
 use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence};
 use crate::sys;
 
@@ -82,6 +82,15 @@ struct Turn {
     lock: AtomicU32,
     started: AtomicU64,
     completed: AtomicU64,
+}
+
+/// The turn, while this lives.
+struct Held<'a>(&'a GracePeriods);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.resume();
+    }
 }
 
 const FREE: u32 = 0;
@@ -153,6 +162,8 @@ impl GracePeriods {
         if !self.try_take() {
             return self.wait_until(|| self.has_completed(number));
         }
+        // Given back on unwinding, too: a grace period that can never end panics.
+        let _turn = Held(self);
         if !self.has_completed(number) {
             // Under the turn, both counters are ours. Relaxed: the heavy barrier orders it. PAIR(gp-share)
             let started = self.inner.started.load(Ordering::Relaxed) + 1;
@@ -161,7 +172,6 @@ impl GracePeriods {
             // Release: the end of every section that was waited for comes first. PAIR(gp-complete)
             self.inner.completed.store(started, Ordering::Release);
         }
-        self.resume();
     }
 
     #[cold]
@@ -257,23 +267,22 @@ fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) {
     }
 }
 
-/// Ends the section of a thread that does not exist any more and never ran its exit destructor.
+/// Ends the section of a thread that does not exist any more and never ran its exit destructor; panics if the section
+/// can never end.
 fn end_if_thread_is_gone<F: Flavor>(reader: &'static Reader) {
+    assert!(
+        !reader.is_abandoned(),
+        "{}: no grace period can end any more: a thread ended with a guard (or, in QSBR, its `Thread`) leaked{}",
+        F::NAME,
+        registration::entry_site(reader),
+    );
     let tid = reader.tid();
     // A record of another process is that of a forked child's parent: nothing is known about it.
     if tid == 0 || reader.pid() != sys::process_id() || sys::thread_exists(tid) {
         return;
     }
-    let word = reader.word.load(Ordering::Acquire);
     // One updater alone is here (it holds the turn), but registration may reap as well.
     if reader.end_ownership(tid) {
-        report(&Report::ThreadEndedInSection {
-            flavor: F::NAME,
-            tid,
-            name: None,
-            nesting: F::LAYOUT.nesting(word),
-            entered_at: reader.entered_at(),
-        });
-        F::domain().registry.release(reader);
+        registration::end_with_thread::<F>(reader, tid, None);
     }
 }

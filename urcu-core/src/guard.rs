@@ -8,6 +8,7 @@ use crate::domain::DomainId;
 use crate::flavor::{Flavor, ReadSide};
 use crate::reader::Reader;
 use crate::registration;
+use crate::section::Tier;
 use crate::sync::Ordering;
 use crate::{quiescence, section};
 
@@ -18,8 +19,9 @@ use crate::{quiescence, section};
 /// the end of the outermost section lets grace periods go on, and guards may be dropped in any order. Not `Send`: a
 /// section belongs to its thread.
 ///
-/// Leaking a guard (`mem::forget`) leaves the section open until the thread ends, which holds up every grace period;
-/// it is never undefined behaviour.
+/// Leaking a guard (`mem::forget`, `Box::leak`) leaves the section open for ever, even beyond the end of its thread,
+/// because the references that it protects may have been leaked with it and sent anywhere. It is never undefined
+/// behaviour; waiting for a grace period then blocks while the thread lives, and panics once it is gone.
 #[doc(alias = "rcu_read_lock")]
 #[must_use = "the section ends as soon as its guard is dropped"]
 pub struct Guard<'t, F: Flavor> {
@@ -35,7 +37,7 @@ impl<F: Flavor> Guard<'_, F> {
     #[track_caller]
     pub(crate) fn borrowed(reader: &'static Reader) -> Self {
         let reader = match F::READ_SIDE {
-            ReadSide::Sections(light) => Some(section::lock::<F>(reader, light)),
+            ReadSide::Sections(light) => Some(section::lock::<F>(reader, light, Tier::Face)),
             ReadSide::QuiescentStates => None,
         };
         Self { reader, marker: PhantomData }
@@ -47,7 +49,7 @@ impl<F: Flavor> Guard<'_, F> {
     pub(crate) fn current() -> Guard<'static, F> {
         let reader = F::reader();
         let reader = match F::READ_SIDE {
-            ReadSide::Sections(light) => section::lock::<F>(reader, light),
+            ReadSide::Sections(light) => section::lock::<F>(reader, light, Tier::Face),
             ReadSide::QuiescentStates => {
                 if !quiescence::is_online::<F>(reader) {
                     registration::refuse::<F>(reader);

@@ -5,6 +5,7 @@
 
 use crate::error::{InitError, RegisterError};
 use crate::flavor::{Flavor, ReadSide};
+use crate::section::Tier;
 use crate::sync::{AtomicPtr, Ordering};
 use crate::{fork, quiescence, registration, section, thread};
 
@@ -63,7 +64,7 @@ pub fn compare_exchange_pointer<T>(pointer: &AtomicPtr<T>, current: *mut T, new:
 pub unsafe fn read_lock<F: Flavor>() {
     match F::READ_SIDE {
         ReadSide::Sections(light) => {
-            section::lock::<F>(F::reader(), light);
+            section::lock::<F>(F::reader(), light, Tier::Raw);
         }
         ReadSide::QuiescentStates => debug_assert!(
             quiescence::is_online::<F>(F::reader()),

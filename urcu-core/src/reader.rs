@@ -40,6 +40,8 @@ struct Identity {
     pid: AtomicI32,
     /// Whether a `Thread` value stands for this registration.
     handle: AtomicBool,
+    /// Whether the owner has ended and left a guard or a QSBR `Thread` behind: the record stays in use for ever.
+    abandoned: AtomicBool,
 }
 
 /// A word that is neither 0 (so the fast path of a lock leaves it alone) nor has any nesting in any layout.
@@ -72,6 +74,7 @@ impl Reader {
                 tid: AtomicI32::new(0),
                 pid: AtomicI32::new(0),
                 handle: AtomicBool::new(false),
+                abandoned: AtomicBool::new(false),
             },
         }
     }
@@ -131,6 +134,19 @@ impl Reader {
     /// Claims the one `Thread` value of this registration. The owner's business only.
     pub(crate) fn take_handle(&self) -> bool {
         !self.identity.handle.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn has_handle(&self) -> bool {
+        self.identity.handle.load(Ordering::Relaxed)
+    }
+
+    /// Marks the record as one that nobody will ever clear.
+    pub(crate) fn abandon(&self) {
+        self.identity.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.identity.abandoned.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_handle(&self, handle: bool) {

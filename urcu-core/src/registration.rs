@@ -133,6 +133,7 @@ pub(crate) fn entry_site(reader: &Reader) -> String {
     reader.entered_at().map_or_else(String::new, |site| format!(" (entered at {site})"))
 }
 
+/// Frees the record, and wakes an updater that sleeps on it.
 fn end<F: Flavor>(reader: &'static Reader) {
     let word = reader.word.load(Ordering::Relaxed);
     F::domain().registry.release(reader);
@@ -143,8 +144,9 @@ fn end<F: Flavor>(reader: &'static Reader) {
 
 /// The exit destructor of a registered thread. `round` counts its calls.
 ///
-/// It puts itself off until the last round, so that other destructors can still read, and all safe code of the thread
-/// has run by then: a section that is still open has been leaked, or belongs to C code, and ends here.
+/// It puts itself off until the last round, so that other destructors can still read, and the thread's Rust
+/// thread-locals with whatever guards they hold are gone by then. A section that is open all the same belongs to the raw
+/// tier, and ends here; or its guard was leaked, and then it cannot be ended: see [`Guard`](crate::Guard).
 unsafe extern "C" fn on_thread_exit<F: Flavor>(round: *mut c_void) {
     let reader = F::reader();
     if !reader.is_registered() {
@@ -154,16 +156,32 @@ unsafe extern "C" fn on_thread_exit<F: Flavor>(round: *mut c_void) {
     if round < DESTRUCTOR_ROUNDS && F::domain().exit_key.arm(on_thread_exit::<F>, round + 1).is_ok() {
         return;
     }
-    let nesting = open_sections::<F>(reader);
-    if nesting != 0 {
-        report(&Report::ThreadEndedInSection {
-            flavor: F::NAME,
-            tid: sys::thread_id(),
-            name: Some(sys::thread_name()),
-            nesting,
-            entered_at: reader.entered_at(),
-        });
-    }
     F::set_reader(Reader::exited());
-    end::<F>(reader);
+    end_with_thread::<F>(reader, sys::thread_id(), Some(sys::thread_name()));
+}
+
+/// Ends the registration of a thread that is ending, or has ended, unless references may have outlived it.
+pub(crate) fn end_with_thread<F: Flavor>(reader: &'static Reader, tid: i32, name: Option<String>) {
+    let word = reader.word.load(Ordering::Acquire);
+    let (nesting, leaked) = match F::READ_SIDE {
+        ReadSide::Sections(_) => {
+            let nesting = F::LAYOUT.nesting(word);
+            (nesting, nesting != 0 && word & F::LAYOUT.raw() == 0)
+        }
+        // Guards that borrow a `Thread` are not counted, so a leaked `Thread` may have leaked guards of its own.
+        ReadSide::QuiescentStates => {
+            let guards = u64::from(reader.guards.load(Ordering::Relaxed));
+            (guards, guards != 0 || (reader.has_handle() && F::LAYOUT.nesting(word) != 0))
+        }
+    };
+    if leaked {
+        reader.abandon();
+    }
+    if leaked || nesting != 0 {
+        let entered_at = reader.entered_at();
+        report(&Report::ThreadEndedInSection { flavor: F::NAME, tid, name, nesting, entered_at, ended: !leaked });
+    }
+    if !leaked {
+        end::<F>(reader);
+    }
 }

@@ -10,9 +10,7 @@ use crate::sync::{AtomicPtr, Ordering};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Report {
-    /// A thread ended while it was inside a read-side critical section (QSBR: while a counted guard was alive).
-    ///
-    /// The section ended with the thread, so updaters do not wait for it any longer.
+    /// A thread ended while it was inside a read-side critical section.
     ThreadEndedInSection {
         /// The flavor's crate.
         flavor: &'static str,
@@ -24,13 +22,17 @@ pub enum Report {
         nesting: u64,
         /// Where the outermost section began; known in builds with debug assertions.
         entered_at: Option<&'static Location<'static>>,
+        /// Whether the section has been ended with the thread: so for sections of the raw tier. One behind a guard (or,
+        /// in QSBR, a `Thread`) that was leaked stays open for ever, and no grace period can end any more: whoever
+        /// waits for one panics.
+        ended: bool,
     },
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ThreadEndedInSection { flavor, tid, name, nesting, entered_at } => {
+            Self::ThreadEndedInSection { flavor, tid, name, nesting, entered_at, ended } => {
                 let name = name.as_deref().unwrap_or("?");
                 write!(
                     f,
@@ -39,7 +41,11 @@ impl fmt::Display for Report {
                 if let Some(site) = entered_at {
                     write!(f, ", entered at {site}")?;
                 }
-                f.write_str("); the section has been ended")
+                f.write_str(if *ended {
+                    "); the section has been ended"
+                } else {
+                    "); its guard or `Thread` was leaked, so the section stays open and no grace period can end any more"
+                })
             }
         }
     }

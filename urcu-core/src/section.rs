@@ -10,6 +10,15 @@ use crate::registration;
 use crate::sync::{Ordering, fence};
 use crate::sys;
 
+/// Who enters a section, and so what its thread's end means for it (mark R of [`crate::word`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tier {
+    /// A guard: if it is leaked, references that it protects may live on, on any thread.
+    Face,
+    /// The raw tier, whose callers promise that nothing is used beyond the section.
+    Raw,
+}
+
 /// Enters a section with the calling thread's record (or a stand-in, which registers or panics). Returns the record
 /// to leave it with.
 ///
@@ -17,15 +26,15 @@ use crate::sys;
 /// section, and not on full fences, all at once.
 #[inline]
 #[track_caller]
-pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier) -> &'static Reader {
+pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier: Tier) -> &'static Reader {
     // Relaxed: the thread's own store.
     if reader.word.load(Ordering::Relaxed) != 0 {
-        return lock_slow::<F>(reader, light);
+        return lock_slow::<F>(reader, light, tier);
     }
     // R1. Acquire pairs with U3. PAIR(period)
     let period = F::domain().period.load(Ordering::Acquire);
     // R2, R3.
-    light.store_and_fence(&reader.word, period);
+    light.store_and_fence(&reader.word, period | mark::<F>(tier));
     reader.note_entry(Some(Location::caller()));
     reader
 }
@@ -33,7 +42,7 @@ pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier) -> &
 /// Nested, not registered, or on full fences.
 #[inline(never)]
 #[track_caller]
-fn lock_slow<F: Flavor>(reader: &'static Reader, light: LightBarrier) -> &'static Reader {
+fn lock_slow<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier: Tier) -> &'static Reader {
     let word = reader.word.load(Ordering::Relaxed);
     let nesting = F::LAYOUT.nesting(word);
     if nesting != 0 {
@@ -44,18 +53,27 @@ fn lock_slow<F: Flavor>(reader: &'static Reader, light: LightBarrier) -> &'stati
             sys::thread_name(),
         );
         // Release like every store to the word. PAIR(section-end)
+        let word = if tier == Tier::Face { word & !F::LAYOUT.raw() } else { word };
         reader.word.store(word + 1, Ordering::Release);
         return reader;
     }
     if !reader.is_registered() {
-        return lock::<F>(registration::register_on_first_use::<F>(reader), light);
+        return lock::<F>(registration::register_on_first_use::<F>(reader), light, tier);
     }
     // R1 to R3 with a full fence, keeping the mark S.
     let period = F::domain().period.load(Ordering::Acquire);
-    reader.word.store(period | F::LAYOUT.slow(), Ordering::Release);
+    reader.word.store(period | F::LAYOUT.slow() | mark::<F>(tier), Ordering::Release);
     fence(Ordering::SeqCst);
     reader.note_entry(Some(Location::caller()));
     reader
+}
+
+#[inline(always)]
+const fn mark<F: Flavor>(tier: Tier) -> u64 {
+    match tier {
+        Tier::Face => 0,
+        Tier::Raw => F::LAYOUT.raw(),
+    }
 }
 
 /// Leaves a section. The caller owns one nesting level of `reader`'s.

@@ -1,10 +1,10 @@
-//! The reader word: nesting, two marks and a grace-period number in 64 bits.
+//! The reader word: nesting, three marks and a grace-period number in 64 bits.
 //!
 //! ```text
-//!  63                              N+2  N+1   N   N-1                0
-//! +------------------------------------+----+----+-------------------+
-//! | grace-period number                | A  | S  | nesting (N bits)  |
-//! +------------------------------------+----+----+-------------------+
+//!  63                         N+3  N+2  N+1   N   N-1                0
+//! +-------------------------------+----+----+----+-------------------+
+//! | grace-period number           | R  | A  | S  | nesting (N bits)  |
+//! +-------------------------------+----+----+----+-------------------+
 //! ```
 //!
 //! | word | state of the reader |
@@ -13,6 +13,7 @@
 //! | nesting > 0 | inside a section that began when the number was current (QSBR: online since then) |
 //! | S | *slow*: the flavor runs on full fences, so every lock has to take the slow path |
 //! | A | *awaited*: an updater may be asleep until this section ends; the unlock takes the slow path and wakes it |
+//! | R | *raw*: every level of this section was entered by the raw tier. Such a section may be ended when its thread is gone; one behind a guard may not, since a leaked guard's references can be anywhere |
 //!
 //! The number is read at the outermost lock. Between reading the number and storing the word, any number of grace
 //! periods may pass; the word then looks *older* than it is, which costs a needless wait and nothing else.
@@ -52,16 +53,22 @@ impl WordLayout {
         1 << (self.nesting_bits + 1)
     }
 
-    /// One grace period, as an increment of the word.
+    /// The mark R.
     #[inline]
-    pub const fn one_period(self) -> u64 {
+    pub const fn raw(self) -> u64 {
         1 << (self.nesting_bits + 2)
     }
 
-    /// Nesting and marks, without the number.
+    /// One grace period, as an increment of the word.
+    #[inline]
+    pub const fn one_period(self) -> u64 {
+        1 << (self.nesting_bits + 3)
+    }
+
+    /// What decides how a section ends: nesting, S and A.
     #[inline]
     pub const fn state(self, word: u64) -> u64 {
-        word & (self.one_period() - 1)
+        word & (self.raw() - 1)
     }
 
     /// How deeply the reader is nested.
@@ -104,7 +111,8 @@ mod tests {
     fn fields_do_not_overlap() {
         for bits in 8..=32 {
             let layout = WordLayout::new(bits);
-            let fields = [layout.max_nesting(), layout.slow(), layout.awaited(), !(layout.one_period() - 1)];
+            let fields =
+                [layout.max_nesting(), layout.slow(), layout.awaited(), layout.raw(), !(layout.one_period() - 1)];
             assert_eq!(fields.iter().fold(0, |all, field| all | field), u64::MAX);
             assert_eq!(fields.iter().map(|field| field.count_ones()).sum::<u32>(), 64);
         }
@@ -114,7 +122,8 @@ mod tests {
     fn only_older_sections_hold_up() {
         let period = LAYOUT.first_period() + 5 * LAYOUT.one_period();
         assert!(LAYOUT.holds_up(period - LAYOUT.one_period(), period));
-        assert!(LAYOUT.holds_up((period - LAYOUT.one_period()) | LAYOUT.awaited(), period));
+        assert!(LAYOUT.holds_up((period - LAYOUT.one_period()) | LAYOUT.awaited() | LAYOUT.raw(), period));
+        assert!(!LAYOUT.holds_up(period | LAYOUT.raw(), period));
         assert!(!LAYOUT.holds_up(period, period));
         assert!(!LAYOUT.holds_up(period + LAYOUT.one_period() + 3, period));
         assert!(!LAYOUT.holds_up(0, period));

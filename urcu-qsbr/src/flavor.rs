@@ -1,6 +1,6 @@
 //! The flavor: its global state, its thread-local record, and which barriers it uses.
 
-use urcu_core::{Domain, Flavor, ReadSide, Reader, ThreadRecord};
+use urcu_core::{Domain, Flavor, ReadSide, ThreadRecord};
 
 use crate::barrier;
 
@@ -27,13 +27,8 @@ unsafe impl Flavor for Qsbr {
     }
 
     #[inline]
-    fn reader() -> &'static Reader {
-        RECORD.with(ThreadRecord::reader)
-    }
-
-    #[inline]
-    fn set_reader(reader: &'static Reader) {
-        RECORD.with(|record| record.set_reader(reader));
+    fn with_record<R>(access: impl FnOnce(&ThreadRecord) -> R) -> R {
+        RECORD.with(access)
     }
 
     #[inline]

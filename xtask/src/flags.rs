@@ -6,11 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// Commands of this project.
 #[derive(Debug, Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    disable_help_subcommand = true
-)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
 pub(crate) struct Flags {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -80,34 +76,16 @@ mod tests {
 
     #[test]
     fn bench_passes_every_argument_through() {
-        let words = [
-            "cargo xtask",
-            "bench",
-            "--only",
-            "read,grace",
-            "--help",
-            "--",
-            "x",
-        ];
+        let words = ["cargo xtask", "bench", "--only", "read,grace", "--help", "--", "x"];
         let Command::Bench(bench) = Flags::parse_from(words).command else {
             panic!("not the bench command");
         };
-        assert_eq!(
-            bench.arguments,
-            ["--only", "read,grace", "--help", "--", "x"]
-        );
+        assert_eq!(bench.arguments, ["--only", "read,grace", "--help", "--", "x"]);
     }
 
     #[test]
     fn steps_are_separated_by_commas() {
-        let words = [
-            "cargo xtask",
-            "test",
-            "--only",
-            "fmt,clippy",
-            "--only",
-            "tidy",
-        ];
+        let words = ["cargo xtask", "test", "--only", "fmt,clippy", "--only", "tidy"];
         let Command::Test(test) = Flags::parse_from(words).command else {
             panic!("not the test command");
         };

@@ -24,11 +24,7 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     pub(crate) fn of(passed: bool) -> Verdict {
-        if passed {
-            Verdict::Passed
-        } else {
-            Verdict::Failed
-        }
+        if passed { Verdict::Passed } else { Verdict::Failed }
     }
 }
 
@@ -43,19 +39,8 @@ pub(crate) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    pub(crate) fn new(
-        workspace: &'a Workspace,
-        progress: &'a Progress,
-        limit: Duration,
-    ) -> Job<'a> {
-        Job {
-            workspace,
-            progress,
-            limit,
-            echo: false,
-            log: Vec::new(),
-            results: Results::default(),
-        }
+    pub(crate) fn new(workspace: &'a Workspace, progress: &'a Progress, limit: Duration) -> Job<'a> {
+        Job { workspace, progress, limit, echo: false, log: Vec::new(), results: Results::default() }
     }
 
     /// From now on a plain log shows every line as it comes.
@@ -118,9 +103,7 @@ impl<'a> Job<'a> {
     /// What the commands said, for a failure report. Empty when it was shown already.
     pub(crate) fn unseen(&self) -> impl Iterator<Item = &str> {
         let log: &[String] = if self.echo { &[] } else { &self.log };
-        log.iter()
-            .map(String::as_str)
-            .filter(|line| !is_passed_test(line))
+        log.iter().map(String::as_str).filter(|line| !is_passed_test(line))
     }
 
     pub(crate) fn results(&self) -> &Results {
@@ -129,11 +112,7 @@ impl<'a> Job<'a> {
 }
 
 /// Runs one piece of work as a command of its own: what it says is the command's output.
-pub(crate) fn alone(
-    name: &str,
-    about: &str,
-    work: impl FnOnce(&mut Job<'_>) -> Result<Verdict>,
-) -> Result<ExitCode> {
+pub(crate) fn alone(name: &str, about: &str, work: impl FnOnce(&mut Job<'_>) -> Result<Verdict>) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
     let mut progress = Progress::new(1);
     progress.begin(1, 1, name, about);
@@ -163,26 +142,12 @@ fn shown(command: &Command) -> String {
         if let Some(value) = value
             && name != "CARGO_TERM_COLOR"
         {
-            words.push(format!(
-                "{}={:?}",
-                name.to_string_lossy(),
-                value.to_string_lossy()
-            ));
+            words.push(format!("{}={:?}", name.to_string_lossy(), value.to_string_lossy()));
         }
     }
     let program = std::path::Path::new(command.get_program());
-    words.push(
-        program
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
-    );
-    words.extend(
-        command
-            .get_args()
-            .map(|word| word.to_string_lossy().into_owned()),
-    );
+    words.push(program.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
     words.join(" ")
 }
 
@@ -193,13 +158,7 @@ mod tests {
     #[test]
     fn commands_are_shown_as_typed() {
         let mut command = Command::new("/somewhere/bin/cargo");
-        command
-            .args(["doc", "--no-deps"])
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .env("CARGO_TERM_COLOR", "always");
-        assert_eq!(
-            shown(&command),
-            "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps"
-        );
+        command.args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").env("CARGO_TERM_COLOR", "always");
+        assert_eq!(shown(&command), "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps");
     }
 }

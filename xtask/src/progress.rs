@@ -24,13 +24,11 @@ pub(crate) struct Progress {
 impl Progress {
     /// Shows `total` steps on standard error.
     pub(crate) fn new(total: usize) -> Progress {
-        let in_ci =
-            std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+        let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
         let moving = std::io::stderr().is_terminal() && !in_ci;
         Progress {
             bar: moving.then(|| {
-                let style =
-                    "{spinner} [{pos}/{len}] {bar:12} {elapsed:>4} {prefix:.bold}  {wide_msg:.dim}";
+                let style = "{spinner} [{pos}/{len}] {bar:12} {elapsed:>4} {prefix:.bold}  {wide_msg:.dim}";
                 let style = ProgressStyle::with_template(style).expect("a valid template");
                 ProgressBar::new(total as u64).with_style(style)
             }),
@@ -73,11 +71,7 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.tick(),
             None if self.last_sign.get().elapsed() >= SILENCE => {
-                say(&format!(
-                    "{}: still running, {}",
-                    self.label,
-                    seconds(self.began.elapsed())
-                ));
+                say(&format!("{}: still running, {}", self.label, seconds(self.began.elapsed())));
                 self.last_sign.set(Instant::now());
             }
             None => {}
@@ -97,11 +91,7 @@ impl Progress {
 
     /// The running step has ended with `result`.
     pub(crate) fn end(&self, result: &str) {
-        self.line(&format!(
-            "{}: {result} ({})",
-            self.label,
-            seconds(self.began.elapsed())
-        ));
+        self.line(&format!("{}: {result} ({})", self.label, seconds(self.began.elapsed())));
     }
 
     /// All steps have ended.
@@ -120,11 +110,7 @@ fn say(text: &str) {
 /// A duration as people read it: `7.3 s`, `2 min 05 s`.
 pub(crate) fn seconds(time: Duration) -> String {
     let whole = time.as_secs();
-    if whole < 60 {
-        format!("{:.1} s", time.as_secs_f64())
-    } else {
-        format!("{} min {:02} s", whole / 60, whole % 60)
-    }
+    if whole < 60 { format!("{:.1} s", time.as_secs_f64()) } else { format!("{} min {:02} s", whole / 60, whole % 60) }
 }
 
 #[cfg(test)]

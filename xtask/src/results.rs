@@ -34,10 +34,7 @@ impl Results {
 /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s`
 fn closing_line(line: &str) -> Option<Results> {
     let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
-    let mut results = Results {
-        programs: 1,
-        ..Results::default()
-    };
+    let mut results = Results { programs: 1, ..Results::default() };
     for count in counts.split(';') {
         let Some((number, what)) = count.trim().split_once(' ') else {
             continue;
@@ -70,12 +67,7 @@ all doctests ran in 0.84s; merged doctests compilation took 0.53s
 test result: what is this";
         let mut results = Results::default();
         output.lines().for_each(|line| results.read(line));
-        let expected = Results {
-            programs: 2,
-            passed: 12,
-            failed: 3,
-            ignored: 1,
-        };
+        let expected = Results { programs: 2, passed: 12, failed: 3, ignored: 1 };
         assert_eq!(results, expected);
         assert_eq!(results.summary(), "12 passed, 3 failed");
     }

@@ -46,11 +46,7 @@ const TICK: Duration = Duration::from_millis(100);
 const DRAIN: Duration = Duration::from_secs(3);
 
 /// Runs `command` to its end, or for `limit` at most, with closed standard input.
-pub(crate) fn run(
-    mut command: Command,
-    limit: Duration,
-    mut report: impl FnMut(Event<'_>),
-) -> Result<End> {
+pub(crate) fn run(mut command: Command, limit: Duration, mut report: impl FnMut(Event<'_>)) -> Result<End> {
     let name = command.get_program().to_string_lossy().into_owned();
     // One pipe for both streams keeps their order.
     let (reader, writer) = std::io::pipe().context("cannot create a pipe")?;
@@ -59,9 +55,7 @@ pub(crate) fn run(
         .stdout(writer.try_clone().context("cannot duplicate a pipe")?)
         .stderr(writer)
         .process_group(0);
-    let child = command
-        .spawn()
-        .with_context(|| format!("cannot start `{name}`"))?;
+    let child = command.spawn().with_context(|| format!("cannot start `{name}`"))?;
     // The command holds the write ends; the pipe closes only when the child's copies are the last.
     drop(command);
 
@@ -91,16 +85,10 @@ pub(crate) fn run(
         group.kill();
     }
     if open && !drain(&lines, &mut report) {
-        report(Event::Line(
-            "warning: processes were left running; they are being ended",
-        ));
+        report(Event::Line("warning: processes were left running; they are being ended"));
     }
     let status = group.finish(child)?;
-    Ok(if timed_out {
-        End::TimedOut(limit)
-    } else {
-        End::Exited(status)
-    })
+    Ok(if timed_out { End::TimedOut(limit) } else { End::Exited(status) })
 }
 
 /// Passes on what is still in the pipe. False when somebody keeps it open.
@@ -122,10 +110,7 @@ fn read_lines(pipe: PipeReader) -> Receiver<String> {
         let mut bytes = Vec::new();
         while let Ok(1..) = pipe.read_until(b'\n', &mut bytes) {
             let line = String::from_utf8_lossy(&bytes);
-            if sender
-                .send(line.trim_end_matches(['\n', '\r']).to_owned())
-                .is_err()
-            {
+            if sender.send(line.trim_end_matches(['\n', '\r']).to_owned()).is_err() {
                 break;
             }
             bytes.clear();
@@ -174,7 +159,7 @@ impl Group {
 /// Makes an interrupt of this program end the running child's group too: the terminal sends
 /// its signals to our own group only.
 pub(crate) fn end_children_with_us() {
-    extern "C" fn pass_on(number: libc_int) {
+    extern "C" fn pass_on(number: std::ffi::c_int) {
         // Relaxed: as in `Group::lead_by`.
         let group = RUNNING.load(Ordering::Relaxed);
         if group > 0 {
@@ -187,11 +172,7 @@ pub(crate) fn end_children_with_us() {
         }
     }
 
-    let action = SigAction::new(
-        SigHandler::Handler(pass_on),
-        SaFlags::SA_RESETHAND,
-        SigSet::empty(),
-    );
+    let action = SigAction::new(SigHandler::Handler(pass_on), SaFlags::SA_RESETHAND, SigSet::empty());
     for number in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         // SAFETY: the handler calls kill(2) and raise(3) only, which are async-signal-safe, and reads an
         // atomic. No other part of this program handles these signals.
@@ -199,9 +180,6 @@ pub(crate) fn end_children_with_us() {
         installed.expect("the signal numbers are valid");
     }
 }
-
-#[expect(non_camel_case_types, reason = "the C name of the type")]
-type libc_int = i32;
 
 #[cfg(test)]
 mod tests {
@@ -252,11 +230,8 @@ mod tests {
     }
 
     fn is_zombie(pid: Pid) -> bool {
-        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-            stat.rsplit(") ")
-                .next()
-                .is_some_and(|rest| rest.starts_with('Z'))
-        })
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
     }
 
     #[test]

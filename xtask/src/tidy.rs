@@ -27,21 +27,11 @@ pub(crate) struct Finding {
 
 impl Finding {
     fn error(file: &str, line: usize, message: impl Into<String>) -> Finding {
-        Finding {
-            file: file.to_owned(),
-            line,
-            message: message.into(),
-            warning: false,
-        }
+        Finding { file: file.to_owned(), line, message: message.into(), warning: false }
     }
 
     fn warning(file: &str, message: impl Into<String>) -> Finding {
-        Finding {
-            file: file.to_owned(),
-            line: 0,
-            message: message.into(),
-            warning: true,
-        }
+        Finding { file: file.to_owned(), line: 0, message: message.into(), warning: true }
     }
 }
 

@@ -22,8 +22,7 @@ impl Layer {
     pub(crate) fn of(package: &str) -> Option<Layer> {
         Some(match package {
             "urcu-core" => Layer::Core,
-            "urcu-qsbr" | "urcu-mb" | "urcu-membarrier" | "urcu-signal" | "urcu-bp"
-            | "urcu-shm" => Layer::Flavor,
+            "urcu-qsbr" | "urcu-mb" | "urcu-membarrier" | "urcu-signal" | "urcu-bp" | "urcu-shm" => Layer::Flavor,
             "xtask" => Layer::Tool,
             _ if package.starts_with("cds-") => Layer::Structure,
             _ if package.starts_with("urcu-") => Layer::Tool,
@@ -46,7 +45,10 @@ pub(crate) struct Package {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
+    /// None for ordinary dependencies, else `dev` or `build`.
     pub(crate) kind: Option<String>,
+    /// `*` for a path without a version.
+    pub(crate) req: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,9 +58,7 @@ struct Target {
 
 impl Package {
     pub(crate) fn folder(&self) -> &Path {
-        self.manifest_path
-            .parent()
-            .expect("a manifest stands in a folder")
+        self.manifest_path.parent().expect("a manifest stands in a folder")
     }
 
     pub(crate) fn manifest(&self) -> &Path {
@@ -66,19 +66,12 @@ impl Package {
     }
 
     pub(crate) fn is_published(&self) -> bool {
-        self.publish
-            .as_ref()
-            .is_none_or(|registries| !registries.is_empty())
+        self.publish.as_ref().is_none_or(|registries| !registries.is_empty())
     }
 
     pub(crate) fn has_library(&self) -> bool {
         let libraries = ["lib", "rlib", "dylib", "cdylib", "staticlib", "proc-macro"];
-        self.targets.iter().any(|target| {
-            target
-                .kind
-                .iter()
-                .any(|kind| libraries.contains(&kind.as_str()))
-        })
+        self.targets.iter().any(|target| target.kind.iter().any(|kind| libraries.contains(&kind.as_str())))
     }
 }
 
@@ -106,18 +99,11 @@ impl Workspace {
         }
         let output = cargo.output().context("cannot start cargo")?;
         if !output.status.success() {
-            bail!(
-                "cargo metadata failed:\n{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            bail!("cargo metadata failed:\n{}", String::from_utf8_lossy(&output.stderr));
         }
-        let metadata: Metadata = serde_json::from_slice(&output.stdout)
-            .context("unexpected answer from cargo metadata")?;
-        Ok(Workspace {
-            root: metadata.workspace_root,
-            target: metadata.target_directory,
-            packages: metadata.packages,
-        })
+        let metadata: Metadata =
+            serde_json::from_slice(&output.stdout).context("unexpected answer from cargo metadata")?;
+        Ok(Workspace { root: metadata.workspace_root, target: metadata.target_directory, packages: metadata.packages })
     }
 
     pub(crate) fn package(&self, name: &str) -> Option<&Package> {
@@ -125,15 +111,11 @@ impl Workspace {
     }
 
     pub(crate) fn published(&self) -> impl Iterator<Item = &Package> {
-        self.packages
-            .iter()
-            .filter(|package| package.is_published())
+        self.packages.iter().filter(|package| package.is_published())
     }
 
     pub(crate) fn flavors(&self) -> impl Iterator<Item = &Package> {
-        self.packages
-            .iter()
-            .filter(|package| Layer::of(&package.name) == Some(Layer::Flavor))
+        self.packages.iter().filter(|package| Layer::of(&package.name) == Some(Layer::Flavor))
     }
 
     /// A path as people name it: from the top of the workspace.

@@ -19,6 +19,8 @@ pub struct Api {
     pub init: fn() -> Result<(), String>,
     /// The outcome of `init`.
     pub initialised: OnceLock<Result<(), String>>,
+    /// Whether its grace periods wait for readers, found out once.
+    pub checked: OnceLock<Result<(), String>>,
     /// Makes the calling thread a reader; it must not be one.
     pub register: unsafe fn() -> Result<(), String>,
     /// Undoes `register`; the thread must be outside sections.
@@ -56,10 +58,7 @@ impl Api {
         self.ready()?;
         // SAFETY: the workloads hold one `Reader` per thread and implementation at a time.
         unsafe { (self.register)() }?;
-        Ok(Reader {
-            api: self,
-            here: PhantomData,
-        })
+        Ok(Reader { api: self, here: PhantomData })
     }
 
     /// Waits for a grace period, from a thread that is no reader.
@@ -163,19 +162,13 @@ pub struct ApiSubject {
 impl ApiSubject {
     /// Reads through the raw tier of `api`.
     pub fn new(api: &'static Api) -> Self {
-        Self {
-            api,
-            slot: Slot::new(),
-        }
+        Self { api, slot: Slot::new() }
     }
 }
 
 impl Subject for ApiSubject {
     fn worker(&self) -> Result<Box<dyn Worker + '_>, String> {
-        Ok(Box::new(ApiWorker {
-            reader: self.api.register()?,
-            slot: &self.slot,
-        }))
+        Ok(Box::new(ApiWorker { reader: self.api.register()?, slot: &self.slot }))
     }
 }
 

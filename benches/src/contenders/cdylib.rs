@@ -22,22 +22,10 @@ pub struct Export {
 
 /// The flavors that the shared object carries.
 pub static EXPORTS: [Export; 4] = [
-    Export {
-        name: "urcu-qsbr",
-        flavor: Flavor::Qsbr,
-    },
-    Export {
-        name: "urcu-mb",
-        flavor: Flavor::Mb,
-    },
-    Export {
-        name: "urcu-membarrier",
-        flavor: Flavor::Membarrier,
-    },
-    Export {
-        name: "urcu-bp",
-        flavor: Flavor::Bp,
-    },
+    Export { name: "urcu-qsbr", flavor: Flavor::Qsbr },
+    Export { name: "urcu-mb", flavor: Flavor::Mb },
+    Export { name: "urcu-membarrier", flavor: Flavor::Membarrier },
+    Export { name: "urcu-bp", flavor: Flavor::Bp },
 ];
 
 type Register = unsafe extern "C" fn() -> c_int;
@@ -54,9 +42,7 @@ fn path() -> Result<PathBuf, String> {
         .take(2)
         .flat_map(|folder| [folder.join(&file), folder.join("deps").join(&file)])
         .find(|path| path.exists())
-        .ok_or_else(|| {
-            "the shared object is not beside the program; build with cargo build --release".into()
-        })
+        .ok_or_else(|| "the shared object is not beside the program; build with cargo build --release".into())
 }
 
 fn library() -> Result<&'static Library, String> {

@@ -5,17 +5,11 @@ use super::api::Api;
 use crate::harness::plan::{Flavor, Kind};
 
 /// Shown in the rows of flavors that the build did not find.
-#[allow(
-    dead_code,
-    reason = "unused where the build found all of the C library's flavors"
-)]
+#[allow(dead_code, reason = "unused where the build found all of the C library's flavors")]
 const ADVICE: &str = "liburcu not found; on Debian or Ubuntu: apt install liburcu-dev pkg-config";
 
 /// Declares the shim of one flavor and fills the table with it.
-#[allow(
-    unused_macros,
-    reason = "unused where the build found none of the C library's flavors"
-)]
+#[allow(unused_macros, reason = "unused where the build found none of the C library's flavors")]
 macro_rules! shim {
     (
         $module:ident, $name:literal, $flavor:expr, $register:ident, $unregister:ident,
@@ -97,6 +91,7 @@ macro_rules! shim {
                 // The library initialises itself when it is loaded.
                 init: || Ok(()),
                 initialised: OnceLock::new(),
+                checked: OnceLock::new(),
                 register,
                 unregister,
                 offline,
@@ -218,12 +213,7 @@ const BP: Result<&Api, &str> = Err(ADVICE);
 
 /// The five flavors of the C library.
 pub fn entries() -> [Entry; 5] {
-    let entry = |name, flavor, api| Entry {
-        name,
-        kind: Kind::Peer,
-        flavor,
-        api,
-    };
+    let entry = |name, flavor, api| Entry { name, kind: Kind::Peer, flavor, api };
     [
         entry("liburcu-qsbr", Flavor::Qsbr, QSBR),
         entry("liburcu-mb", Flavor::Mb, MB),

@@ -47,13 +47,7 @@ pub enum Flavor {
 
 impl Flavor {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 5] = [
-        Self::Qsbr,
-        Self::Mb,
-        Self::Membarrier,
-        Self::Signal,
-        Self::Bp,
-    ];
+    pub const ALL: [Self; 5] = [Self::Qsbr, Self::Mb, Self::Membarrier, Self::Signal, Self::Bp];
 
     /// The name on the command line and in the record.
     pub const fn name(self) -> &'static str {
@@ -94,18 +88,15 @@ pub struct Sample {
 impl Sample {
     /// A round that is one figure.
     pub const fn figure(value: f64) -> Self {
-        Self {
-            value,
-            single: Vec::new(),
-        }
+        Self { value, single: Vec::new() }
     }
 
-    /// A round of operations that were timed one by one: its figure is their median.
+    /// A round of operations that were timed one by one: its figure is the mean of their middle half.
     ///
     /// # Errors
     /// When nothing was measured.
     pub fn singles(single: Vec<f64>) -> Result<Self, String> {
-        let value = super::stats::median(&single).ok_or("nothing was measured")?;
+        let value = super::stats::midmean(&single).ok_or("nothing was measured")?;
         Ok(Self { value, single })
     }
 }
@@ -134,24 +125,12 @@ impl Contender {
         kind: Kind,
         measure: impl FnMut(&Shot<'_>) -> Result<Sample, String> + 'static,
     ) -> Self {
-        Self {
-            name: name.into(),
-            kind,
-            flavor: None,
-            limit: None,
-            measure: Ok(Box::new(measure)),
-        }
+        Self { name: name.into(), kind, flavor: None, limit: None, measure: Ok(Box::new(measure)) }
     }
 
     /// A row that is shown with the reason why it is empty.
     pub fn unavailable(name: impl Into<String>, kind: Kind, reason: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            kind,
-            flavor: None,
-            limit: None,
-            measure: Err(reason.into()),
-        }
+        Self { name: name.into(), kind, flavor: None, limit: None, measure: Err(reason.into()) }
     }
 
     /// Sets the flavor.
@@ -166,12 +145,6 @@ impl Contender {
     pub fn against(mut self, limit: &'static str) -> Self {
         self.limit = Some(limit);
         self
-    }
-
-    /// Whether readers must announce quiescent states, which not every program can: such a peer is
-    /// compared only with flavors that ask for the same.
-    pub fn wants_quiescent_states(&self) -> bool {
-        self.flavor == Some(Flavor::Qsbr)
     }
 }
 

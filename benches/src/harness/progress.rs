@@ -18,21 +18,14 @@ impl Progress {
         let terminal = stderr().is_terminal();
         let bar = ProgressBar::new(shots);
         // No ticking thread: it would wake up in the middle of measurements.
-        bar.set_draw_target(if terminal {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        });
-        if let Ok(style) = ProgressStyle::with_template(
-            "{bar:30.cyan/blue} {percent:>3}%  {elapsed} elapsed, about {eta} left  {msg}",
-        ) {
+        bar.set_draw_target(if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:30.cyan/blue} {percent:>3}%  {elapsed} elapsed, about {eta} left  {msg}")
+        {
             bar.set_style(style);
         }
         if !terminal {
-            eprintln!(
-                "{shots} measurements, about {}",
-                indicatif::HumanDuration(expected)
-            );
+            eprintln!("{shots} measurements, about {}", indicatif::HumanDuration(expected));
         }
         Self { bar, terminal }
     }
@@ -44,10 +37,7 @@ impl Progress {
             if self.bar.position() == 0 {
                 eprintln!("measuring {title}");
             } else {
-                eprintln!(
-                    "measuring {title} (about {} left)",
-                    indicatif::HumanDuration(left)
-                );
+                eprintln!("measuring {title} (about {} left)", indicatif::HumanDuration(left));
             }
         }
     }

@@ -20,15 +20,9 @@ pub struct Settings {
 
 impl Settings {
     /// Enough to see which contender is ahead.
-    pub const QUICK: Self = Self {
-        rounds: 5,
-        budget: Duration::from_millis(15),
-    };
+    pub const QUICK: Self = Self { rounds: 5, budget: Duration::from_millis(15) };
     /// Enough to compare with another commit.
-    pub const FULL: Self = Self {
-        rounds: 15,
-        budget: Duration::from_millis(50),
-    };
+    pub const FULL: Self = Self { rounds: 15, budget: Duration::from_millis(50) };
 
     /// A measurement that takes longer than this is stuck: slow contenders overrun their budget by
     /// a few operations, the slowest of which take a fraction of a second.
@@ -114,10 +108,7 @@ impl Table {
 
     fn ratio(&self, row: &Row, other: &Row) -> Option<Ratio> {
         let (own, others) = (row.median()?, other.median()?);
-        (others > 0.0).then(|| Ratio {
-            to: other.name.clone(),
-            value: own / others,
-        })
+        (others > 0.0).then(|| Ratio { to: other.name.clone(), value: own / others })
     }
 
     /// The row over its physical limit.
@@ -127,10 +118,14 @@ impl Table {
         self.ratio(row, other)
     }
 
-    /// The row over the best of the peers. Peers whose readers must announce quiescent states count
-    /// only for rows that ask for the same: not every program can do that.
+    /// The row over the best of the peers; for our rows only.
+    ///
+    /// The C library's other flavors do not count: each flavor trades readers against updaters in
+    /// another way, so a flavor that is slower than another one has not lost to it.
     pub fn to_best_peer(&self, row: &Row) -> Option<Ratio> {
-        let qsbr = row.flavor == Some(Flavor::Qsbr);
+        if row.kind != Kind::Ours {
+            return None;
+        }
         let sign = match self.better {
             Better::Lower => 1.0,
             Better::Higher => -1.0,
@@ -139,7 +134,7 @@ impl Table {
             .rows
             .iter()
             .filter(|other| other.kind == Kind::Peer)
-            .filter(|other| qsbr || other.flavor != Some(Flavor::Qsbr))
+            .filter(|other| other.flavor.is_none() || other.flavor == row.flavor)
             .filter_map(|other| Some((other, other.median()? * sign)))
             .min_by(|(_, one), (_, two)| one.total_cmp(two))?
             .0;
@@ -151,9 +146,10 @@ impl Table {
         if row.kind != Kind::Ours {
             return None;
         }
-        let other = self.rows.iter().find(|other| {
-            other.kind == Kind::Peer && other.flavor.is_some() && other.flavor == row.flavor
-        })?;
+        let other = self
+            .rows
+            .iter()
+            .find(|other| other.kind == Kind::Peer && other.flavor.is_some() && other.flavor == row.flavor)?;
         self.ratio(row, other)
     }
 
@@ -202,9 +198,7 @@ impl From<Contender> for Runner {
             kind: contender.kind,
             flavor: contender.flavor,
             limit: contender.limit,
-            state: contender
-                .measure
-                .map_or_else(State::Unavailable, State::Running),
+            state: contender.measure.map_or_else(State::Unavailable, State::Running),
             rounds: Vec::new(),
             single: Vec::new(),
         }
@@ -221,20 +215,12 @@ impl Runner {
         let outcome = match self.state {
             State::Unavailable(reason) => Outcome::Unavailable(reason),
             State::Failed(reason) => Outcome::Failed(reason),
-            State::Running(_) => {
-                Summary::of(&self.rounds).map_or(Outcome::NotReached, |summary| Outcome::Measured {
-                    summary,
-                    p99: percentile(&self.single, 99.0),
-                })
-            }
+            State::Running(_) => Summary::of(&self.rounds).map_or(Outcome::NotReached, |summary| Outcome::Measured {
+                summary,
+                p99: percentile(&self.single, 99.0),
+            }),
         };
-        Row {
-            name: self.name,
-            kind: self.kind,
-            flavor: self.flavor,
-            limit: self.limit,
-            outcome,
-        }
+        Row { name: self.name, kind: self.kind, flavor: self.flavor, limit: self.limit, outcome }
     }
 }
 
@@ -276,17 +262,8 @@ impl Runs<'_> {
     }
 
     /// Measures everyone once, each round beginning with another contender.
-    fn round(
-        &self,
-        title: &str,
-        runners: &mut [Runner],
-        first: usize,
-        keep: impl Fn(&mut Runner, Sample),
-    ) {
-        let shot = Shot {
-            budget: self.settings.budget,
-            cores: self.cores,
-        };
+    fn round(&self, title: &str, runners: &mut [Runner], first: usize, keep: impl Fn(&mut Runner, Sample)) {
+        let shot = Shot { budget: self.settings.budget, cores: self.cores };
         let count = runners.len();
         for index in 0..count {
             if (self.stop)() {
@@ -298,9 +275,7 @@ impl Runs<'_> {
             };
             let what = format!("{title}: {}", runner.name);
             self.progress.shot(&what);
-            let answer = self
-                .watchdog
-                .watch(&what, Settings::STUCK, || caught(|| measure(&shot)));
+            let answer = self.watchdog.watch(&what, Settings::STUCK, || caught(|| measure(&shot)));
             match answer {
                 Ok(sample) => keep(runner, sample),
                 Err(reason) => runner.state = State::Failed(reason),
@@ -318,14 +293,7 @@ mod tests {
     use super::*;
 
     fn case(better: Better, contenders: Vec<Contender>) -> Case {
-        Case {
-            name: "case".into(),
-            about: "A made-up workload.",
-            unit: "ns",
-            better,
-            threads: 1,
-            contenders,
-        }
+        Case { name: "case".into(), about: "A made-up workload.", unit: "ns", better, threads: 1, contenders }
     }
 
     fn run(rounds: usize, stop: fn() -> bool, case: Case) -> Table {
@@ -333,10 +301,7 @@ mod tests {
         let progress = Progress::new(0, Duration::ZERO);
         let watchdog = Watchdog::start(|_| {});
         let runs = Runs {
-            settings: Settings {
-                rounds,
-                budget: Duration::ZERO,
-            },
+            settings: Settings { rounds, budget: Duration::ZERO },
             cores: &cores,
             progress: &progress,
             watchdog: &watchdog,
@@ -376,15 +341,7 @@ mod tests {
         let table = run(3, || false, case(Better::Lower, vec![contender]));
         assert_eq!(
             table.rows[0].outcome,
-            Outcome::Measured {
-                summary: Summary {
-                    median: 3.0,
-                    min: 2.0,
-                    max: 4.0,
-                    rounds: 3
-                },
-                p99: None
-            }
+            Outcome::Measured { summary: Summary { median: 3.0, min: 2.0, max: 4.0, rounds: 3 }, p99: None }
         );
     }
 
@@ -394,48 +351,29 @@ mod tests {
         let contenders = vec![
             Contender::new("wrong", Kind::Peer, move |_| {
                 calls += 1;
-                if calls < 3 {
-                    Ok(Sample::figure(1.0))
-                } else {
-                    Err("wrong answer".into())
-                }
+                if calls < 3 { Ok(Sample::figure(1.0)) } else { Err("wrong answer".into()) }
             }),
             Contender::new("panics", Kind::Peer, |_| panic!("oh no")),
             Contender::unavailable("missing", Kind::Peer, "not installed"),
             fixed("ours", Kind::Ours, 2.0),
         ];
         let table = run(4, || false, case(Better::Lower, contenders));
-        assert_eq!(
-            table.rows[0].outcome,
-            Outcome::Failed("wrong answer".into())
-        );
-        assert_eq!(
-            table.rows[1].outcome,
-            Outcome::Failed("panicked: oh no".into())
-        );
-        assert_eq!(
-            table.rows[2].outcome,
-            Outcome::Unavailable("not installed".into())
-        );
+        assert_eq!(table.rows[0].outcome, Outcome::Failed("wrong answer".into()));
+        assert_eq!(table.rows[1].outcome, Outcome::Failed("panicked: oh no".into()));
+        assert_eq!(table.rows[2].outcome, Outcome::Unavailable("not installed".into()));
         assert_eq!(table.rows[3].median(), Some(2.0));
         assert_eq!(table.to_best_peer(&table.rows[3]), None);
     }
 
     #[test]
     fn an_interrupted_case_reports_the_rows_as_not_reached() {
-        let table = run(
-            3,
-            || true,
-            case(Better::Lower, vec![fixed("ours", Kind::Ours, 2.0)]),
-        );
+        let table = run(3, || true, case(Better::Lower, vec![fixed("ours", Kind::Ours, 2.0)]));
         assert_eq!(table.rows[0].outcome, Outcome::NotReached);
     }
 
     #[test]
     fn p99_pools_the_single_operations_of_all_rounds() {
-        let contender = Contender::new("ours", Kind::Ours, |_| {
-            Sample::singles((1..=100).map(f64::from).collect())
-        });
+        let contender = Contender::new("ours", Kind::Ours, |_| Sample::singles((1..=100).map(f64::from).collect()));
         let table = run(2, || false, case(Better::Lower, vec![contender]));
         assert!(matches!(
             table.rows[0].outcome,
@@ -446,9 +384,7 @@ mod tests {
     #[test]
     fn ratios_find_the_limit_the_same_flavor_and_the_best_comparable_peer() {
         let contenders = vec![
-            fixed("urcu-mb", Kind::Ours, 6.0)
-                .of(Flavor::Mb)
-                .against("limit:rmw"),
+            fixed("urcu-mb", Kind::Ours, 6.0).of(Flavor::Mb).against("limit:rmw"),
             fixed("urcu-qsbr", Kind::Ours, 1.0).of(Flavor::Qsbr),
             fixed("liburcu-mb", Kind::Peer, 60.0).of(Flavor::Mb),
             fixed("liburcu-qsbr", Kind::Peer, 0.5).of(Flavor::Qsbr),
@@ -456,34 +392,21 @@ mod tests {
             fixed("limit:rmw", Kind::Limit, 3.0),
         ];
         let table = run(1, || false, case(Better::Lower, contenders));
-        let ratio = |to: &str, value| {
-            Some(Ratio {
-                to: to.into(),
-                value,
-            })
-        };
+        let ratio = |to: &str, value| Some(Ratio { to: to.into(), value });
         assert_eq!(table.to_limit(&table.rows[0]), ratio("limit:rmw", 2.0));
         assert_eq!(table.to_liburcu(&table.rows[0]), ratio("liburcu-mb", 0.1));
         assert_eq!(table.to_best_peer(&table.rows[0]), ratio("epochs", 0.5));
-        assert_eq!(
-            table.to_best_peer(&table.rows[1]),
-            ratio("liburcu-qsbr", 2.0)
-        );
+        assert_eq!(table.to_best_peer(&table.rows[1]), ratio("liburcu-qsbr", 2.0));
         assert_eq!(table.to_liburcu(&table.rows[2]), None);
+        assert_eq!(table.to_best_peer(&table.rows[2]), None);
     }
 
     #[test]
     fn where_more_is_better_the_best_peer_is_the_largest() {
-        let contenders = vec![
-            fixed("ours", Kind::Ours, 6.0),
-            fixed("slow", Kind::Peer, 2.0),
-            fixed("fast", Kind::Peer, 3.0),
-        ];
+        let contenders =
+            vec![fixed("ours", Kind::Ours, 6.0), fixed("slow", Kind::Peer, 2.0), fixed("fast", Kind::Peer, 3.0)];
         let table = run(1, || false, case(Better::Higher, contenders));
-        let ratio = Ratio {
-            to: "fast".into(),
-            value: 2.0,
-        };
+        let ratio = Ratio { to: "fast".into(), value: 2.0 };
         assert_eq!(table.to_best_peer(&table.rows[0]), Some(ratio.clone()));
         assert!(!table.loses(&ratio));
     }

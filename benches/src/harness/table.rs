@@ -11,37 +11,32 @@ pub fn render(table: &Table) -> String {
         Better::Lower => "lower is better",
         Better::Higher => "higher is better",
     };
-    let mut text = format!(
-        "\n{} [{}, {better}]\n  {}\n",
-        table.title(),
-        table.unit,
-        table.about
-    );
+    let mut text = format!("\n{} [{}, {better}]\n  {}\n", table.title(), table.unit, table.about);
 
     let mut lines = vec![Line::head()];
     lines.extend(table.rows.iter().map(|row| Line::of(table, row)));
-    let used: Vec<usize> = (0..COLUMNS)
-        .filter(|&column| lines[1..].iter().any(|line| !line.cells[column].is_empty()))
-        .collect();
-    let width = |column: usize| {
-        lines
-            .iter()
-            .map(|line| line.cells[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let names = lines
-        .iter()
-        .map(|line| line.name.chars().count())
-        .max()
-        .unwrap_or(0);
+    if table.rows.iter().all(|row| table.to_best_peer(row) == table.to_liburcu(row)) {
+        // Says the same as the column of the C flavor.
+        for line in &mut lines[1..] {
+            line.cells[PEER].clear();
+            line.cells[PEER_NAME].clear();
+        }
+    }
+    let used: Vec<usize> =
+        (0..COLUMNS).filter(|&column| lines[1..].iter().any(|line| !line.cells[column].is_empty())).collect();
+    let width = |column: usize| lines.iter().map(|line| line.cells[column].chars().count()).max().unwrap_or(0);
+    let names = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
     for line in &lines {
         let _ = write!(text, "  {:<names$}", line.name);
         if let Some(note) = &line.note {
             let _ = write!(text, "  {note}");
         } else {
             for &column in &used {
-                let _ = write!(text, "  {:>1$}", line.cells[column], width(column));
+                let (cell, width) = (&line.cells[column], width(column));
+                let _ = match column {
+                    PEER_NAME => write!(text, "  {cell:<width$}"),
+                    _ => write!(text, "  {cell:>width$}"),
+                };
             }
         }
         text.truncate(text.trim_end().len());
@@ -50,7 +45,9 @@ pub fn render(table: &Table) -> String {
     text
 }
 
-const COLUMNS: usize = 7;
+const COLUMNS: usize = 8;
+const PEER: usize = 6;
+const PEER_NAME: usize = 7;
 
 struct Line {
     name: String,
@@ -62,46 +59,25 @@ impl Line {
     fn head() -> Self {
         Self {
             name: "contender".into(),
-            cells: [
-                "median",
-                "min",
-                "max",
-                "p99",
-                "x limit",
-                "x same C flavor",
-                "x best peer",
-            ]
-            .map(String::from),
+            cells: ["median", "min", "max", "p99", "x limit", "x same C flavor", "x best peer", ""].map(String::from),
             note: None,
         }
     }
 
     fn of(table: &Table, row: &Row) -> Self {
-        let mut line = Self {
-            name: row.name.clone(),
-            cells: Default::default(),
-            note: None,
-        };
+        let mut line = Self { name: row.name.clone(), cells: Default::default(), note: None };
         match &row.outcome {
             Outcome::Measured { summary, p99 } => {
-                let peer = table
-                    .to_best_peer(row)
-                    .filter(|_| row.kind != Kind::Limit)
-                    .map_or_else(String::new, |ratio| {
-                        format!("{} {}", factor(&ratio), ratio.to)
-                    });
+                let peer = table.to_best_peer(row);
                 line.cells = [
                     figure(summary.median),
                     figure(summary.min),
                     figure(summary.max),
                     p99.map(figure).unwrap_or_default(),
                     table.to_limit(row).as_ref().map(factor).unwrap_or_default(),
-                    table
-                        .to_liburcu(row)
-                        .as_ref()
-                        .map(factor)
-                        .unwrap_or_default(),
-                    peer,
+                    table.to_liburcu(row).as_ref().map(factor).unwrap_or_default(),
+                    peer.as_ref().map(factor).unwrap_or_default(),
+                    peer.map(|ratio| ratio.to).unwrap_or_default(),
                 ];
             }
             Outcome::Unavailable(reason) => line.note = Some(format!("unavailable: {reason}")),
@@ -113,7 +89,9 @@ impl Line {
 }
 
 fn factor(ratio: &Ratio) -> String {
-    if ratio.value < 10.0 {
+    if ratio.value < 0.1 {
+        format!("{:.4}", ratio.value)
+    } else if ratio.value < 10.0 {
         format!("{:.2}", ratio.value)
     } else {
         format!("{:.0}", ratio.value)
@@ -145,18 +123,10 @@ pub fn losses(tables: &[Table]) -> Vec<String> {
     for table in tables {
         for row in table.rows.iter().filter(|row| row.kind == Kind::Ours) {
             let same = table.to_liburcu(row);
-            let best = table.to_best_peer(row).filter(|best| {
-                same.as_ref().is_none_or(|same| same.to != best.to)
-            });
+            let best = table.to_best_peer(row).filter(|best| same.as_ref().is_none_or(|same| same.to != best.to));
             for ratio in [same, best].into_iter().flatten() {
                 if table.loses(&ratio) {
-                    lines.push(format!(
-                        "{}: {} is {} x {}",
-                        table.title(),
-                        row.name,
-                        factor(&ratio),
-                        ratio.to
-                    ));
+                    lines.push(format!("{}: {} is {} x {}", table.title(), row.name, factor(&ratio), ratio.to));
                 }
             }
         }
@@ -176,15 +146,7 @@ mod tests {
             kind,
             flavor: None,
             limit: None,
-            outcome: Outcome::Measured {
-                summary: Summary {
-                    median,
-                    min: median,
-                    max: median,
-                    rounds: 1,
-                },
-                p99: None,
-            },
+            outcome: Outcome::Measured { summary: Summary { median, min: median, max: median, rounds: 1 }, p99: None },
         }
     }
 
@@ -230,9 +192,6 @@ mod tests {
         let mut theirs = row("liburcu-mb", Kind::Peer, 1.0);
         theirs.flavor = Some(Flavor::Mb);
         let lines = losses(&[table(vec![ours, theirs, row("slow", Kind::Peer, 9.0)])]);
-        assert_eq!(
-            lines,
-            ["suite/case, 2 threads: urcu-mb is 2.00 x liburcu-mb"]
-        );
+        assert_eq!(lines, ["suite/case, 2 threads: urcu-mb is 2.00 x liburcu-mb"]);
     }
 }

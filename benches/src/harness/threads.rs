@@ -19,11 +19,7 @@ impl Cores {
     pub fn detect() -> Self {
         let allowed = sched_getaffinity(Pid::from_raw(0)).map_or_else(
             |_| Vec::new(),
-            |set| {
-                (0..CpuSet::count())
-                    .filter(|&core| set.is_set(core).unwrap_or(false))
-                    .collect()
-            },
+            |set| (0..CpuSet::count()).filter(|&core| set.is_set(core).unwrap_or(false)).collect(),
         );
         Self { allowed }
     }
@@ -91,11 +87,7 @@ pub fn team<P, R: Send>(
             .collect();
         handles
             .into_iter()
-            .map(|handle| {
-                handle
-                    .join()
-                    .unwrap_or_else(|_| Err("a measuring thread died".into()))
-            })
+            .map(|handle| handle.join().unwrap_or_else(|_| Err("a measuring thread died".into())))
             .collect()
     });
 
@@ -138,9 +130,7 @@ mod tests {
 
     #[test]
     fn a_team_larger_than_the_machine_is_not_pinned() {
-        let cores = Cores {
-            allowed: vec![3, 5],
-        };
+        let cores = Cores { allowed: vec![3, 5] };
         assert_eq!(cores.assign(0, 2), Some(3));
         assert_eq!(cores.assign(1, 2), Some(5));
         assert_eq!(cores.assign(0, 3), None);
@@ -171,11 +161,7 @@ mod tests {
             &Cores::detect(),
             3,
             |index| {
-                if index == 2 {
-                    Err("no registration left".to_owned())
-                } else {
-                    Ok(())
-                }
+                if index == 2 { Err("no registration left".to_owned()) } else { Ok(()) }
             },
             |_, ()| Ok(()),
         );

@@ -40,10 +40,7 @@ impl Watchdog {
                     // Seldom enough to stay out of the measurements' way.
                     _ => Duration::from_secs(5),
                 };
-                state = changed
-                    .wait_timeout(state, wait)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
+                state = changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
             }
         });
         Self { shared }
@@ -59,10 +56,7 @@ impl Watchdog {
 
     fn set(&self, current: Option<(String, Instant)>) {
         let (state, _) = &*self.shared;
-        state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .current = current;
+        state.lock().unwrap_or_else(PoisonError::into_inner).current = current;
     }
 }
 

@@ -8,11 +8,8 @@ use super::Peer;
 use crate::workload::{Looped, Node, ReadSide, Subject, Worker, sum_of};
 
 /// The adapter.
-pub const PEER: Peer = Peer {
-    name: "crossbeam-epoch",
-    nests: true,
-    subject: || Box::new(Shared(Atomic::new(Node::live()))),
-};
+pub const PEER: Peer =
+    Peer { name: "crossbeam-epoch", nests: true, subject: || Box::new(Shared(Atomic::new(Node::live()))) };
 
 struct Shared(Atomic<Node>);
 

@@ -7,20 +7,14 @@ use crate::workload::{Looped, Node, ReadSide, Subject, Worker};
 
 /// The adapter. A hazard pointer is kept for the thread's life and reused, as its documentation
 /// advises; protecting single pointers, it has no section to nest.
-pub const PEER: Peer = Peer {
-    name: "haphazard",
-    nests: false,
-    subject: || Box::new(Shared(AtomicPtr::from(Box::new(Node::live())))),
-};
+pub const PEER: Peer =
+    Peer { name: "haphazard", nests: false, subject: || Box::new(Shared(AtomicPtr::from(Box::new(Node::live())))) };
 
 struct Shared(AtomicPtr<Node>);
 
 impl Subject for Shared {
     fn worker(&self) -> Result<Box<dyn Worker + '_>, String> {
-        Ok(Box::new(Looped(Side {
-            pointer: &self.0,
-            hazard: HazardPointer::new(),
-        })))
+        Ok(Box::new(Looped(Side { pointer: &self.0, hazard: HazardPointer::new() })))
     }
 }
 
@@ -32,10 +26,7 @@ struct Side<'s> {
 impl ReadSide for Side<'_> {
     #[inline(always)]
     fn section(&mut self) -> u64 {
-        let value = self
-            .pointer
-            .safe_load(&mut self.hazard)
-            .map_or(0, Node::read);
+        let value = self.pointer.safe_load(&mut self.hazard).map_or(0, Node::read);
         self.hazard.reset_protection();
         value
     }

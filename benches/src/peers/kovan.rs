@@ -12,10 +12,7 @@ pub const PEER: Peer = Peer {
     name: "kovan",
     nests: true,
     subject: || {
-        let node = Box::new(KovanNode {
-            _retired: RetiredNode::new(),
-            node: Node::live(),
-        });
+        let node = Box::new(KovanNode { _retired: RetiredNode::new(), node: Node::live() });
         Box::new(Shared(Atomic::new(Box::into_raw(node))))
     },
 };

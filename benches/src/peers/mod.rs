@@ -19,9 +19,4 @@ pub struct Peer {
 }
 
 /// All of them, in the order of the tables.
-pub const ALL: [Peer; 4] = [
-    crossbeam_epoch::PEER,
-    kovan::PEER,
-    seize::PEER,
-    haphazard::PEER,
-];
+pub const ALL: [Peer; 4] = [crossbeam_epoch::PEER, kovan::PEER, seize::PEER, haphazard::PEER];

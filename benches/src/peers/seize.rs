@@ -11,12 +11,7 @@ use crate::workload::{Looped, ReadSide, Slot, Subject, Worker, sum_of};
 pub const PEER: Peer = Peer {
     name: "seize",
     nests: true,
-    subject: || {
-        Box::new(Shared {
-            collector: Collector::new(),
-            slot: Slot::new(),
-        })
-    },
+    subject: || Box::new(Shared { collector: Collector::new(), slot: Slot::new() }),
 };
 
 struct Shared {

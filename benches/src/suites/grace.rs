@@ -3,18 +3,17 @@
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock::{repeat, time};
 use crate::contenders::api::{Api, Reader};
 use crate::contenders::{self, Entry};
 use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Sample, Shot, Suite};
-use crate::harness::threads::team;
+use crate::harness::threads::{Cores, team};
 use crate::idle_threads::IdleThreads;
-use crate::limits::{
-    self, FENCE, LINE_ROUND_TRIP, LINE_WALK, Line, MEMBARRIER, PingPong, SIGNAL_ROUND_TRIP,
-};
-use crate::workload::{BUSY_LENGTH, Replacer, Slot, check_sum};
+use crate::limits::{self, FENCE, LINE_ROUND_TRIP, LINE_WALK, Line, MEMBARRIER, PingPong, SIGNAL_ROUND_TRIP};
+use crate::workload::{BUSY_LENGTH, LIVE, Replacer, Slot, check_sum};
 
 /// The suite.
 pub const SUITE: Suite = Suite {
@@ -47,13 +46,10 @@ fn limit_of_one(flavor: Flavor) -> Option<&'static str> {
     })
 }
 
-/// The same for several updaters. Each of them doing it alone is no bound: they can share.
+/// The same for several updaters, where they all go through the kernel. Each of them doing it alone
+/// is no bound: they can share.
 fn limit_of_many(flavor: Flavor) -> Option<&'static str> {
-    match flavor {
-        Flavor::Qsbr | Flavor::Mb => Some(FENCE),
-        Flavor::Membarrier | Flavor::Bp => Some(MEMBARRIER),
-        Flavor::Signal => None,
-    }
+    matches!(flavor, Flavor::Membarrier | Flavor::Bp).then_some(MEMBARRIER)
 }
 
 /// One row per implementation of RCU.
@@ -63,18 +59,66 @@ fn rows(
 ) -> Vec<Contender> {
     contenders::all()
         .map(|entry| {
-            let mut contender = entry.contender(measure.clone());
+            let measure = measure.clone();
+            let mut contender = entry.contender(move |api, shot| {
+                checked(api)?;
+                measure(api, shot)
+            });
             contender.limit = limit(entry.flavor);
             contender
         })
         .collect()
 }
 
-fn limit_row(
-    name: &'static str,
-    measure: impl FnMut(&Shot<'_>) -> Result<Sample, String> + 'static,
-) -> Contender {
+fn limit_row(name: &'static str, measure: impl FnMut(&Shot<'_>) -> Result<Sample, String> + 'static) -> Contender {
     Contender::new(name, Kind::Limit, measure)
+}
+
+// ---- does it wait at all ----
+
+/// How long the section of the check stays open once the updater waits.
+const OPEN: Duration = Duration::from_millis(2);
+const TOO_EARLY: &str = "wrong answer: the grace period ended before its reader did";
+
+/// Whether a grace period waits for a section that stays open. The measured sections are too short
+/// to show it: they only would if they were interrupted.
+fn check_waits(api: &'static Api) -> Result<(), String> {
+    let slot = Slot::new();
+    let inside = AtomicBool::new(false);
+    let calling = AtomicBool::new(false);
+    // Outside the scope: keeps the node that the reader looks at, even when it is dead.
+    let mut replacer = Replacer::new(&slot);
+    let live = thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut reader = api.register()?;
+            let _section = reader.lock();
+            let node = slot.pointer().load(Ordering::Acquire);
+            inside.store(true, Ordering::Release);
+            wait_for(&calling);
+            let start = Instant::now();
+            let mut live = true;
+            while start.elapsed() < OPEN {
+                // SAFETY: slot and replacer keep their nodes until this thread has ended.
+                live &= unsafe { &*node }.read() == LIVE;
+                thread::yield_now();
+            }
+            Ok::<bool, String>(live)
+        });
+        while !inside.load(Ordering::Acquire) && !reader.is_finished() {
+            thread::yield_now();
+        }
+        calling.store(true, Ordering::Release);
+        // SAFETY: this thread opens no sections. That `synchronize` waits is what is being checked;
+        // the replacer frees nothing meanwhile.
+        unsafe { replacer.replace(|| synchronize(api)) };
+        joined(reader)
+    })?;
+    live.then_some(()).ok_or_else(|| TOO_EARLY.into())
+}
+
+/// The same, once per implementation and run.
+fn checked(api: &'static Api) -> Result<(), String> {
+    api.checked.get_or_init(|| check_waits(api)).clone()
 }
 
 // ---- synchronize ----
@@ -90,9 +134,7 @@ fn synchronize_case() -> Case {
     contenders.extend([
         limit_row(MEMBARRIER, |shot| {
             limits::membarrier_register()?;
-            single(beside(shot, 1, busy_nothing, |_| {
-                repeat(shot.budget, || timed(limits::membarrier))
-            }))
+            single(beside(shot, 1, busy_nothing, |_| repeat(shot.budget, || timed(limits::membarrier))))
         }),
         limit_row(SIGNAL_ROUND_TRIP, signal_latency),
         limit_row(LINE_ROUND_TRIP, |shot| {
@@ -103,13 +145,9 @@ fn synchronize_case() -> Case {
                     Ok(())
                 })
             };
-            single(beside(shot, 1, busy, |_| {
-                repeat(shot.budget, || Ok(time(|| line.round_trip())))
-            }))
+            single(beside(shot, 1, busy, |_| repeat(shot.budget, || Ok(time(|| line.round_trip())))))
         }),
-        limit_row(FENCE, |shot| {
-            single(beside(shot, 1, busy_nothing, |_| fences(shot.budget)))
-        }),
+        limit_row(FENCE, |shot| single(beside(shot, 1, busy_nothing, |_| fences(shot.budget)))),
     ]);
     Case {
         name: "synchronize".into(),
@@ -119,6 +157,26 @@ fn synchronize_case() -> Case {
         threads: 2,
         contenders,
     }
+}
+
+/// The workload of the case `synchronize` for criterion: the time that `calls` calls take.
+///
+/// # Errors
+/// When the implementation is not there, or gives a wrong answer.
+pub fn synchronize_calls(api: &'static Api, cores: &Cores, calls: u64) -> Result<Duration, String> {
+    let shot = Shot { budget: Duration::ZERO, cores };
+    let slot = Slot::new();
+    let busy = || busy_reader(api, &slot);
+    let times = beside(&shot, 1, busy, |_| {
+        let mut replacer = Replacer::new(&slot);
+        let mut taken = 0.0;
+        for _ in 0..calls {
+            // SAFETY: this thread opens no sections, and `synchronize` waits for a grace period.
+            taken += unsafe { replacer.replace(|| time(|| synchronize(api))) };
+        }
+        Ok(taken)
+    })?;
+    Ok(Duration::from_secs_f64(times.iter().sum::<f64>() / 1e9))
 }
 
 /// Calls one by one, each after a node was unlinked and followed by its poisoning.
@@ -137,19 +195,13 @@ fn synchronize(api: &Api) {
 }
 
 /// A turn of the busy reader: a block of sections, then a quiescent state.
-fn busy_reader<'s>(
-    api: &'static Api,
-    slot: &'s Slot,
-) -> Result<impl FnMut() -> Result<(), String> + use<'s>, String> {
+fn busy_reader<'s>(api: &'static Api, slot: &'s Slot) -> Result<impl FnMut() -> Result<(), String> + use<'s>, String> {
     let mut reader = api.register()?;
     Ok(move || check_sum(reader.flat(slot, 1, BUSY_LENGTH), 1, BUSY_LENGTH))
 }
 
 /// A running thread that is no reader.
-#[allow(
-    clippy::unnecessary_wraps,
-    reason = "one signature for all busy threads"
-)]
+#[allow(clippy::unnecessary_wraps, reason = "one signature for all busy threads")]
 fn busy_nothing() -> Result<impl FnMut() -> Result<(), String>, String> {
     Ok(|| {
         (0..BUSY_LENGTH).for_each(|_| spin_loop());
@@ -197,9 +249,7 @@ fn idle_case() -> Case {
             }))
         },
     );
-    contenders.push(limit_row(FENCE, |shot| {
-        single(alone(shot, || fences(shot.budget)))
-    }));
+    contenders.push(limit_row(FENCE, |shot| single(alone(shot, || fences(shot.budget)))));
     Case {
         name: "idle".into(),
         about: "One call by the only registered thread.",
@@ -225,22 +275,10 @@ fn updaters_case(updaters: usize) -> Case {
             })
         }))
     });
-    contenders.extend([
-        limit_row(MEMBARRIER, move |shot| {
-            limits::membarrier_register()?;
-            throughput(beside(shot, updaters, busy_nothing, |_| {
-                rate(shot.budget, limits::membarrier)
-            }))
-        }),
-        limit_row(FENCE, move |shot| {
-            throughput(beside(shot, updaters, busy_nothing, |_| {
-                rate(shot.budget, || {
-                    limits::full_fence();
-                    Ok(())
-                })
-            }))
-        }),
-    ]);
+    contenders.push(limit_row(MEMBARRIER, move |shot| {
+        limits::membarrier_register()?;
+        throughput(beside(shot, updaters, busy_nothing, |_| rate(shot.budget, limits::membarrier)))
+    }));
     Case {
         name: format!("updaters-{updaters}"),
         about: if updaters == 2 {
@@ -291,11 +329,9 @@ fn registered_case(count: usize) -> Case {
             let idle = Arc::clone(&idle);
             entry
                 .contender(move |api, shot| {
+                    checked(api)?;
                     let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
-                    idle.get_or_insert_with(|| IdleThreads::start(count))
-                        .as_ref()
-                        .map_err(Clone::clone)?
-                        .check(api)?;
+                    idle.get_or_insert_with(|| IdleThreads::start(count)).as_ref().map_err(Clone::clone)?.check(api)?;
                     let slot = Slot::new();
                     single(alone(shot, || latency(api, &slot, shot.budget)))
                 })
@@ -304,18 +340,9 @@ fn registered_case(count: usize) -> Case {
         .collect();
     contenders.push(limit_row(LINE_WALK, move |shot| {
         let lines: Vec<Line> = (0..count).map(|_| Line::default()).collect();
-        single(alone(shot, || {
-            repeat(shot.budget, || Ok(time(|| limits::walk(&lines))))
-        }))
+        single(alone(shot, || repeat(shot.budget, || Ok(time(|| limits::walk(&lines))))))
     }));
-    Case {
-        name: format!("registered-{count}"),
-        about,
-        unit: "ns/call",
-        better: Better::Lower,
-        threads: 1,
-        contenders,
-    }
+    Case { name: format!("registered-{count}"), about, unit: "ns/call", better: Better::Lower, threads: 1, contenders }
 }
 
 // ---- register-during-gp ----
@@ -326,9 +353,7 @@ const REGISTRATIONS: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 fn register_case() -> Case {
-    let contenders = contenders::all()
-        .map(|entry| entry.contender(register_during_grace_period))
-        .collect();
+    let contenders = contenders::all().map(|entry| entry.contender(register_during_grace_period)).collect();
     Case {
         name: "register-during-gp".into(),
         about: "One registration of a new thread, while a reader holds a grace period open.",
@@ -345,7 +370,7 @@ fn register_during_grace_period(api: &'static Api, _: &Shot<'_>) -> Result<Sampl
     let calling = AtomicBool::new(false);
     let times = Mutex::new(Vec::new());
 
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let holder = scope.spawn(|| {
             let mut reader = api.register()?;
             let section = reader.lock();
@@ -358,7 +383,7 @@ fn register_during_grace_period(api: &'static Api, _: &Shot<'_>) -> Result<Sampl
             if holder.is_finished() {
                 return joined(holder);
             }
-            std::thread::yield_now();
+            thread::yield_now();
         }
         let updater = scope.spawn(|| {
             calling.store(true, Ordering::Release);
@@ -366,28 +391,25 @@ fn register_during_grace_period(api: &'static Api, _: &Shot<'_>) -> Result<Sampl
         });
         wait_for(&calling);
         // Past its barriers and into its wait, spinning or asleep.
-        std::thread::sleep(Duration::from_millis(2));
+        thread::sleep(Duration::from_millis(2));
 
         // A thread each: what the flavors keep per thread starts from nothing.
         let registrations = scope.spawn(|| {
             for _ in 0..REGISTRATIONS {
-                let taken = std::thread::scope(|scope| {
+                let taken = thread::scope(|scope| {
                     joined(scope.spawn(|| {
                         let mut reader = Err(String::new());
                         let taken = time(|| reader = api.register());
                         reader.map(|_: Reader| taken)
                     }))
                 })?;
-                times
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(taken);
+                times.lock().unwrap_or_else(PoisonError::into_inner).push(taken);
             }
             Ok::<(), String>(())
         });
         let start = Instant::now();
         while !registrations.is_finished() && start.elapsed() < PATIENCE {
-            std::thread::sleep(Duration::from_micros(200));
+            thread::sleep(Duration::from_micros(200));
         }
         let in_time = registrations.is_finished();
         let still_open = !updater.is_finished();
@@ -396,7 +418,7 @@ fn register_during_grace_period(api: &'static Api, _: &Shot<'_>) -> Result<Sampl
         joined(holder)?;
         updater.join().map_err(|_| "the updater panicked")?;
         if !still_open {
-            return Err("wrong answer: the grace period ended before its reader did".into());
+            return Err(TOO_EARLY.into());
         }
         if !in_time {
             return Err("registration waits for the end of the grace period".into());
@@ -406,25 +428,20 @@ fn register_during_grace_period(api: &'static Api, _: &Shot<'_>) -> Result<Sampl
     Sample::singles(times.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn joined<R>(handle: std::thread::ScopedJoinHandle<'_, Result<R, String>>) -> Result<R, String> {
-    handle
-        .join()
-        .unwrap_or_else(|_| Err("a measuring thread panicked".into()))
+fn joined<R>(handle: thread::ScopedJoinHandle<'_, Result<R, String>>) -> Result<R, String> {
+    handle.join().unwrap_or_else(|_| Err("a measuring thread panicked".into()))
 }
 
 fn wait_for(flag: &AtomicBool) {
     while !flag.load(Ordering::Acquire) {
-        std::thread::yield_now();
+        thread::yield_now();
     }
 }
 
 // ---- threads beside each other ----
 
 /// Runs `measure` on one pinned thread.
-fn alone<R: Send>(
-    shot: &Shot<'_>,
-    measure: impl Fn() -> Result<R, String> + Sync,
-) -> Result<Vec<R>, String> {
+fn alone<R: Send>(shot: &Shot<'_>, measure: impl Fn() -> Result<R, String> + Sync) -> Result<Vec<R>, String> {
     team(shot.cores, 1, |_| Ok(()), |_, ()| measure())
 }
 
@@ -444,11 +461,7 @@ where
         shot.cores,
         measuring + 1,
         |index| {
-            if index == measuring {
-                busy().map(Some)
-            } else {
-                Ok(None)
-            }
+            if index == measuring { busy().map(Some) } else { Ok(None) }
         },
         |index, turn| {
             let Some(mut turn) = turn else {
@@ -476,42 +489,53 @@ impl Drop for Countdown<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use super::*;
-    use crate::harness::threads::Cores;
+    use crate::harness::watchdog::Watchdog;
+
+    /// Ends the process when a test hangs.
+    fn watched(what: &str, test: impl FnOnce()) {
+        let watchdog = Watchdog::start(|what| {
+            eprintln!("{what} hangs");
+            std::process::abort();
+        });
+        watchdog.watch(what, Duration::from_secs(120), test);
+    }
 
     fn shot(cores: &Cores) -> Shot<'_> {
-        Shot {
-            budget: Duration::from_millis(1),
-            cores,
-        }
+        Shot { budget: Duration::from_millis(1), cores }
     }
 
     #[test]
     fn the_busy_thread_runs_beside_the_measuring_ones_and_ends_with_them() {
-        let turns = AtomicUsize::new(0);
-        let cores = Cores::detect();
-        let busy = || {
-            Ok(|| {
-                turns.fetch_add(1, Ordering::Relaxed);
-                std::thread::yield_now();
-                Ok(())
-            })
-        };
-        let answers = beside(&shot(&cores), 2, busy, |index| {
-            while turns.load(Ordering::Relaxed) < 3 {
-                std::thread::yield_now();
-            }
-            Ok(index)
+        watched("two measuring threads", || {
+            let turns = AtomicUsize::new(0);
+            let cores = Cores::detect();
+            let busy = || {
+                Ok(|| {
+                    turns.fetch_add(1, Ordering::Relaxed);
+                    thread::yield_now();
+                    Ok(())
+                })
+            };
+            let answers = beside(&shot(&cores), 2, busy, |index| {
+                while turns.load(Ordering::Relaxed) < 3 {
+                    thread::yield_now();
+                }
+                Ok(index)
+            });
+            assert_eq!(answers, Ok(vec![0, 1]));
         });
-        assert_eq!(answers, Ok(vec![0, 1]));
     }
 
     #[test]
     fn a_failing_measurement_ends_the_busy_thread_too() {
-        let cores = Cores::detect();
-        let answer: Result<Vec<()>, String> =
-            beside(&shot(&cores), 1, busy_nothing, |_| Err("broken".into()));
-        assert_eq!(answer, Err("broken".into()));
+        watched("a failing measurement", || {
+            let cores = Cores::detect();
+            let answer: Result<Vec<()>, String> = beside(&shot(&cores), 1, busy_nothing, |_| Err("broken".into()));
+            assert_eq!(answer, Err("broken".into()));
+        });
     }
 
     #[test]
@@ -519,16 +543,31 @@ mod tests {
         let cores = Cores::detect();
         for entry in contenders::all() {
             let Ok(api) = entry.api else { continue };
-            let slot = Slot::new();
-            let busy = || busy_reader(api, &slot);
-            let answer = beside(&shot(&cores), 1, busy, |_| {
-                latency(api, &slot, Duration::from_millis(1))
+            watched(entry.name, || {
+                let slot = Slot::new();
+                let busy = || busy_reader(api, &slot);
+                let answer = beside(&shot(&cores), 1, busy, |_| latency(api, &slot, Duration::from_millis(1)));
+                assert!(answer.is_ok_and(|times| times[0].len() >= 3), "{} fails", entry.name);
             });
-            assert!(
-                answer.is_ok_and(|times| times[0].len() >= 3),
-                "{} fails",
-                entry.name
-            );
         }
+    }
+
+    #[test]
+    fn a_grace_period_that_does_not_wait_is_caught() {
+        unsafe fn returns_at_once() {}
+        let entries = contenders::ours::entries();
+        let Some(real) = entries.iter().find_map(|entry| entry.api.ok()) else { panic!("ours are there") };
+        // SAFETY of the lie: the checking reader only touches a node that is kept until it has ended.
+        let broken: &'static Api = Box::leak(Box::new(Api {
+            name: "broken",
+            synchronize: returns_at_once,
+            initialised: OnceLock::new(),
+            checked: OnceLock::new(),
+            ..*real
+        }));
+        watched("the check of a broken implementation", || {
+            assert_eq!(check_waits(broken), Err("wrong answer: the grace period ended before its reader did".into()));
+            assert_eq!(check_waits(real), Ok(()));
+        });
     }
 }

@@ -62,12 +62,7 @@ impl Line {
         flavor: Option<Flavor>,
         subject: impl Fn() -> Result<Box<dyn Subject>, String> + 'static,
     ) -> Self {
-        Self {
-            name,
-            kind,
-            flavor,
-            subject: Box::new(subject),
-        }
+        Self { name, kind, flavor, subject: Box::new(subject) }
     }
 }
 
@@ -81,29 +76,16 @@ impl std::fmt::Debug for Line {
 pub fn lines(path: ours::Path, measured: Loop) -> Vec<Line> {
     let mut lines = Vec::new();
     for entry in ours::entries() {
-        lines.push(Line::new(
-            entry.name,
-            entry.kind,
-            Some(entry.flavor),
-            move || {
-                entry.api?.ready()?;
-                Ok(ours::subject(entry.flavor, path))
-            },
-        ));
+        lines.push(Line::new(entry.name, entry.kind, Some(entry.flavor), move || ours::subject(entry.flavor, path)));
     }
     for entry in contenders::liburcu::entries() {
-        lines.push(Line::new(
-            entry.name,
-            entry.kind,
-            Some(entry.flavor),
-            move || Ok(Box::new(ApiSubject::new(entry.api?))),
-        ));
+        lines.push(Line::new(entry.name, entry.kind, Some(entry.flavor), move || {
+            Ok(Box::new(ApiSubject::new(entry.api?)))
+        }));
     }
     for peer in peers::ALL {
         if measured == Loop::Flat || peer.nests {
-            lines.push(Line::new(peer.name, Kind::Peer, None, move || {
-                Ok((peer.subject)())
-            }));
+            lines.push(Line::new(peer.name, Kind::Peer, None, move || Ok((peer.subject)())));
         }
     }
     lines.extend(limit_lines());
@@ -118,11 +100,7 @@ fn limit_lines() -> [Line; 2] {
 }
 
 fn cases(options: &Options) -> Vec<Case> {
-    let counts = if options.threads.is_empty() {
-        vec![1, 2]
-    } else {
-        options.threads.clone()
-    };
+    let counts = if options.threads.is_empty() { vec![1, 2] } else { options.threads.clone() };
     let ways = [
         (
             "thread",
@@ -136,18 +114,8 @@ fn cases(options: &Options) -> Vec<Case> {
             ours::Path::Free,
             Loop::Flat,
         ),
-        (
-            "raw",
-            "Sections through raw::read_lock, raw::dereference and raw::read_unlock.",
-            ours::Path::Raw,
-            Loop::Flat,
-        ),
-        (
-            "nested",
-            "Sections inside an open section of the same thread.",
-            ours::Path::Thread,
-            Loop::Nested,
-        ),
+        ("raw", "Sections through raw::read_lock, raw::dereference and raw::read_unlock.", ours::Path::Raw, Loop::Flat),
+        ("nested", "Sections inside an open section of the same thread.", ours::Path::Thread, Loop::Nested),
     ];
     let mut cases = Vec::new();
     for (name, about, path, measured) in ways {
@@ -170,64 +138,37 @@ fn cases(options: &Options) -> Vec<Case> {
 fn cdylib_lines() -> Vec<Line> {
     let mut lines: Vec<Line> = cdylib::EXPORTS
         .iter()
-        .map(|export| {
-            Line::new(export.name, Kind::Ours, Some(export.flavor), || {
-                cdylib::subject(export)
-            })
-        })
+        .map(|export| Line::new(export.name, Kind::Ours, Some(export.flavor), || cdylib::subject(export)))
         .collect();
     lines.extend(limit_lines());
     lines
 }
 
-fn case(
-    name: &str,
-    about: &'static str,
-    threads: usize,
-    measured: Loop,
-    lines: Vec<Line>,
-) -> Case {
+fn case(name: &str, about: &'static str, threads: usize, measured: Loop, lines: Vec<Line>) -> Case {
     let contenders = lines
         .into_iter()
         .map(|line| {
             let limit = (line.kind != Kind::Limit).then(|| limit_of(line.flavor));
             let subject = line.subject;
-            let mut contender = Contender::new(line.name, line.kind, move |shot| {
-                measure(subject()?.as_ref(), measured, threads, shot)
-            });
+            let mut contender =
+                Contender::new(line.name, line.kind, move |shot| measure(subject()?.as_ref(), measured, threads, shot));
             contender.flavor = line.flavor;
             contender.limit = limit;
             contender
         })
         .collect();
-    Case {
-        name: name.into(),
-        about,
-        unit: UNIT,
-        better: Better::Lower,
-        threads,
-        contenders,
-    }
+    Case { name: name.into(), about, unit: UNIT, better: Better::Lower, threads, contenders }
 }
 
 /// A flavor with a full barrier in each section cannot beat a locked instruction; everybody else
 /// could, in principle, read for nothing.
 fn limit_of(flavor: Option<Flavor>) -> &'static str {
-    if flavor == Some(Flavor::Mb) {
-        LOCKED_RMW
-    } else {
-        PLAIN_LOAD
-    }
+    if flavor == Some(Flavor::Mb) { LOCKED_RMW } else { PLAIN_LOAD }
 }
 
 /// The median over all batches of all threads: batches are some ten microseconds long, so the few
 /// that an interrupt or another process falls into do not count.
-fn measure(
-    subject: &dyn Subject,
-    measured: Loop,
-    threads: usize,
-    shot: &Shot<'_>,
-) -> Result<Sample, String> {
+fn measure(subject: &dyn Subject, measured: Loop, threads: usize, shot: &Shot<'_>) -> Result<Sample, String> {
     let budget = shot.budget;
     let batches = team(
         shot.cores,
@@ -242,9 +183,7 @@ fn measure(
             run(worker.as_mut(), measured, budget)
         },
     )?;
-    median(&batches.concat())
-        .map(Sample::figure)
-        .ok_or_else(|| "nothing was measured".into())
+    median(&batches.concat()).map(Sample::figure).ok_or_else(|| "nothing was measured".into())
 }
 
 /// Batches for the length of the budget; nanoseconds per section of each.

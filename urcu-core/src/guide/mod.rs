@@ -25,6 +25,8 @@
 //! | grace period | a stretch of time at whose end every section that was open at its start is over |
 //! | quiescent state | a moment at which a thread holds no RCU reference |
 //! | retire | hand over an unlinked object, to be reclaimed after a grace period |
+//! | defer | run a callback after a grace period, without waiting for it |
+//! | reclaim | do with a retired object what it was retired for: drop it, usually |
 //! | flavor | one way to implement readers and grace periods, one crate each |
 //! | domain | the global state of one flavor: its registry and its grace-period number |
 

@@ -11,7 +11,7 @@ pub const DESTRUCTOR_ROUNDS: usize = 4;
 /// A thread-specific value whose only purpose is its destructor.
 ///
 /// A `pthread` key and not a `thread_local!` with `Drop`, for three reasons. Its destructors run after those of all
-/// Rust thread-locals, so no safe code of the thread can still hold a guard. It can be armed again while it runs, so
+/// Rust thread-locals, so those may still read, and guards that live in them are dropped first. It can be armed again while it runs, so
 /// that it comes last among the keys as well. And arming it neither locks nor (for the process's first 32 keys)
 /// allocates, so a reader may register itself in a signal handler.
 #[derive(Debug)]

@@ -33,19 +33,13 @@ pub(crate) fn compare(crates: &BTreeMap<String, Surface>, allowed: &[Allowance])
     let mut used = vec![false; allowed.len()];
     let items: BTreeSet<&String> = crates.values().flat_map(BTreeMap::keys).collect();
     for item in items {
-        let all: BTreeMap<&str, Option<&String>> = crates
-            .iter()
-            .map(|(name, surface)| (name.as_str(), surface.get(item)))
-            .collect();
+        let all: BTreeMap<&str, Option<&String>> =
+            crates.iter().map(|(name, surface)| (name.as_str(), surface.get(item))).collect();
         if agree(&all) {
             continue;
         }
         let mut rest = all.clone();
-        for (index, allowance) in allowed
-            .iter()
-            .enumerate()
-            .filter(|(_, allowance)| allowance.covers(item))
-        {
+        for (index, allowance) in allowed.iter().enumerate().filter(|(_, allowance)| allowance.covers(item)) {
             used[index] = true;
             rest.retain(|name, _| !allowance.crates.iter().any(|other| other == name));
         }
@@ -55,16 +49,10 @@ pub(crate) fn compare(crates: &BTreeMap<String, Surface>, allowed: &[Allowance])
     }
     for (allowance, used) in allowed.iter().zip(used) {
         if allowance.reason.trim().is_empty() {
-            problems.push(format!(
-                "the allowance for `{}` has no reason",
-                allowance.item
-            ));
+            problems.push(format!("the allowance for `{}` has no reason", allowance.item));
         }
         if !used {
-            problems.push(format!(
-                "the allowance for `{}` allows nothing; remove it",
-                allowance.item
-            ));
+            problems.push(format!("the allowance for `{}` allows nothing; remove it", allowance.item));
         }
     }
     problems
@@ -72,9 +60,7 @@ pub(crate) fn compare(crates: &BTreeMap<String, Surface>, allowed: &[Allowance])
 
 fn agree(versions: &BTreeMap<&str, Option<&String>>) -> bool {
     let mut versions = versions.values();
-    versions
-        .next()
-        .is_none_or(|first| versions.all(|version| version == first))
+    versions.next().is_none_or(|first| versions.all(|version| version == first))
 }
 
 fn report(item: &str, versions: &BTreeMap<&str, Option<&String>>) -> Vec<String> {
@@ -96,14 +82,9 @@ mod tests {
 
     fn crates(rows: &[(&str, &[(&str, &str)])]) -> BTreeMap<String, Surface> {
         let surface = |items: &[(&str, &str)]| {
-            items
-                .iter()
-                .map(|(path, what)| ((*path).to_owned(), (*what).to_owned()))
-                .collect()
+            items.iter().map(|(path, what)| ((*path).to_owned(), (*what).to_owned())).collect()
         };
-        rows.iter()
-            .map(|(name, items)| ((*name).to_owned(), surface(items)))
-            .collect()
+        rows.iter().map(|(name, items)| ((*name).to_owned(), surface(items))).collect()
     }
 
     fn allow(item: &str, names: &[&str], reason: &str) -> Allowance {
@@ -122,10 +103,8 @@ mod tests {
 
     #[test]
     fn missing_and_different_items_are_named() {
-        let crates = crates(&[
-            ("a", &[("init", "fn init()"), ("more", "fn more()")]),
-            ("b", &[("init", "fn init(x: u8)")]),
-        ]);
+        let crates =
+            crates(&[("a", &[("init", "fn init()"), ("more", "fn more()")]), ("b", &[("init", "fn init(x: u8)")])]);
         let problems = compare(&crates, &[]);
         let expected = [
             "`init` is not the same everywhere:",
@@ -140,34 +119,17 @@ mod tests {
 
     #[test]
     fn a_difference_may_be_meant() {
-        let crates = crates(&[
-            ("a", &[("more", "fn more()"), ("more::x", "fn x()")]),
-            ("b", &[]),
-            ("c", &[]),
-        ]);
-        assert_eq!(
-            compare(&crates, &[allow("more*", &["a"], "only a can")]),
-            [""; 0]
-        );
+        let crates = crates(&[("a", &[("more", "fn more()"), ("more::x", "fn x()")]), ("b", &[]), ("c", &[])]);
+        assert_eq!(compare(&crates, &[allow("more*", &["a"], "only a can")]), [""; 0]);
         let wrong_crate = compare(&crates, &[allow("more*", &["b"], "only a can")]);
-        assert_eq!(
-            wrong_crate.len(),
-            6,
-            "a and c still differ: {wrong_crate:?}"
-        );
+        assert_eq!(wrong_crate.len(), 6, "a and c still differ: {wrong_crate:?}");
     }
 
     #[test]
     fn allowances_need_a_reason_and_a_use() {
         let crates = crates(&[("a", &[("x", "fn x()")]), ("b", &[])]);
-        let problems = compare(
-            &crates,
-            &[allow("x", &["a"], " "), allow("y", &["a"], "gone")],
-        );
-        let expected = [
-            "the allowance for `x` has no reason",
-            "the allowance for `y` allows nothing; remove it",
-        ];
+        let problems = compare(&crates, &[allow("x", &["a"], " "), allow("y", &["a"], "gone")]);
+        let expected = ["the allowance for `x` has no reason", "the allowance for `y` allows nothing; remove it"];
         assert_eq!(problems, expected);
     }
 }

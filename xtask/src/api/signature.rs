@@ -1,7 +1,7 @@
 //! One item as users see it, as text.
 
 use quote::ToTokens;
-use syn::{Attribute, FnArg, Item, Pat, Signature, TraitItem, Type, Visibility};
+use syn::{Attribute, Field, Fields, FnArg, Item, Pat, Signature, TraitItem, Type, Visibility};
 
 pub(super) fn item_name(item: &Item) -> Option<String> {
     let ident = match item {
@@ -26,12 +26,7 @@ pub(super) fn public_name(item: &Item) -> Option<String> {
         Item::Const(item) => (is_public(&item.vis), &item.attrs),
         Item::Enum(item) => (is_public(&item.vis), &item.attrs),
         Item::Fn(item) => (is_public(&item.vis), &item.attrs),
-        Item::Macro(item) => (
-            item.attrs
-                .iter()
-                .any(|attr| attr.path().is_ident("macro_export")),
-            &item.attrs,
-        ),
+        Item::Macro(item) => (item.attrs.iter().any(|attr| attr.path().is_ident("macro_export")), &item.attrs),
         Item::Mod(item) => (is_public(&item.vis), &item.attrs),
         Item::Static(item) => (is_public(&item.vis), &item.attrs),
         Item::Struct(item) => (is_public(&item.vis), &item.attrs),
@@ -40,9 +35,7 @@ pub(super) fn public_name(item: &Item) -> Option<String> {
         Item::Union(item) => (is_public(&item.vis), &item.attrs),
         _ => return None,
     };
-    (public && !is_hidden(attrs) && !is_test(attrs))
-        .then(|| item_name(item))
-        .flatten()
+    (public && !is_hidden(attrs) && !is_test(attrs)).then(|| item_name(item)).flatten()
 }
 
 /// What a user can rely on of an item: no bodies, no private fields, no documentation.
@@ -51,52 +44,21 @@ pub(super) fn signature(item: &Item) -> Option<String> {
         Item::Const(item) => format!("{}const: {}", kept_attributes(&item.attrs), text(&item.ty)),
         Item::Static(item) => format!("{}static: {}", kept_attributes(&item.attrs), text(&item.ty)),
         Item::Fn(item) => format!("{}{}", kept_attributes(&item.attrs), function(&item.sig)),
-        Item::Macro(item) => format!(
-            "{}macro {}",
-            kept_attributes(&item.attrs),
-            text(&item.mac.tokens)
-        ),
+        Item::Macro(item) => format!("{}macro {}", kept_attributes(&item.attrs), text(&item.mac.tokens)),
         Item::Type(item) => {
-            format!(
-                "{}type{} = {}",
-                kept_attributes(&item.attrs),
-                text(&item.generics),
-                text(&item.ty)
-            )
+            format!("{}type{} = {}", kept_attributes(&item.attrs), text(&item.generics), text(&item.ty))
         }
         Item::Struct(item) => {
-            let fields: Vec<String> = item
-                .fields
-                .iter()
-                .filter(|field| is_public(&field.vis))
-                .map(|field| {
-                    let name = field
-                        .ident
-                        .as_ref()
-                        .map(|name| format!("{name}: "))
-                        .unwrap_or_default();
-                    format!("{name}{}", text(&field.ty))
-                })
-                .collect();
-            format!(
-                "{}struct{} {{ {} }}",
-                kept_attributes(&item.attrs),
-                text(&item.generics),
-                fields.join(", ")
-            )
+            let public = fields(&item.fields, |field| is_public(&field.vis));
+            format!("{}struct{}{public}", kept_attributes(&item.attrs), text(&item.generics))
         }
         Item::Enum(item) => {
             let variants: Vec<String> = item
                 .variants
                 .iter()
-                .map(|variant| format!("{}{}", variant.ident, text(&variant.fields)))
+                .map(|variant| format!("{}{}", variant.ident, fields(&variant.fields, |_| true)))
                 .collect();
-            format!(
-                "{}enum{} {{ {} }}",
-                kept_attributes(&item.attrs),
-                text(&item.generics),
-                variants.join(", ")
-            )
+            format!("{}enum{} {{ {} }}", kept_attributes(&item.attrs), text(&item.generics), variants.join(", "))
         }
         Item::Trait(item) => {
             let members: Vec<String> = item
@@ -111,11 +73,7 @@ pub(super) fn signature(item: &Item) -> Option<String> {
                     other => text(other),
                 })
                 .collect();
-            let unsafety = if item.unsafety.is_some() {
-                "unsafe "
-            } else {
-                ""
-            };
+            let unsafety = if item.unsafety.is_some() { "unsafe " } else { "" };
             format!(
                 "{}{unsafety}trait{} {{ {} }}",
                 kept_attributes(&item.attrs),
@@ -123,13 +81,24 @@ pub(super) fn signature(item: &Item) -> Option<String> {
                 members.join("; ")
             )
         }
-        Item::Union(item) => format!(
-            "{}union{}",
-            kept_attributes(&item.attrs),
-            text(&item.generics)
-        ),
+        Item::Union(item) => format!("{}union{}", kept_attributes(&item.attrs), text(&item.generics)),
         _ => return None,
     })
+}
+
+/// The chosen fields with their types.
+fn fields(fields: &Fields, chosen: fn(&Field) -> bool) -> String {
+    let chosen = fields.iter().filter(|field| chosen(field)).map(|field| {
+        let name = field.ident.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        format!("{name}{}", text(&field.ty))
+    });
+    let chosen: Vec<String> = chosen.collect();
+    match fields {
+        _ if chosen.is_empty() => String::new(),
+        Fields::Named(_) => format!(" {{ {} }}", chosen.join(", ")),
+        Fields::Unnamed(_) => format!("({})", chosen.join(", ")),
+        Fields::Unit => String::new(),
+    }
 }
 
 /// A function's signature. The leading underscore of a parameter that one crate has no use for does not count.
@@ -154,18 +123,14 @@ pub(super) fn kept_attributes(attrs: &[Attribute]) -> String {
     attrs
         .iter()
         .filter(|attr| {
-            ["cfg", "must_use", "deprecated", "non_exhaustive", "repr"]
-                .iter()
-                .any(|kept| attr.path().is_ident(kept))
+            ["cfg", "must_use", "deprecated", "non_exhaustive", "repr"].iter().any(|kept| attr.path().is_ident(kept))
         })
         // The reason may name the flavor.
-        .map(|attr| {
-            if attr.path().is_ident("must_use") {
-                "#[must_use] ".to_owned()
-            } else {
-                format!("{} ", text(attr))
-            }
-        })
+        .map(
+            |attr| {
+                if attr.path().is_ident("must_use") { "#[must_use] ".to_owned() } else { format!("{} ", text(attr)) }
+            },
+        )
         .collect()
 }
 
@@ -175,32 +140,24 @@ pub(super) fn is_public(vis: &Visibility) -> bool {
 
 pub(super) fn is_hidden(attrs: &[Attribute]) -> bool {
     attrs.iter().any(|attr| {
-        attr.path().is_ident("doc")
-            && text(&attr.meta).contains("hidden")
-            && !text(&attr.meta).contains('=')
+        attr.path().is_ident("doc") && text(&attr.meta).contains("hidden") && !text(&attr.meta).contains('=')
     })
 }
 
 pub(super) fn is_test(attrs: &[Attribute]) -> bool {
-    attrs
-        .iter()
-        .any(|attr| attr.path().is_ident("cfg") && text(&attr.meta).contains("(test)"))
+    attrs.iter().any(|attr| attr.path().is_ident("cfg") && text(&attr.meta).contains("(test)"))
 }
 
 pub(super) fn last_word(ty: &Type) -> Option<String> {
     match ty {
-        Type::Path(path) => path
-            .path
-            .segments
-            .last()
-            .map(|segment| segment.ident.to_string()),
+        Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()),
         _ => None,
     }
 }
 
 /// Tokens as text, with the spaces that people expect.
 pub(super) fn text(tokens: &impl ToTokens) -> String {
-    const TIGHT: [(&str, &str); 14] = [
+    const SPACING: [(&str, &str); 18] = [
         (" :: ", "::"),
         ("< ", "<"),
         (" <", "<"),
@@ -215,13 +172,13 @@ pub(super) fn text(tokens: &impl ToTokens) -> String {
         (" ]", "]"),
         ("# [", "#["),
         (" :", ":"),
+        ("* const", "*const"),
+        ("* mut", "*mut"),
+        ("->(", "-> ("),
+        ("=(", "= ("),
     ];
     let text = tokens.to_token_stream().to_string();
-    TIGHT
-        .iter()
-        .fold(text, |text, (loose, tight)| text.replace(loose, tight))
-        .replace("-(", "- (")
-        .replace(">(", "> (")
+    SPACING.iter().fold(text, |text, (printed, expected)| text.replace(printed, expected))
 }
 
 #[cfg(test)]
@@ -247,7 +204,9 @@ mod tests {
             "unsafe trait { const N: usize; type A; fn f(&self) -> u8 }"
         );
         assert_eq!(
-            signature_of("#[inline] pub unsafe extern \"C\" fn f<T: Send>(mut a: *const T, _b: fn(u8) -> u8) -> (T, u8) { g() }"),
+            signature_of(
+                "#[inline] pub unsafe extern \"C\" fn f<T: Send>(mut a: *const T, _b: fn(u8) -> u8) -> (T, u8) { g() }"
+            ),
             "unsafe extern \"C\" fn f<T: Send>(a: *const T, b: fn(u8) -> u8) -> (T, u8)"
         );
     }

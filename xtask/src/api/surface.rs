@@ -23,11 +23,7 @@ pub(crate) fn read(folder: &Path, package: &str) -> Result<Surface> {
 }
 
 fn surface(top: &Module, package: &str) -> Result<Surface> {
-    let mut walk = Walk {
-        top,
-        items: Surface::new(),
-        types: BTreeSet::new(),
-    };
+    let mut walk = Walk { top, items: Surface::new(), types: BTreeSet::new() };
     walk.module(top, &[], "")?;
     walk.impls(top);
     let crate_name = package.replace('-', "_");
@@ -40,9 +36,7 @@ fn surface(top: &Module, package: &str) -> Result<Surface> {
         }
     };
     let items = walk.items.iter();
-    Ok(items
-        .map(|(path, signature)| (placeholders(path), placeholders(signature)))
-        .collect())
+    Ok(items.map(|(path, signature)| (placeholders(path), placeholders(signature))).collect())
 }
 
 /// The type named by `pub type Flavor = …`.
@@ -60,10 +54,8 @@ struct Module {
 
 /// Reads a file and the modules that it declares; `folder` is where those stand.
 fn load(file: &Path, folder: &Path) -> Result<Module> {
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let parsed =
-        syn::parse_file(&text).with_context(|| format!("cannot parse {}", file.display()))?;
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let parsed = syn::parse_file(&text).with_context(|| format!("cannot parse {}", file.display()))?;
     module(parsed.items, folder)
 }
 
@@ -116,31 +108,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn item(
-        &mut self,
-        item: &'a Item,
-        home: &'a Module,
-        path: &[String],
-        prefix: &str,
-        name: &str,
-    ) -> Result<()> {
-        if let (Item::Mod(declared), Some(child)) = (
-            item,
-            home.children.get(&item_name(item).unwrap_or_default()),
-        ) {
+    fn item(&mut self, item: &'a Item, home: &'a Module, path: &[String], prefix: &str, name: &str) -> Result<()> {
+        if let (Item::Mod(declared), Some(child)) = (item, home.children.get(&item_name(item).unwrap_or_default())) {
             let mut inner = path.to_vec();
             inner.push(declared.ident.to_string());
-            self.add(
-                prefix,
-                name,
-                format!("{}mod", kept_attributes(&declared.attrs)),
-            );
+            self.add(prefix, name, format!("{}mod", kept_attributes(&declared.attrs)));
             return self.module(child, &inner, &join(prefix, name));
         }
-        if matches!(
-            item,
-            Item::Struct(_) | Item::Enum(_) | Item::Union(_) | Item::Trait(_)
-        ) {
+        if matches!(item, Item::Struct(_) | Item::Enum(_) | Item::Union(_) | Item::Trait(_)) {
             self.types.extend(item_name(item));
         }
         if let Some(signature) = signature(item) {
@@ -150,33 +125,21 @@ impl<'a> Walk<'a> {
     }
 
     /// `pub use source as name` in the module at `path`.
-    fn reexport(
-        &mut self,
-        source: &[String],
-        name: &str,
-        path: &[String],
-        prefix: &str,
-        guard: &str,
-    ) -> Result<()> {
+    fn reexport(&mut self, source: &[String], name: &str, path: &[String], prefix: &str, guard: &str) -> Result<()> {
         let Some(absolute) = self.local(source, path) else {
             let source = source.join("::");
             let key = if name == "*" { &source } else { name };
             self.add(prefix, key, format!("{guard}use {source}"));
             return Ok(());
         };
-        let (last, parents) = absolute
-            .split_last()
-            .context("a re-export names something")?;
+        let (last, parents) = absolute.split_last().context("a re-export names something")?;
         let Some(home) = find(self.top, parents) else {
             bail!("cannot follow `pub use {}`", source.join("::"));
         };
         if last == "*" {
             return self.module(home, parents, prefix);
         }
-        let named = home
-            .items
-            .iter()
-            .find(|item| item_name(item).as_deref() == Some(last));
+        let named = home.items.iter().find(|item| item_name(item).as_deref() == Some(last));
         match named {
             Some(item) => self.item(item, home, parents, prefix, name),
             // The module has the name by an import of its own.
@@ -220,50 +183,30 @@ impl<'a> Walk<'a> {
     fn impls(&mut self, module: &Module) {
         for item in &module.items {
             let Item::Impl(block) = item else { continue };
-            let Some(name) = last_word(&block.self_ty).filter(|name| self.types.contains(name))
-            else {
+            let Some(name) = last_word(&block.self_ty).filter(|name| self.types.contains(name)) else {
                 continue;
             };
             let subject = text(&block.self_ty);
             if let Some((implemented, _)) = &block.trait_ {
                 let (generics, _, bounds) = block.generics.split_for_impl();
-                let header = format!(
-                    "impl{} {} for {subject} {}",
-                    text(&generics),
-                    text(implemented),
-                    text(&bounds)
-                );
-                self.add(
-                    "",
-                    &format!("impl {} for {subject}", text(implemented)),
-                    header,
-                );
+                let implemented = text(implemented);
+                let header = format!("impl{} {implemented} for {subject} {}", text(&generics), text(&bounds));
+                let key = format!("impl {implemented} for {subject}");
+                self.add("", &key, header.trim_end().to_owned());
                 continue;
             }
             for member in &block.items {
                 let (vis, attrs, member_name, declared) = match member {
-                    ImplItem::Fn(method) => (
-                        &method.vis,
-                        &method.attrs,
-                        &method.sig.ident,
-                        function(&method.sig),
-                    ),
-                    ImplItem::Const(constant) => (
-                        &constant.vis,
-                        &constant.attrs,
-                        &constant.ident,
-                        format!("const: {}", text(&constant.ty)),
-                    ),
+                    ImplItem::Fn(method) => (&method.vis, &method.attrs, &method.sig.ident, function(&method.sig)),
+                    ImplItem::Const(constant) => {
+                        (&constant.vis, &constant.attrs, &constant.ident, format!("const: {}", text(&constant.ty)))
+                    }
                     _ => continue,
                 };
                 if is_public(vis) && !is_hidden(attrs) {
                     let (generics, _, bounds) = block.generics.split_for_impl();
                     let header = format!("impl{} {subject} {}", text(&generics), text(&bounds));
-                    let declared = format!(
-                        "{}{} {{ {declared} }}",
-                        kept_attributes(attrs),
-                        header.trim()
-                    );
+                    let declared = format!("{}{} {{ {declared} }}", kept_attributes(attrs), header.trim());
                     self.add("", &format!("{name}::{member_name}"), declared);
                 }
             }
@@ -286,16 +229,11 @@ impl<'a> Walk<'a> {
 }
 
 fn find<'m>(top: &'m Module, path: &[String]) -> Option<&'m Module> {
-    path.iter()
-        .try_fold(top, |module, name| module.children.get(name))
+    path.iter().try_fold(top, |module, name| module.children.get(name))
 }
 
 fn join(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{prefix}::{name}")
-    }
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}::{name}") }
 }
 
 /// Every name that a use tree brings in, with the path that it comes from.
@@ -384,16 +322,13 @@ mod tests {
     #[test]
     fn public_items_are_found_with_signatures() {
         let surface = surface_of("urcu-mb", MB);
-        let shown: Vec<String> = surface
-            .iter()
-            .map(|(path, what)| format!("{path} => {what}"))
-            .collect();
+        let shown: Vec<String> = surface.iter().map(|(path, what)| format!("{path} => {what}")).collect();
         let expected = [
             "FLAVOR => static: FlavorVtable",
             "Flavor => type = Marker",
             "Guard => type<'t> = urcu_core::Guard<'t, Marker>",
             "InitError => use urcu_core::InitError",
-            "Marker => struct {  }",
+            "Marker => struct",
             "Marker::new => impl Marker { const fn new() -> Self }",
             "impl urcu_core::Flavor for Marker => impl urcu_core::Flavor for Marker",
             "poll => #[cfg(feature = \"poll\")] fn poll(cookie: &urcu_flavor::Cookie) -> bool",
@@ -410,10 +345,7 @@ mod tests {
 
     #[test]
     fn another_flavor_has_the_same_surface() {
-        let other = MB
-            .replace("urcu_mb", "urcu_bp")
-            .replace("Mb", "Bp")
-            .replace("_ticks", "ticks");
+        let other = MB.replace("urcu_mb", "urcu_bp").replace("Mb", "Bp").replace("_ticks", "ticks");
         assert_eq!(surface_of("urcu-bp", &other), surface_of("urcu-mb", MB));
     }
 
@@ -425,9 +357,6 @@ mod tests {
 
     #[test]
     fn words_are_replaced_whole() {
-        assert_eq!(
-            replace_word("Mb, MbX, xMb, urcu::Mb<Mb>", "Mb", "M"),
-            "M, MbX, xMb, urcu::M<M>"
-        );
+        assert_eq!(replace_word("Mb, MbX, xMb, urcu::Mb<Mb>", "Mb", "M"), "M, MbX, xMb, urcu::M<M>");
     }
 }

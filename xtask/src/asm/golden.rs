@@ -15,10 +15,7 @@ const MADE_BY: &str = "# made by ";
 impl Golden {
     pub(crate) fn parse(text: &str) -> Golden {
         let rustc = text.lines().find_map(|line| line.strip_prefix(MADE_BY));
-        let instructions = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let instructions = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         Golden {
             rustc: rustc.unwrap_or("an unnamed compiler").to_owned(),
             body: instructions.map(str::to_owned).collect(),
@@ -26,10 +23,7 @@ impl Golden {
     }
 
     pub(crate) fn render(&self) -> String {
-        let mut text = format!(
-            "{MADE_BY}{}\n# written by `cargo xtask asm --bless`\n",
-            self.rustc
-        );
+        let mut text = format!("{MADE_BY}{}\n# written by `cargo xtask asm --bless`\n", self.rustc);
         for line in &self.body {
             let indent = if line.ends_with(':') { "" } else { "    " };
             text.push_str(&format!("{indent}{line}\n"));
@@ -57,9 +51,7 @@ pub(crate) fn difference(committed: &[String], compiled: &[String]) -> Vec<Strin
             lines.push(format!("  {}", committed[i]));
             i += 1;
             j += 1;
-        } else if j == compiled.len()
-            || (i < committed.len() && lengths[i + 1][j] >= lengths[i][j + 1])
-        {
+        } else if j == compiled.len() || (i < committed.len() && lengths[i + 1][j] >= lengths[i][j + 1]) {
             lines.push(format!("- {}", committed[i]));
             i += 1;
         } else {
@@ -80,24 +72,15 @@ mod tests {
 
     #[test]
     fn a_listing_survives_its_file() {
-        let golden = Golden {
-            rustc: "rustc 1.95.0 (x 2026-04-14)".into(),
-            body: lines("je 0; nop; 0:; ret"),
-        };
+        let golden = Golden { rustc: "rustc 1.95.0 (x 2026-04-14)".into(), body: lines("je 0; nop; 0:; ret") };
         let text = golden.render();
-        assert!(
-            text.contains("\n    je 0\n") && text.contains("\n0:\n"),
-            "{text}"
-        );
+        assert!(text.contains("\n    je 0\n") && text.contains("\n0:\n"), "{text}");
         assert_eq!(Golden::parse(&text), golden);
     }
 
     #[test]
     fn a_difference_is_readable() {
-        let difference = difference(
-            &lines("push rax; mov a, b; ret"),
-            &lines("mov a, b; nop; ret"),
-        );
+        let difference = difference(&lines("push rax; mov a, b; ret"), &lines("mov a, b; nop; ret"));
         assert_eq!(difference, ["- push rax", "  mov a, b", "+ nop", "  ret"]);
     }
 }

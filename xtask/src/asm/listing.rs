@@ -36,10 +36,8 @@ pub(crate) fn functions(text: &str) -> BTreeMap<String, Body> {
             raw.entry(name).or_default().push(line);
         }
     }
-    let mut bodies: BTreeMap<String, Body> = raw
-        .into_iter()
-        .map(|(name, lines)| (name.to_owned(), normalised(&lines)))
-        .collect();
+    let mut bodies: BTreeMap<String, Body> =
+        raw.into_iter().map(|(name, lines)| (name.to_owned(), normalised(&lines))).collect();
     resolve(&mut bodies, &same);
     bodies
 }
@@ -48,9 +46,12 @@ fn without_comment(line: &str) -> &str {
     line.split('#').next().unwrap_or("").trim()
 }
 
-/// `.set new, old`: LLVM folds equal functions into one.
+/// `.set new, old` or `new = old`: LLVM folds equal functions into one.
 fn alias(line: &str) -> Option<(&str, &str)> {
-    let (new, old) = line.strip_prefix(".set")?.split_once(',')?;
+    let (new, old) = match line.strip_prefix(".set") {
+        Some(pair) => pair.split_once(',')?,
+        None => line.split_once(" = ")?,
+    };
     Some((new.trim(), old.trim()))
 }
 
@@ -65,27 +66,17 @@ fn resolve(bodies: &mut BTreeMap<String, Body>, same: &[(&str, &str)]) {
         .iter()
         .filter_map(|(name, body)| {
             let [only] = body.as_slice() else { return None };
-            Some((
-                name.clone(),
-                bodies.get(only.strip_prefix("jmp ")?)?.clone(),
-            ))
+            Some((name.clone(), bodies.get(only.strip_prefix("jmp ")?)?.clone()))
         })
         .collect();
     bodies.extend(thunks);
 }
 
 fn normalised(lines: &[&str]) -> Body {
-    let is_used = |label: &str| {
-        lines
-            .iter()
-            .any(|line| !line.ends_with(':') && words(line).any(|word| word == label))
-    };
+    let is_used = |label: &str| lines.iter().any(|line| !line.ends_with(':') && words(line).any(|word| word == label));
     // Labels that nothing jumps to tell where the compiler's blocks begin, no more.
-    let labels: Vec<&str> = lines
-        .iter()
-        .filter_map(|line| line.strip_suffix(':'))
-        .filter(|label| is_used(label))
-        .collect();
+    let labels: Vec<&str> =
+        lines.iter().filter_map(|line| line.strip_suffix(':')).filter(|label| is_used(label)).collect();
     let number = |label: &str| labels.iter().position(|known| *known == label);
     let mut body = Body::new();
     for line in lines {
@@ -102,10 +93,7 @@ fn normalised(lines: &[&str]) -> Body {
         body.push(symbol::rename(&instruction));
     }
     // Padding after the last instruction.
-    while body
-        .last()
-        .is_some_and(|last| last == "nop" || last == "int3")
-    {
+    while body.last().is_some_and(|last| last == "nop" || last == "int3") {
         body.pop();
     }
     body
@@ -149,7 +137,8 @@ plain:
 .Lfunc_end8:
 \t.size\tplain, .Lfunc_end8-plain
 \t.globl\tfolded
-.set folded, plain
+folded = plain
+\t.set\ttwice, plain
 thunk:
 \tjmp\tplain
 .Lfunc_end9:
@@ -162,7 +151,7 @@ thunk:
     fn functions_are_found_and_normalised() {
         let functions = functions(TEXT);
         let names: Vec<&str> = functions.keys().map(String::as_str).collect();
-        assert_eq!(names, ["folded", "plain", "read", "thunk"]);
+        assert_eq!(names, ["folded", "plain", "read", "thunk", "twice"]);
         assert_eq!(
             functions["read"],
             [
@@ -185,14 +174,13 @@ thunk:
         let plain = ["mov rax, qword ptr [rsi]", "ret"];
         assert_eq!(functions["plain"], plain);
         assert_eq!(functions["folded"], plain);
+        assert_eq!(functions["twice"], plain);
         assert_eq!(functions["thunk"], plain);
     }
 
     #[test]
     fn numbering_of_labels_does_not_matter() {
-        let renumbered = TEXT
-            .replace(".LBB7_13", ".LBB99_5")
-            .replace("7af862104efaebca", "0000000000000000");
+        let renumbered = TEXT.replace(".LBB7_13", ".LBB99_5").replace("7af862104efaebca", "0000000000000000");
         assert_eq!(functions(TEXT), functions(&renumbered));
     }
 }

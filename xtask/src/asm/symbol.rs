@@ -65,12 +65,8 @@ fn unescape(part: &str) -> String {
         ("$u23$", "#"),
         ("..", "::"),
     ];
-    let part = part
-        .strip_prefix("_$")
-        .map_or(part.to_owned(), |rest| format!("${rest}"));
-    SPELLINGS.iter().fold(part, |part, (spelling, meant)| {
-        part.replace(spelling, meant)
-    })
+    let part = part.strip_prefix("_$").map_or(part.to_owned(), |rest| format!("${rest}"));
+    SPELLINGS.iter().fold(part, |part, (spelling, meant)| part.replace(spelling, meant))
 }
 
 /// A v0 name keeps its form; only the disambiguators of crates (`Cs<digits>_`) go.
@@ -95,14 +91,9 @@ mod tests {
 
     #[test]
     fn legacy_names_become_paths() {
+        assert_eq!(rename("call _ZN9urcu_core3bad17h7af862104efaebcaE"), "call urcu_core::bad");
         assert_eq!(
-            rename("call _ZN9urcu_core3bad17h7af862104efaebcaE"),
-            "call urcu_core::bad"
-        );
-        assert_eq!(
-            rename(
-                "fs:[_ZN5dummy1W29_$u7b$$u7b$constant$u7d$$u7d$17hf4b2d75d0c7858ccE@TPOFF], rax"
-            ),
+            rename("fs:[_ZN5dummy1W29_$u7b$$u7b$constant$u7d$$u7d$17hf4b2d75d0c7858ccE@TPOFF], rax"),
             "fs:[dummy::W::{{constant}}@TPOFF], rax"
         );
     }
@@ -117,14 +108,8 @@ mod tests {
 
     #[test]
     fn other_words_stay() {
-        assert_eq!(
-            rename("mov qword ptr [rsi + 8], 0x10"),
-            "mov qword ptr [rsi + 8], 0x10"
-        );
-        assert_eq!(
-            rename("lea rdi, [rip + .Lanon.00f3.1]"),
-            "lea rdi, [rip + .Lconstant]"
-        );
+        assert_eq!(rename("mov qword ptr [rsi + 8], 0x10"), "mov qword ptr [rsi + 8], 0x10");
+        assert_eq!(rename("lea rdi, [rip + .Lanon.00f3.1]"), "lea rdi, [rip + .Lconstant]");
         assert_eq!(rename("call helper.llvm.123456"), "call helper");
     }
 }

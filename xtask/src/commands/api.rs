@@ -45,9 +45,7 @@ pub(crate) fn step(job: &mut Job<'_>) -> Result<Verdict> {
         job.say(format!("{} crates agree on {items} items", crates.len()));
     } else {
         problems.iter().for_each(|line| job.say(line.clone()));
-        job.say(format!(
-            "a difference that is meant goes into {ALLOWED} with its reason"
-        ));
+        job.say(format!("a difference that is meant goes into {ALLOWED} with its reason"));
     }
     Ok(Verdict::of(problems.is_empty()))
 }
@@ -70,7 +68,6 @@ struct AllowFile {
 
 fn allowances(file: &Path) -> Result<Vec<Allowance>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {ALLOWED}"))?;
-    let parsed: AllowFile =
-        toml::from_str(&text).with_context(|| format!("cannot parse {ALLOWED}"))?;
+    let parsed: AllowFile = toml::from_str(&text).with_context(|| format!("cannot parse {ALLOWED}"))?;
     Ok(parsed.difference)
 }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
@@ -18,10 +17,7 @@ const FIXTURE: &str = "urcu-asm-fixture";
 const LISTING: &str = ".x86_64.s";
 
 /// Functions of the fixture that must compile to the same instructions: a QSBR reader costs nothing.
-const EQUAL: &[(&str, &str)] = &[
-    ("qsbr_read_thread", "qsbr_plain_load"),
-    ("qsbr_read_raw", "qsbr_plain_load_raw"),
-];
+const EQUAL: &[(&str, &str)] = &[("qsbr_read_thread", "qsbr_plain_load"), ("qsbr_read_raw", "qsbr_plain_load_raw")];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -36,9 +32,7 @@ pub(crate) fn run(flags: &AsmFlags) -> Result<ExitCode> {
         AsmFlags { strict: true, .. } => Mode::Strict,
         _ => Mode::Compare,
     };
-    job::alone("asm", "machine code of the read side", |job| {
-        check(job, mode)
-    })
+    job::alone("asm", "machine code of the read side", |job| check(job, mode))
 }
 
 pub(crate) fn step(job: &mut Job<'_>) -> Result<Verdict> {
@@ -74,9 +68,7 @@ fn check(job: &mut Job<'_>, mode: Mode) -> Result<Verdict> {
     for function in &functions {
         let name = &function.name;
         let Ok(text) = std::fs::read_to_string(&function.file) else {
-            job.say(format!(
-                "error: {name} has no listing; `cargo xtask asm --bless` writes it"
-            ));
+            job.say(format!("error: {name} has no listing; `cargo xtask asm --bless` writes it"));
             passed = false;
             continue;
         };
@@ -84,10 +76,7 @@ fn check(job: &mut Job<'_>, mode: Mode) -> Result<Verdict> {
         if golden.rustc != rustc && mode != Mode::Strict {
             other_compiler = Some(golden.rustc);
         } else if golden.body == function.body {
-            job.say(format!(
-                "{name}: as committed ({} lines)",
-                golden.body.len()
-            ));
+            job.say(format!("{name}: as committed ({} lines)", golden.body.len()));
         } else {
             passed = false;
             job.say(format!(
@@ -100,58 +89,36 @@ fn check(job: &mut Job<'_>, mode: Mode) -> Result<Verdict> {
         }
     }
     for file in stale(job, &functions) {
-        job.say(format!(
-            "error: {} belongs to no function",
-            job.workspace.relative(&file).display()
-        ));
+        job.say(format!("error: {} belongs to no function", job.workspace.relative(&file).display()));
         passed = false;
     }
     Ok(match other_compiler {
-        Some(listed) if passed => Verdict::Skipped(format!(
-            "the listings were made by {listed}, this is {rustc}"
-        )),
+        Some(listed) if passed => Verdict::Skipped(format!("the listings were made by {listed}, this is {rustc}")),
         _ => Verdict::of(passed),
     })
 }
 
 /// The assembly of the fixture, none when it does not compile.
 fn compile(job: &mut Job<'_>) -> Result<Option<String>> {
-    // Cargo compiles the fixture again whenever an argument is new, so the file is never a stale one.
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_nanos();
     let folder = job.workspace.target.join("xtask-asm");
     std::fs::create_dir_all(&folder).context("cannot create a folder for the assembly")?;
-    let file = folder.join(format!("{now}.s"));
+    let file = folder.join("fixture.s");
+    // A fixture that cargo holds for fresh would leave no assembly, or leave an old one standing.
+    let clean = job.cargo(&["clean", "--quiet", "--release", "--package", FIXTURE]);
+    if !job.run(clean)? {
+        return Ok(None);
+    }
     // A binary, because its thread-local accesses are those of a program after linking.
-    let mut command = job.cargo(&[
-        "rustc",
-        "--release",
-        "--package",
-        FIXTURE,
-        "--bin",
-        FIXTURE,
-        "--",
-    ]);
+    let mut command = job.cargo(&["rustc", "--release", "--package", FIXTURE, "--bin", FIXTURE, "--"]);
     command
         .arg(format!("--emit=asm={}", file.display()))
-        .args([
-            "-C",
-            "codegen-units=1",
-            "-C",
-            "debuginfo=0",
-            "-C",
-            "llvm-args=-x86-asm-syntax=intel",
-        ])
+        .args(["-C", "codegen-units=1", "-C", "debuginfo=0", "-C", "llvm-args=-x86-asm-syntax=intel"])
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     if !job.run(command)? {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(&file).context("the compiler left no assembly")?;
-    std::fs::remove_file(&file).context("cannot remove the assembly")?;
-    Ok(Some(text))
+    std::fs::read_to_string(&file).map(Some).context("the compiler left no assembly")
 }
 
 fn by_flavor(job: &Job<'_>, bodies: &BTreeMap<String, Vec<String>>) -> Vec<Function> {
@@ -162,10 +129,7 @@ fn by_flavor(job: &Job<'_>, bodies: &BTreeMap<String, Vec<String>>) -> Vec<Funct
             if let Some(short) = name.strip_prefix(&prefix) {
                 functions.push(Function {
                     name: name.clone(),
-                    file: package
-                        .folder()
-                        .join("tests/asm")
-                        .join(format!("{short}{LISTING}")),
+                    file: package.folder().join("tests/asm").join(format!("{short}{LISTING}")),
                     body: body.clone(),
                 });
             }
@@ -183,9 +147,7 @@ fn equal(job: &mut Job<'_>, bodies: &BTreeMap<String, Vec<String>>) -> bool {
             }
             (Some(body), Some(other)) => {
                 passed = false;
-                job.say(format!(
-                    "error: {name} costs more than {plain} (- {plain}, + {name}):"
-                ));
+                job.say(format!("error: {name} costs more than {plain} (- {plain}, + {name}):"));
                 for line in asm::difference(other, body) {
                     job.say(format!("    {line}"));
                 }
@@ -202,39 +164,22 @@ fn equal(job: &mut Job<'_>, bodies: &BTreeMap<String, Vec<String>>) -> bool {
 fn bless(job: &mut Job<'_>, functions: &[Function], rustc: &str) -> Result<()> {
     for Function { name, file, body } in functions {
         let folder = file.parent().expect("listings stand in a folder");
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
-        let golden = Golden {
-            rustc: rustc.to_owned(),
-            body: body.clone(),
-        };
-        std::fs::write(file, golden.render())
-            .with_context(|| format!("cannot write {}", file.display()))?;
-        job.say(format!(
-            "{name}: written to {}",
-            job.workspace.relative(file).display()
-        ));
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let golden = Golden { rustc: rustc.to_owned(), body: body.clone() };
+        std::fs::write(file, golden.render()).with_context(|| format!("cannot write {}", file.display()))?;
+        job.say(format!("{name}: written to {}", job.workspace.relative(file).display()));
     }
     for file in stale(job, functions) {
         std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
-        job.say(format!(
-            "{} removed",
-            job.workspace.relative(&file).display()
-        ));
+        job.say(format!("{} removed", job.workspace.relative(&file).display()));
     }
     Ok(())
 }
 
 /// Listings whose function is gone.
 fn stale(job: &Job<'_>, functions: &[Function]) -> Vec<PathBuf> {
-    let folders = job
-        .workspace
-        .flavors()
-        .map(|package| package.folder().join("tests/asm"));
-    let files = folders
-        .filter_map(|folder| std::fs::read_dir(folder).ok())
-        .flatten()
-        .flatten();
+    let folders = job.workspace.flavors().map(|package| package.folder().join("tests/asm"));
+    let files = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
     files
         .map(|entry| entry.path())
         .filter(|path| path.to_string_lossy().ends_with(LISTING))
@@ -244,9 +189,6 @@ fn stale(job: &Job<'_>, functions: &[Function]) -> Vec<PathBuf> {
 
 fn rustc_version() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc)
-        .arg("--version")
-        .output()
-        .context("cannot start rustc")?;
+    let output = Command::new(rustc).arg("--version").output().context("cannot start rustc")?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -23,51 +23,15 @@ struct Step {
 
 /// Quick ones first.
 const STEPS: &[Step] = &[
-    Step {
-        name: "fmt",
-        about: "source format",
-        run: fmt,
-    },
-    Step {
-        name: "tidy",
-        about: "what compilers cannot check",
-        run: tidy::step,
-    },
-    Step {
-        name: "api",
-        about: "the same public API in every flavor crate",
-        run: api::step,
-    },
-    Step {
-        name: "clippy",
-        about: "lints, warnings denied",
-        run: clippy,
-    },
-    Step {
-        name: "test",
-        about: "unit, integration, conformance and compile-fail tests",
-        run: test,
-    },
-    Step {
-        name: "doctest",
-        about: "the examples of the documentation",
-        run: doctest,
-    },
-    Step {
-        name: "doc",
-        about: "the documentation, warnings denied",
-        run: doc,
-    },
-    Step {
-        name: "asm",
-        about: "machine code of the read side",
-        run: asm::step,
-    },
-    Step {
-        name: "features",
-        about: "every set of features of the published crates",
-        run: features::step,
-    },
+    Step { name: "fmt", about: "source format", run: fmt },
+    Step { name: "tidy", about: "what compilers cannot check", run: tidy::step },
+    Step { name: "api", about: "the same public API in every flavor crate", run: api::step },
+    Step { name: "clippy", about: "lints, warnings denied", run: clippy },
+    Step { name: "test", about: "unit, integration, conformance and compile-fail tests", run: test },
+    Step { name: "doctest", about: "the examples of the documentation", run: doctest },
+    Step { name: "doc", about: "the documentation, warnings denied", run: doc },
+    Step { name: "asm", about: "machine code of the read side", run: asm::step },
+    Step { name: "features", about: "every set of features of the published crates", run: features::step },
 ];
 
 struct Done {
@@ -102,11 +66,7 @@ pub(crate) fn run(flags: &TestFlags) -> Result<ExitCode> {
         }
         progress.end(&shown(&verdict));
         results.add(job.results());
-        done.push(Done {
-            step,
-            verdict,
-            time: started.elapsed(),
-        });
+        done.push(Done { step, verdict, time: started.elapsed() });
     }
     progress.finish();
     Ok(close(&done, &results))
@@ -114,10 +74,7 @@ pub(crate) fn run(flags: &TestFlags) -> Result<ExitCode> {
 
 /// The steps named on the command line, in their own order; all when none is named.
 fn choose(only: &[String]) -> Result<Vec<&'static Step>> {
-    if let Some(unknown) = only
-        .iter()
-        .find(|name| STEPS.iter().all(|step| step.name != **name))
-    {
+    if let Some(unknown) = only.iter().find(|name| STEPS.iter().all(|step| step.name != **name)) {
         bail!("no step is called `{unknown}`; `cargo xtask test --list` names them");
     }
     let chosen = |step: &&Step| only.is_empty() || only.iter().any(|name| name == step.name);
@@ -135,38 +92,16 @@ fn shown(verdict: &Verdict) -> String {
 /// The table, the sum of all tests on a line of its own, and the exit code.
 fn close(done: &[Done], results: &Results) -> ExitCode {
     println!();
-    for Done {
-        step,
-        verdict,
-        time,
-    } in done
-    {
-        println!(
-            "{:<9} {:>12}  {}",
-            step.name,
-            seconds(*time),
-            shown(verdict)
-        );
+    for Done { step, verdict, time } in done {
+        println!("{:<9} {:>12}  {}", step.name, seconds(*time), shown(verdict));
     }
-    let failed: Vec<&str> = done
-        .iter()
-        .filter(|done| done.verdict == Verdict::Failed)
-        .map(|done| done.step.name)
-        .collect();
+    let failed: Vec<&str> =
+        done.iter().filter(|done| done.verdict == Verdict::Failed).map(|done| done.step.name).collect();
     if !failed.is_empty() {
-        println!(
-            "\nerror: {} of {} steps failed: {}",
-            failed.len(),
-            done.len(),
-            failed.join(", ")
-        );
+        println!("\nerror: {} of {} steps failed: {}", failed.len(), done.len(), failed.join(", "));
     }
     println!("\n{}", results.summary());
-    if failed.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn fmt(job: &mut Job<'_>) -> Result<Verdict> {
@@ -181,15 +116,7 @@ fn clippy(job: &mut Job<'_>) -> Result<Verdict> {
     if let Some(why) = missing(job, "clippy", "clippy") {
         return Ok(Verdict::Skipped(why));
     }
-    let command = job.cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "-D",
-        "warnings",
-    ]);
+    let command = job.cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]);
     Ok(Verdict::of(job.run(command)?))
 }
 
@@ -203,9 +130,7 @@ fn missing(job: &mut Job<'_>, subcommand: &str, component: &str) -> Option<Strin
     rustup.args(["component", "add", component]);
     let tried = job.run(rustup).unwrap_or(false);
     let present = tried && job.probe(job.cargo(&[subcommand, "--version"]), SHORT);
-    (!present).then(|| {
-        format!("{component} is missing; `rustup component add {component}` did not install it")
-    })
+    (!present).then(|| format!("{component} is missing; `rustup component add {component}` did not install it"))
 }
 
 /// Library, binary, integration and example tests; those of the documentation are a step of their own.

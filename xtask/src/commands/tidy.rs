@@ -21,34 +21,21 @@ pub(crate) fn step(job: &mut Job<'_>) -> Result<Verdict> {
     let mut found = manifests(job.workspace)?;
     found.extend(texts(job.workspace, &files));
     let errors = found.iter().filter(|finding| !finding.warning).count();
-    found
-        .iter()
-        .for_each(|finding| job.say(finding.to_string()));
-    job.say(format!(
-        "{} files, {errors} errors, {} warnings",
-        files.len(),
-        found.len() - errors
-    ));
+    found.iter().for_each(|finding| job.say(finding.to_string()));
+    job.say(format!("{} files, {errors} errors, {} warnings", files.len(), found.len() - errors));
     Ok(Verdict::of(errors == 0))
 }
 
 /// Names of all files that belong to the project, from the top of the workspace.
 fn tracked_files(workspace: &Workspace) -> Result<Vec<String>> {
     let git = Command::new("git")
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(&workspace.root)
         .output();
     let mut files: Vec<String> = match git {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout)
-            .split_terminator('\0')
-            .map(str::to_owned)
-            .collect(),
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).split_terminator('\0').map(str::to_owned).collect()
+        }
         // An unpacked archive is no git repository.
         _ => {
             let mut files = Vec::new();
@@ -64,12 +51,10 @@ fn tracked_files(workspace: &Workspace) -> Result<Vec<String>> {
 }
 
 fn walk(workspace: &Workspace, folder: &Path, files: &mut Vec<String>) -> Result<()> {
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in entries {
         let path = entry.context("cannot read a folder")?.path();
-        let is_ours =
-            path != workspace.target && !path.ends_with(".git") && !path.ends_with("target");
+        let is_ours = path != workspace.target && !path.ends_with(".git") && !path.ends_with("target");
         if path.is_dir() && is_ours {
             walk(workspace, &path, files)?;
         } else if path.is_file() {
@@ -80,9 +65,7 @@ fn walk(workspace: &Workspace, folder: &Path, files: &mut Vec<String>) -> Result
 }
 
 fn manifests(workspace: &Workspace) -> Result<Vec<Finding>> {
-    let read = |path: &Path| {
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-    };
+    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
     let shared = read(&workspace.root.join("Cargo.toml"))?;
     let mut found = Vec::new();
     for package in &workspace.packages {
@@ -93,11 +76,7 @@ fn manifests(workspace: &Workspace) -> Result<Vec<Finding>> {
             published: package.is_published(),
             text: &text,
         };
-        let dependencies = package
-            .dependencies
-            .iter()
-            .map(|one| (one.name.as_str(), one.kind.as_deref()));
-        found.extend(tidy::check_direction(&manifest, dependencies));
+        found.extend(tidy::check_direction(&manifest, &package.dependencies));
         found.extend(tidy::check_fields(&manifest));
         found.extend(tidy::check_reasons(&manifest, &shared));
     }

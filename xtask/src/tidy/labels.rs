@@ -33,21 +33,12 @@ impl Labels {
     }
 
     pub(crate) fn check(&self) -> Vec<Finding> {
-        let lonely = self
-            .0
-            .iter()
-            .filter_map(|(name, places)| match places.as_slice() {
-                [(file, line)] => Some((name, file, *line)),
-                _ => None,
-            });
+        let lonely = self.0.iter().filter_map(|(name, places)| match places.as_slice() {
+            [(file, line)] => Some((name, file, *line)),
+            _ => None,
+        });
         lonely
-            .map(|(name, file, line)| {
-                Finding::error(
-                    file,
-                    line,
-                    format!("ordering label `{name}` has one side only"),
-                )
-            })
+            .map(|(name, file, line)| Finding::error(file, line, format!("ordering label `{name}` has one side only")))
             .collect()
     }
 }
@@ -60,13 +51,9 @@ mod tests {
     #[test]
     fn a_label_needs_two_places() {
         let mut labels = Labels::default();
-        let text =
-            "// Release: PAIR(gp-flip), PAIR(wake)\nx();\n// PAIR(alone) and again PAIR(alone)\n";
+        let text = "// Release: PAIR(gp-flip), PAIR(wake)\nx();\n// PAIR(alone) and again PAIR(alone)\n";
         labels.read("a.rs", &split(text));
-        labels.read(
-            "b.rs",
-            &split("/// PAIR(gp-flip)\nlet s = \"PAIR(wake)\"; // see PAIR(<name>)\n// PAIR(wake)"),
-        );
+        labels.read("b.rs", &split("/// PAIR(gp-flip)\nlet s = \"PAIR(wake)\"; // see PAIR(<name>)\n// PAIR(wake)"));
         let found = labels.check();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].file.as_str(), found[0].line), ("a.rs", 3));

@@ -50,9 +50,7 @@ fn code(rest: &str, c: char, state: &mut State, line: &mut Line) -> usize {
         *state = State::Block(1);
         return 2;
     }
-    let in_word = line
-        .code
-        .ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    let in_word = line.code.ends_with(|c: char| c.is_alphanumeric() || c == '_');
     if matches!(c, 'r' | 'b' | 'c')
         && !in_word
         && let Some((length, hashes)) = raw_start(rest)
@@ -77,14 +75,9 @@ fn code(rest: &str, c: char, state: &mut State, line: &mut Line) -> usize {
 
 /// `r"`, `br##"`, …: the length of the start and the number of `#`.
 fn raw_start(rest: &str) -> Option<(usize, usize)> {
-    let after = rest
-        .strip_prefix("br")
-        .or_else(|| rest.strip_prefix("cr"))
-        .or_else(|| rest.strip_prefix('r'))?;
+    let after = rest.strip_prefix("br").or_else(|| rest.strip_prefix("cr")).or_else(|| rest.strip_prefix('r'))?;
     let hashes = after.len() - after.trim_start_matches('#').len();
-    after[hashes..]
-        .starts_with('"')
-        .then(|| (rest.len() - after.len() + hashes + 1, hashes))
+    after[hashes..].starts_with('"').then(|| (rest.len() - after.len() + hashes + 1, hashes))
 }
 
 /// The length of a character literal, none for a lifetime.
@@ -143,22 +136,13 @@ mod tests {
     use super::*;
 
     fn code_of(text: &str) -> Vec<String> {
-        split(text)
-            .into_iter()
-            .map(|line| line.code.trim_end().to_owned())
-            .collect()
+        split(text).into_iter().map(|line| line.code.trim_end().to_owned()).collect()
     }
 
     #[test]
     fn comments_are_apart_from_code() {
         let lines = split("let a = 1; // one\n/* two /* nested */ still */ b();\n/// doc\n");
-        assert_eq!(
-            lines[0],
-            Line {
-                code: "let a = 1; ".into(),
-                comment: "// one".into()
-            }
-        );
+        assert_eq!(lines[0], Line { code: "let a = 1; ".into(), comment: "// one".into() });
         assert_eq!(lines[1].code, " b();");
         assert_eq!(lines[1].comment, "/* two /* nested */ still */");
         assert_eq!(lines[2].comment, "/// doc");
@@ -167,42 +151,21 @@ mod tests {
     #[test]
     fn comments_may_span_lines() {
         let lines = split("/* a\nunsafe { }\n*/ c");
-        assert_eq!(
-            lines[1],
-            Line {
-                code: String::new(),
-                comment: "unsafe { }".into()
-            }
-        );
+        assert_eq!(lines[1], Line { code: String::new(), comment: "unsafe { }".into() });
         assert_eq!(lines[2].code, " c");
     }
 
     #[test]
     fn strings_are_empty() {
-        assert_eq!(
-            code_of(r#"f("unsafe { // \" x", b"y\\") // z"#),
-            [r#"f("", b"")"#]
-        );
-        assert_eq!(
-            code_of("f(\"a\nunsafe {\nb\") + 1"),
-            ["f(\"", "", "\") + 1"]
-        );
-        assert_eq!(
-            code_of("f(r#\"a \"quoted\" // b\"#, br\"\\\", 1)"),
-            ["f(r\"\", r\"\", 1)"]
-        );
+        assert_eq!(code_of(r#"f("unsafe { // \" x", b"y\\") // z"#), [r#"f("", b"")"#]);
+        assert_eq!(code_of("f(\"a\nunsafe {\nb\") + 1"), ["f(\"", "", "\") + 1"]);
+        assert_eq!(code_of("f(r#\"a \"quoted\" // b\"#, br\"\\\", 1)"), ["f(r\"\", r\"\", 1)"]);
         assert_eq!(code_of("let number\"\";"), ["let number\"\";"]);
     }
 
     #[test]
     fn characters_are_no_lifetimes() {
-        assert_eq!(
-            code_of("f('\"', '\\'', 'x', '\\u{1F}')"),
-            ["f('', '', '', '')"]
-        );
-        assert_eq!(
-            code_of("fn f<'a>(x: &'a str, y: &'static str) {}"),
-            ["fn f<'a>(x: &'a str, y: &'static str) {}"]
-        );
+        assert_eq!(code_of("f('\"', '\\'', 'x', '\\u{1F}')"), ["f('', '', '', '')"]);
+        assert_eq!(code_of("fn f<'a>(x: &'a str, y: &'static str) {}"), ["fn f<'a>(x: &'a str, y: &'static str) {}"]);
     }
 }

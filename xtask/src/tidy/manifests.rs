@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Finding;
-use crate::workspace::Layer;
+use crate::workspace::{Dependency, Layer};
 
 /// One manifest, as text and parsed.
 pub(crate) struct Manifest<'a> {
@@ -13,41 +13,33 @@ pub(crate) struct Manifest<'a> {
     pub(crate) text: &'a str,
 }
 
-/// Core knows nobody; flavors and structures know core; structures may test with flavors.
-pub(crate) fn check_direction<'d>(
-    manifest: &Manifest<'_>,
-    dependencies: impl Iterator<Item = (&'d str, Option<&'d str>)>,
-) -> Vec<Finding> {
+/// Core knows nobody; flavors and structures know core. Tests may look the other way: core's examples need flavors,
+/// structures are tried with all of them.
+pub(crate) fn check_direction(manifest: &Manifest<'_>, dependencies: &[Dependency]) -> Vec<Finding> {
     let Some(layer) = Layer::of(manifest.package) else {
         return Vec::new();
     };
     let mut found = Vec::new();
-    for (name, kind) in dependencies {
+    for Dependency { name, kind, req } in dependencies {
         let Some(target) = Layer::of(name) else {
             continue;
         };
-        let for_tests = kind == Some("dev");
-        let allowed = match (layer, target) {
-            (Layer::Tool, _) => true,
-            (_, Layer::Tool) => for_tests,
-            (Layer::Flavor | Layer::Structure, Layer::Core) => true,
-            (Layer::Structure, Layer::Flavor) => for_tests,
-            // A crate may name itself to switch features on for its tests.
-            _ => for_tests && name == manifest.package,
+        let for_tests = kind.as_deref() == Some("dev");
+        let forward = layer == Layer::Tool || target == Layer::Core && layer != Layer::Core;
+        let backward = match (layer, target) {
+            (_, Layer::Tool) | (Layer::Core | Layer::Structure, Layer::Flavor) => true,
+            // A crate may name itself to switch features on.
+            _ => name == manifest.package,
         };
+        let line = 1 + manifest.text.lines().position(|line| line.starts_with(name)).unwrap_or(0);
+        let mut report = |message| found.push(Finding::error(manifest.file, line, message));
+        let allowed = forward || backward && for_tests;
         if !allowed {
-            let line = 1 + manifest
-                .text
-                .lines()
-                .position(|line| line.starts_with(name))
-                .unwrap_or(0);
-            let layer = format!("{layer:?}").to_lowercase();
-            let target = format!("{target:?}").to_lowercase();
-            found.push(Finding::error(
-                manifest.file,
-                line,
-                format!("a {layer} crate depends on {name}, a {target} crate"),
-            ));
+            let (layer, target) = (format!("{layer:?}").to_lowercase(), format!("{target:?}").to_lowercase());
+            report(format!("a {layer} crate depends on {name}, a {target} crate"));
+        } else if !forward && req != "*" {
+            // Packing drops a development dependency without a version, so that no circle is published.
+            report(format!("the dependency on {name} is for tests; name it by path alone, without a version"));
         }
     }
     found
@@ -59,59 +51,31 @@ pub(crate) fn check_fields(manifest: &Manifest<'_>) -> Vec<Finding> {
     let table: toml::Table = match manifest.text.parse() {
         Ok(table) => table,
         Err(error) => {
-            return vec![Finding::error(
-                manifest.file,
-                0,
-                format!("cannot be parsed: {error}"),
-            )];
+            return vec![Finding::error(manifest.file, 0, format!("cannot be parsed: {error}"))];
         }
     };
     let inherited = |value: Option<&toml::Value>| {
-        value
-            .and_then(|value| value.get("workspace"))
-            .and_then(toml::Value::as_bool)
-            == Some(true)
+        value.and_then(|value| value.get("workspace")).and_then(toml::Value::as_bool) == Some(true)
     };
     let package = table.get("package");
     let field = |name: &str| package.and_then(|package| package.get(name));
-    let described = field("description").is_some_and(|value| {
-        inherited(Some(value)) || value.as_str().is_some_and(|text| !text.trim().is_empty())
-    });
+    let described = field("description")
+        .is_some_and(|value| inherited(Some(value)) || value.as_str().is_some_and(|text| !text.trim().is_empty()));
     if !described {
         found.push(Finding::error(manifest.file, 0, "no `description`"));
     }
     let shared: &[&str] = if manifest.published {
-        &[
-            "version",
-            "edition",
-            "rust-version",
-            "license",
-            "categories",
-            "keywords",
-        ]
+        &["version", "edition", "rust-version", "license", "categories", "keywords"]
     } else {
         &["edition", "license"]
     };
     for name in shared {
         if !inherited(field(name)) {
-            found.push(Finding::error(
-                manifest.file,
-                0,
-                format!("`{name}` is not inherited from the workspace"),
-            ));
+            found.push(Finding::error(manifest.file, 0, format!("`{name}` is not inherited from the workspace")));
         }
     }
-    if !inherited(table.get("lints"))
-        && table
-            .get("lints")
-            .and_then(|lints| lints.get("workspace"))
-            .is_none()
-    {
-        found.push(Finding::error(
-            manifest.file,
-            0,
-            "`lints` are not those of the workspace",
-        ));
+    if !inherited(table.get("lints")) {
+        found.push(Finding::error(manifest.file, 0, "`lints` are not those of the workspace"));
     }
     found
 }
@@ -135,13 +99,7 @@ pub(crate) fn check_reasons(manifest: &Manifest<'_>, workspace: &str) -> Vec<Fin
             let above = entry.inherited && explained_above.contains(&entry.name);
             !(entry.explained || above)
         })
-        .map(|entry| {
-            Finding::error(
-                manifest.file,
-                entry.line,
-                format!("no comment says why it needs {}", entry.name),
-            )
-        })
+        .map(|entry| Finding::error(manifest.file, entry.line, format!("no comment says why it needs {}", entry.name)))
         .collect()
 }
 
@@ -172,10 +130,7 @@ fn entries(text: &str) -> Vec<Entry> {
         });
         if open > 0 {
             open += balance.sum::<isize>();
-        } else if let Some(header) = code
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
+        } else if let Some(header) = code.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             header.trim_matches(['[', ']']).clone_into(&mut section);
             // `[dependencies.name]` is an entry in the form of a section.
             if let Some((kind, name)) = section.rsplit_once('.')
@@ -192,23 +147,10 @@ fn entries(text: &str) -> Vec<Entry> {
             }
         } else if let Some((key, value)) = code.split_once('=') {
             open += balance.sum::<isize>();
-            let name = key
-                .trim()
-                .split('.')
-                .next()
-                .unwrap_or("")
-                .trim_matches('"')
-                .to_owned();
-            let inherited = key.trim().ends_with(".workspace")
-                || value.replace(' ', "").contains("workspace=true");
+            let name = key.trim().split('.').next().unwrap_or("").trim_matches('"').to_owned();
+            let inherited = key.trim().ends_with(".workspace") || value.replace(' ', "").contains("workspace=true");
             let explained = after_comment || trimmed.contains('#');
-            entries.push(Entry {
-                section: section.clone(),
-                name,
-                line: index + 1,
-                explained,
-                inherited,
-            });
+            entries.push(Entry { section: section.clone(), name, line: index + 1, explained, inherited });
         }
         after_comment = trimmed.starts_with('#');
     }
@@ -220,69 +162,59 @@ mod tests {
     use super::*;
 
     fn manifest<'a>(package: &'a str, text: &'a str) -> Manifest<'a> {
-        Manifest {
-            file: "Cargo.toml",
-            package,
-            published: true,
-            text,
-        }
+        Manifest { file: "Cargo.toml", package, published: true, text }
     }
 
-    fn direction(package: &str, dependencies: &[(&str, Option<&str>)]) -> usize {
-        check_direction(&manifest(package, ""), dependencies.iter().copied()).len()
+    /// Findings for `package` with one dependency, `name`, of this kind and version.
+    fn direction(package: &str, name: &str, kind: Option<&str>, req: &str) -> usize {
+        let one = Dependency { name: name.to_owned(), kind: kind.map(str::to_owned), req: req.to_owned() };
+        check_direction(&manifest(package, ""), &[one]).len()
     }
 
     #[test]
     fn dependencies_point_to_the_core() {
+        let good = [
+            ("urcu-core", "libc"),
+            ("urcu-mb", "urcu-core"),
+            ("cds-lfht", "urcu-core"),
+            ("cds-lfht", "rand"),
+            ("urcu-benches", "urcu-mb"),
+            ("urcu-benches", "cds-lfht"),
+        ];
+        for (package, name) in good {
+            assert_eq!(direction(package, name, None, "^0.1.0"), 0, "{package} -> {name}");
+        }
+        let bad = [
+            ("urcu-core", "urcu-mb"),
+            ("urcu-core", "cds-list"),
+            ("urcu-mb", "urcu-bp"),
+            ("urcu-mb", "cds-list"),
+            ("urcu-mb", "urcu-benches"),
+            ("cds-lfht", "urcu-mb"),
+            ("cds-lfht", "cds-list"),
+        ];
+        for (package, name) in bad {
+            assert_eq!(direction(package, name, None, "^0.1.0"), 1, "{package} -> {name}");
+            assert_eq!(direction(package, name, Some("build"), "*"), 1, "{package} -> {name}");
+        }
+    }
+
+    #[test]
+    fn tests_may_look_back_by_path_alone() {
         let dev = Some("dev");
-        assert_eq!(
-            direction(
-                "urcu-core",
-                &[
-                    ("libc", None),
-                    ("urcu-conformance", dev),
-                    ("urcu-core", dev)
-                ]
-            ),
-            0
-        );
-        assert_eq!(
-            direction("urcu-core", &[("urcu-mb", dev), ("cds-list", None)]),
-            2
-        );
-        assert_eq!(
-            direction("urcu-mb", &[("urcu-core", None), ("urcu-conformance", dev)]),
-            0
-        );
-        assert_eq!(
-            direction(
-                "urcu-mb",
-                &[("urcu-bp", dev), ("cds-list", dev), ("urcu-benches", None)]
-            ),
-            3
-        );
-        assert_eq!(
-            direction(
-                "cds-lfht",
-                &[("urcu-core", None), ("urcu-mb", dev), ("rand", dev)]
-            ),
-            0
-        );
-        assert_eq!(
-            direction(
-                "cds-lfht",
-                &[
-                    ("urcu-mb", None),
-                    ("urcu-mb", Some("build")),
-                    ("cds-list", None)
-                ]
-            ),
-            3
-        );
-        assert_eq!(
-            direction("urcu-benches", &[("urcu-mb", None), ("cds-lfht", None)]),
-            0
-        );
+        let back = [
+            ("urcu-core", "urcu-mb"),
+            ("urcu-core", "urcu-core"),
+            ("urcu-mb", "urcu-conformance"),
+            ("cds-lfht", "urcu-mb"),
+        ];
+        for (package, name) in back {
+            assert_eq!(direction(package, name, dev, "*"), 0, "{package} -> {name}");
+            assert_eq!(direction(package, name, dev, "^0.1.0"), 1, "{package} -> {name}");
+        }
+        for (package, name) in [("urcu-mb", "urcu-bp"), ("urcu-mb", "cds-list"), ("urcu-core", "cds-list")] {
+            assert_eq!(direction(package, name, dev, "*"), 1, "{package} -> {name}");
+        }
     }
 
     const GOOD: &str = "\
@@ -307,17 +239,13 @@ workspace = true
         assert_eq!(check_fields(&manifest("urcu-x", &own_licence)).len(), 1);
         let silent = GOOD.replace("A crate", " ").replace("[lints]", "[other]");
         assert_eq!(check_fields(&manifest("urcu-x", &silent)).len(), 2);
-        let tool = Manifest {
-            published: false,
-            ..manifest("urcu-x", &own_licence)
-        };
+        let tool = Manifest { published: false, ..manifest("urcu-x", &own_licence) };
         assert_eq!(check_fields(&tool).len(), 1);
     }
 
     #[test]
     fn dependencies_have_reasons() {
-        let workspace =
-            "[workspace.dependencies]\n# System calls.\nlibc = \"0.2\"\nrand = \"0.9\"\n";
+        let workspace = "[workspace.dependencies]\n# System calls.\nlibc = \"0.2\"\nrand = \"0.9\"\n";
         let text = "\
 [dependencies]
 libc.workspace = true
@@ -341,10 +269,7 @@ version = \"1\"
 f = \"1\"
 ";
         let found = check_reasons(&manifest("urcu-x", text), workspace);
-        let named: Vec<&str> = found
-            .iter()
-            .filter_map(|finding| finding.message.rsplit(' ').next())
-            .collect();
+        let named: Vec<&str> = found.iter().filter_map(|finding| finding.message.rsplit(' ').next()).collect();
         assert_eq!(named, ["rand", "b", "f"]);
         assert_eq!(found[1].line, 9);
     }

@@ -15,44 +15,24 @@ pub(crate) fn check_module_page(file: &str, lines: &[Line]) -> Option<Finding> {
     });
     let is_page = first.is_some_and(|line| line.code.trim().is_empty());
     // `#![doc = include_str!(…)]` is a page too.
-    let is_included = lines
-        .iter()
-        .any(|line| line.code.trim().starts_with("#![doc = include_str!"));
-    (!is_page && !is_included).then(|| {
-        Finding::error(
-            file,
-            1,
-            "the file does not begin with `//!` and what it is for",
-        )
-    })
+    let is_included = lines.iter().any(|line| line.code.trim().starts_with("#![doc = include_str!"));
+    (!is_page && !is_included).then(|| Finding::error(file, 1, "the file does not begin with `//!` and what it is for"))
 }
 
 pub(crate) fn check_length(file: &str, lines: &[Line]) -> Option<Finding> {
     let length = lines.len();
-    (length > LONG).then(|| {
-        Finding::warning(
-            file,
-            format!("{length} lines; look for the second idea in it"),
-        )
-    })
+    (length > LONG).then(|| Finding::warning(file, format!("{length} lines; look for the second idea in it")))
 }
 
 /// Every unsafe block and implementation is preceded by its proof.
 pub(crate) fn check_unsafe(file: &str, lines: &[Line]) -> Vec<Finding> {
     let mut found = Vec::new();
     for (index, line) in lines.iter().enumerate() {
-        let next = lines[index + 1..]
-            .iter()
-            .map(|line| line.code.trim())
-            .find(|code| !code.is_empty());
+        let next = lines[index + 1..].iter().map(|line| line.code.trim()).find(|code| !code.is_empty());
         if let Some(what) = needs_proof(&line.code, next)
             && !has_proof(lines, index)
         {
-            found.push(Finding::error(
-                file,
-                index + 1,
-                format!("{what} without a SAFETY comment"),
-            ));
+            found.push(Finding::error(file, index + 1, format!("{what} without a SAFETY comment")));
         }
     }
     found
@@ -65,18 +45,11 @@ fn needs_proof(code: &str, next: Option<&str>) -> Option<&'static str> {
         if code[..at].ends_with(is_word) || after.starts_with(is_word) {
             continue;
         }
-        let after = if after.trim().is_empty() {
-            next.unwrap_or("")
-        } else {
-            after.trim_start()
-        };
+        let after = if after.trim().is_empty() { next.unwrap_or("") } else { after.trim_start() };
         if after.starts_with('{') {
             return Some("unsafe block");
         }
-        if after
-            .strip_prefix("impl")
-            .is_some_and(|rest| !rest.starts_with(is_word))
-        {
+        if after.strip_prefix("impl").is_some_and(|rest| !rest.starts_with(is_word)) {
             return Some("unsafe implementation");
         }
     }
@@ -112,10 +85,7 @@ mod tests {
     use super::*;
 
     fn lines_without_proof(text: &str) -> Vec<usize> {
-        check_unsafe("x.rs", &split(text))
-            .iter()
-            .map(|finding| finding.line)
-            .collect()
+        check_unsafe("x.rs", &split(text)).iter().map(|finding| finding.line).collect()
     }
 
     #[test]

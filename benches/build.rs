@@ -11,12 +11,18 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rustc-check-cfg=cfg(liburcu, values(\"memb\", \"mb\", \"qsbr\", \"signal\", \"bp\"))");
 
-    let found: Vec<&str> = FLAVORS.into_iter().filter(|flavor| build(flavor)).collect();
-    if found.is_empty() {
+    let outcomes: Vec<Result<(), String>> = FLAVORS.into_iter().map(build).collect();
+    let failures: Vec<&String> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    if failures.len() == FLAVORS.len() {
         println!(
-            "cargo:warning=liburcu or a C compiler was not found, its rows are skipped; \
-             on Debian or Ubuntu: apt install liburcu-dev pkg-config gcc"
+            "cargo:warning=the C library's rows are skipped ({}); \
+             on Debian or Ubuntu: apt install liburcu-dev pkg-config gcc",
+            failures[0]
         );
+    } else {
+        for failure in failures {
+            println!("cargo:warning=the C library's row of one flavor is skipped: {failure}");
+        }
     }
     let version = pkg_config::Config::new()
         .cargo_metadata(false)
@@ -26,12 +32,13 @@ fn main() {
     println!("cargo:rustc-env=URCU_BENCH_RUSTC={}", rustc_version());
 }
 
-/// Compiles the shim of one flavor; true when its rows can be measured.
-fn build(flavor: &str) -> bool {
+/// Compiles the shim of one flavor and links the flavor, or says why there will be no row for it.
+fn build(flavor: &str) -> Result<(), String> {
     let package = format!("liburcu-{flavor}");
-    let Ok(library) = pkg_config::Config::new().cargo_metadata(false).probe(&package) else {
-        return false;
-    };
+    let library = pkg_config::Config::new()
+        .cargo_metadata(false)
+        .probe(&package)
+        .map_err(|_| format!("pkg-config does not find {package}"))?;
 
     let mut shim = cc::Build::new();
     shim.file(format!("shims/{flavor}.c"))
@@ -46,10 +53,10 @@ fn build(flavor: &str) -> bool {
         .flag("-fPIE")
         .warnings(true)
         .cargo_warnings(false);
-    if let Err(error) = shim.try_compile(&format!("urcu_bench_{flavor}")) {
-        println!("cargo:warning=the shim for {package} does not compile: {error}");
-        return false;
-    }
+    shim.try_compile(&format!("urcu_bench_{flavor}")).map_err(|error| {
+        let reason = format!("the shim for {package} does not compile: {error}");
+        reason.chars().take(120).collect::<String>()
+    })?;
 
     // After the shim, so that a linker that drops libraries nobody has asked for yet keeps these.
     for path in &library.link_paths {
@@ -59,7 +66,7 @@ fn build(flavor: &str) -> bool {
         println!("cargo:rustc-link-lib={name}");
     }
     println!("cargo:rustc-cfg=liburcu=\"{flavor}\"");
-    true
+    Ok(())
 }
 
 /// One line that names the compiler, for the record.

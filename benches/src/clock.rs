@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::harness::stats::median;
+use crate::harness::stats::midmean;
 
 /// Calls that one round of a latency measurement stops at, however fast they are.
 const MAX_CALLS: usize = 20_000;
@@ -15,7 +15,8 @@ fn overhead() -> f64 {
     static OVERHEAD: OnceLock<f64> = OnceLock::new();
     *OVERHEAD.get_or_init(|| {
         let empty: Vec<f64> = (0..10_001).map(|_| nanoseconds(Instant::now().elapsed())).collect();
-        median(&empty).unwrap_or(0.0)
+        // Not the median: it is a whole number of ticks, and ticks can be longer than this takes.
+        midmean(&empty).unwrap_or(0.0)
     })
 }
 
@@ -24,14 +25,15 @@ pub fn nanoseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e9
 }
 
-/// The time of one call, less what the clock itself takes.
+/// The time of one call, less what the clock itself takes. A single one can come out negative, by a
+/// tick of the clock; many of them average out.
 pub fn time<R>(call: impl FnOnce() -> R) -> f64 {
     let overhead = overhead();
     let start = Instant::now();
     let answer = call();
     let elapsed = start.elapsed();
     drop(answer);
-    (nanoseconds(elapsed) - overhead).max(0.0)
+    nanoseconds(elapsed) - overhead
 }
 
 /// Repeats a call that reports its own time until the budget is spent, after a tenth of it as

@@ -64,11 +64,11 @@ impl<'r> Record<'r> {
             better: table.better,
             status,
             reason: reason.map(String::as_str),
-            median: summary.map(|summary| summary.median),
-            min: summary.map(|summary| summary.min),
-            max: summary.map(|summary| summary.max),
+            median: summary.map(|summary| rounded(summary.median)),
+            min: summary.map(|summary| rounded(summary.min)),
+            max: summary.map(|summary| rounded(summary.max)),
             rounds: summary.map_or(0, |summary| summary.rounds),
-            p99,
+            p99: p99.map(rounded),
             limit: row.limit,
             machine: &machine.machine,
             cores: machine.cores,
@@ -80,6 +80,11 @@ impl<'r> Record<'r> {
             time: machine.time,
         }
     }
+}
+
+/// Ten thousandths of the unit: finer than anything that was measured.
+fn rounded(figure: f64) -> f64 {
+    (figure * 1e4).round() / 1e4
 }
 
 /// A file of records, or nothing.

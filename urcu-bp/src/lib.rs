@@ -60,6 +60,8 @@
 mod barrier;
 mod flavor;
 pub mod raw;
+#[cfg(feature = "callbacks")]
+pub mod workers;
 
 pub use flavor::Bp;
 use urcu_core::FlavorVtable;
@@ -137,4 +139,116 @@ pub fn read_lock() -> Guard<'static> {
 #[track_caller]
 pub fn synchronize() {
     urcu_core::synchronize::<Flavor>();
+}
+
+#[cfg(feature = "stats")]
+pub use urcu_core::Stats;
+
+/// The counters of deferred reclamation and of grace periods. Any context; takes a lock for a moment, walks the threads
+/// that ever deferred something.
+#[cfg(feature = "stats")]
+pub fn stats() -> Stats {
+    urcu_core::stats::<Flavor>()
+}
+
+/// Sets after how long a grace period that waits for one reader is reported ([`Report::GracePeriodStalled`]), and again at
+/// each doubling; `None`: never. 10 seconds at first. Any context. Costs readers nothing.
+#[cfg(feature = "stats")]
+pub fn set_stall_limit(limit: Option<core::time::Duration>) {
+    urcu_core::set_stall_limit::<Flavor>(limit);
+}
+
+#[cfg(feature = "callbacks")]
+pub use urcu_core::{BarrierError, Limits, RcuHead, WorkerError};
+
+/// Drops `value` after a grace period, without waiting for it.
+///
+/// For what readers have reached through raw pointers and cannot reach any more: memory that they may *still* be looking
+/// at must not be turned into a `Box` first; see [`raw::retire`] and [`RcuBox`].
+///
+/// Any context, inside sections too. Allocates nothing but a block of 512 entries now and then. A value with a destructor
+/// is dropped on a worker, one without is freed there or on this thread at a later retirement. Beyond the hard limit
+/// ([`set_limits`]) it waits for room, unless inside a section: so not with a lock held that readers take
+/// inside sections.
+#[cfg(feature = "callbacks")]
+#[doc(alias = "call_rcu")]
+pub fn retire<T: Send + 'static>(value: Box<T>) {
+    urcu_core::retire_box::<T, Flavor>(value);
+}
+
+/// Runs `closure` after a grace period, on a worker. Allocates. Contexts as [`retire`].
+///
+/// A panic in it is caught and reported ([`Report::DeferredPanicked`]).
+#[cfg(feature = "callbacks")]
+#[doc(alias = "call_rcu")]
+#[doc(alias = "defer_rcu")]
+pub fn defer(closure: impl FnOnce() + Send + 'static) {
+    urcu_core::defer::<_, Flavor>(closure);
+}
+
+/// Waits until everything that was retired or deferred before this call, by any thread, has been dropped or has run.
+///
+/// Blocks. Any thread, outside every section. Does not cover what those calls defer in their turn. Needed before
+/// code that owns callbacks is unloaded.
+///
+/// # Errors
+///
+/// [`BarrierError::InCallback`] in a deferred call, which would wait for itself.
+///
+/// # Panics
+///
+/// Inside a section.
+#[cfg(feature = "callbacks")]
+#[doc(alias = "rcu_barrier")]
+#[track_caller]
+pub fn barrier() -> Result<(), BarrierError> {
+    urcu_core::barrier::<Flavor>()
+}
+
+/// A guard that does what [`barrier`] does when it is dropped: whatever was retired while it lived has been dropped then.
+#[cfg(feature = "callbacks")]
+pub type FlushOnDrop = urcu_core::FlushOnDrop<Flavor>;
+
+/// [`barrier`] when the returned guard is dropped: for the end of a structure's or a test's life. Not to be dropped inside a
+/// section or a deferred call (panics).
+#[cfg(feature = "callbacks")]
+pub const fn flush_on_drop() -> FlushOnDrop {
+    FlushOnDrop::new()
+}
+
+/// How much may be deferred before retiring waits. Any context.
+#[cfg(feature = "callbacks")]
+pub fn limits() -> Limits {
+    urcu_core::limits::<Flavor>()
+}
+
+/// Changes that. Any context; takes effect from the next full block on.
+#[cfg(feature = "callbacks")]
+pub fn set_limits(limits: Limits) {
+    urcu_core::set_limits::<Flavor>(limits);
+}
+
+/// A grace period to be asked about.
+#[cfg(feature = "poll")]
+pub type GracePeriod = urcu_core::GracePeriod<Flavor>;
+
+/// Starts a grace period without waiting for it; the default worker runs it. Any context, inside sections too (the section
+/// holds it up).
+#[cfg(feature = "poll")]
+#[doc(alias = "start_poll_synchronize_rcu")]
+pub fn start_poll() -> GracePeriod {
+    GracePeriod::start()
+}
+
+/// A future that is ready once a grace period has ended.
+#[cfg(feature = "poll")]
+pub type Synchronize = urcu_core::Synchronize<Flavor>;
+
+/// [`synchronize`] for async code: the grace period starts with this call, the future is ready when it has ended. Needs no
+/// particular executor. Allocates.
+///
+/// Guards are not `Send` and must not live across an `await`.
+#[cfg(feature = "poll")]
+pub fn synchronize_async() -> Synchronize {
+    Synchronize::start()
 }

@@ -72,14 +72,19 @@ impl<T> RcuBox<T> {
         value.as_ptr().wrapping_byte_sub(offset_of!(Allocation<T>, value)).cast()
     }
 
-    /// Drops the value around `head`: the callback of a retired box.
+    /// The box around `head`.
     ///
     /// # Safety
     ///
     /// `head` comes from [`head`](Self::head) of a box that nobody owns or uses any more.
-    pub(crate) unsafe extern "C" fn drop_around(head: *mut RcuHead) {
+    #[inline]
+    pub(crate) unsafe fn from_head(head: *mut RcuHead) -> Self {
+        let allocation = head.cast::<Allocation<T>>();
         // SAFETY: the head is the first field of an allocation made by `new`.
-        drop(unsafe { Box::from_raw(head.cast::<Allocation<T>>()) });
+        let value = unsafe { &raw mut (*allocation).value };
+        // SAFETY: the address of a field is not null.
+        let value = unsafe { NonNull::new_unchecked(value) };
+        Self { value, marker: PhantomData }
     }
 }
 
@@ -104,7 +109,7 @@ impl<T> DerefMut for RcuBox<T> {
 impl<T> Drop for RcuBox<T> {
     fn drop(&mut self) {
         // SAFETY: the box owns an allocation made by `new`.
-        unsafe { Self::drop_around(Self::head(self.value)) };
+        drop(unsafe { Box::from_raw(Self::allocation(self.value)) });
     }
 }
 

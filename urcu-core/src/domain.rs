@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::defer::Deferred;
 use crate::grace_period::GracePeriods;
 use crate::registry::Registry;
 use crate::sync::{AtomicBool, AtomicI32, AtomicU64, CachePadded};
@@ -11,7 +12,6 @@ use crate::word::WordLayout;
 /// Everything that a flavor shares between its threads. One static per flavor crate, that is: one per *copy* of the
 /// crate in the process. Two copies (a program's and a `dlopen`ed library's) are two domains that know nothing of
 /// each other's readers.
-#[derive(Debug)]
 pub struct Domain {
     /// The current grace period as a reader word with nesting 1. Readers load it at every section, updaters change it
     /// once per grace period: alone on its cache line.
@@ -19,10 +19,23 @@ pub struct Domain {
     pub(crate) registry: Registry,
     pub(crate) grace_periods: GracePeriods,
     pub(crate) exit_key: ExitKey,
+    /// A period all of whose older sections have ended. PAIR(elapsed)
+    pub(crate) elapsed: CachePadded<AtomicU64>,
+    /// The longest wait for one reader so far, in nanoseconds.
+    pub(crate) longest_wait: AtomicU64,
+    /// After how many milliseconds a grace period is reported as stalled; 0: never.
+    pub(crate) stall_after: AtomicU64,
+    pub(crate) deferred: Deferred,
     /// The process that the registry belongs to; 0 before the first registration.
     pub(crate) process: AtomicI32,
     /// Whether the shared object has been pinned.
     pub(crate) pinned: AtomicBool,
+}
+
+impl fmt::Debug for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Domain").field("period", &self.period.0).finish_non_exhaustive()
+    }
 }
 
 impl Domain {
@@ -33,6 +46,10 @@ impl Domain {
             registry: Registry::new(),
             grace_periods: GracePeriods::new(),
             exit_key: ExitKey::new(),
+            elapsed: CachePadded(AtomicU64::new(0)),
+            longest_wait: AtomicU64::new(0),
+            stall_after: AtomicU64::new(10_000),
+            deferred: Deferred::new(),
             process: AtomicI32::new(0),
             pinned: AtomicBool::new(false),
         }

@@ -53,6 +53,72 @@ impl fmt::Display for InitError {
 
 impl Error for InitError {}
 
+/// Why a worker could not be made, placed or stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// The system refuses another thread.
+    NoThread {
+        /// The error number.
+        errno: i32,
+    },
+    /// The processor or the real-time priority is not to be had.
+    Scheduling {
+        /// The error number: `EPERM`, `EINVAL`.
+        errno: i32,
+    },
+    /// There is no such processor.
+    NoSuchCpu {
+        /// The processor asked for.
+        cpu: usize,
+    },
+    /// The processor has a worker already; remove that one first.
+    CpuTaken {
+        /// The processor asked for.
+        cpu: usize,
+    },
+    /// A callback tried to stop a worker, and would wait for itself.
+    InCallback {
+        /// The flavor's crate.
+        flavor: &'static str,
+    },
+}
+
+impl fmt::Display for WorkerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoThread { errno } => write!(f, "no thread for a worker (error {errno})"),
+            Self::Scheduling { errno } => write!(f, "the worker's processor or priority was refused (error {errno})"),
+            Self::NoSuchCpu { cpu } => write!(f, "there is no processor {cpu}"),
+            Self::CpuTaken { cpu } => write!(f, "processor {cpu} already has a worker"),
+            Self::InCallback { flavor } => write!(f, "{flavor}: a callback cannot stop a worker"),
+        }
+    }
+}
+
+impl Error for WorkerError {}
+
+/// Why deferred calls could not be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BarrierError {
+    /// The caller is a deferred call itself, and would wait for itself.
+    InCallback {
+        /// The flavor's crate.
+        flavor: &'static str,
+    },
+}
+
+impl fmt::Display for BarrierError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InCallback { flavor } => write!(f, "{flavor}: a deferred call cannot wait for deferred calls"),
+        }
+    }
+}
+
+impl Error for BarrierError {}
+
 /// Why a thread could not be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

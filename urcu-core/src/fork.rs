@@ -1,5 +1,6 @@
 //! What a process does around `fork` when parent and child both go on using RCU.
 
+use crate::defer;
 use crate::flavor::Flavor;
 use crate::sync::Ordering;
 use crate::sys;
@@ -8,12 +9,15 @@ use crate::sys;
 ///
 /// The caller is outside every section (QSBR: offline), and calls one of the other two afterwards.
 pub(crate) fn before<F: Flavor>() {
+    // Workers finish their rounds first, which takes grace periods.
+    defer::before_fork::<F>();
     F::domain().grace_periods.hold();
 }
 
 /// After `fork`, in the parent: lets grace periods go on.
 pub(crate) fn after_in_parent<F: Flavor>() {
     F::domain().grace_periods.resume();
+    defer::after_fork_in_parent::<F>();
 }
 
 /// After `fork`, in the child: forgets the readers whose threads do not exist here. The calling thread's own
@@ -28,6 +32,7 @@ pub(crate) fn after_in_child<F: Flavor>() {
     domain.registry.prune(own);
     domain.process.store(process, Ordering::Relaxed);
     domain.grace_periods.reset_after_fork();
+    defer::after_fork_in_child::<F>();
 }
 
 /// Detects a forked child whose hooks were not called: it would wait for readers that do not exist.

@@ -53,14 +53,18 @@
 //! barrier, which is a full fence on the leader too. So either the caller sees the new count, and waits for the next
 //! grace period, or its unlinking comes before the leader's barrier, and this one serves it.
 //!
+//! [`begin`] and [`has_elapsed`] are the same steps without the wait, for deferred reclamation.
+//!
 //! Progress: blocking, by nature. A grace period ends once each section that was open at its start has ended.
 
 use core::time::Duration;
+use std::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::flavor::Flavor;
 use crate::reader::Reader;
 use crate::registration;
+use crate::report::{Report, report};
 use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence};
 use crate::sys;
 
@@ -213,7 +217,12 @@ impl Default for GracePeriods {
 #[inline]
 pub(crate) fn wait<F: Flavor>() {
     let grace_periods = &F::domain().grace_periods;
-    let number = grace_periods.next();
+    wait_for_number::<F>(grace_periods.next());
+}
+
+/// Returns once grace period `number`, an answer of [`GracePeriods::next`], has ended; runs it if need be.
+pub(crate) fn wait_for_number<F: Flavor>(number: u64) {
+    let grace_periods = &F::domain().grace_periods;
     while !grace_periods.has_completed(number) {
         grace_periods.lead_or_wait::<F>(number);
     }
@@ -224,28 +233,91 @@ pub(crate) fn wait<F: Flavor>() {
 /// One grace period: steps U2 to U4. The caller holds the turn.
 fn run<F: Flavor>() {
     let domain = F::domain();
-    // Orders the unlinking, and `started`, before the look at the registry. PAIR(register-scan) PAIR(gp-share)
-    fence(Ordering::SeqCst);
-    let own = F::reader();
-    // Nobody else registered: no section can be open, and one that opens from now on sees the unlinking.
-    if domain.registry.find(|reader| !core::ptr::eq(reader, own)).is_none() {
-        return;
-    }
-    F::heavy_barrier();
-    // U3. Release: R1's Acquire load makes U1 visible to sections that carry the new number. PAIR(period)
-    let period = domain.period.fetch_add(F::LAYOUT.one_period(), Ordering::AcqRel).wrapping_add(F::LAYOUT.one_period());
+    let period = start::<F>();
     domain.registry.for_each(|reader| {
         // Acquire. PAIR(section-end)
         if F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period) {
             wait_for::<F>(reader, period);
         }
     });
+    // Release: the ends of those sections. PAIR(elapsed)
+    domain.elapsed.store(period, Ordering::Release);
+}
+
+/// Steps U2 and U3; returns P. The caller holds the turn.
+fn start<F: Flavor>() -> u64 {
+    let domain = F::domain();
+    // Orders the unlinking, and `started`, before the look at the registry. PAIR(register-scan) PAIR(gp-share)
+    fence(Ordering::SeqCst);
+    let own = F::reader();
+    // Nobody else registered: no section can be open, and one that opens from now on sees the unlinking. A section of
+    // the caller's own, whose accesses are in program order, needs no barrier either.
+    if domain.registry.find(|reader| !core::ptr::eq(reader, own)).is_some() {
+        F::heavy_barrier();
+    }
+    // U3. Release: R1's Acquire load makes U1 visible to sections that carry the new number. PAIR(period)
+    domain.period.fetch_add(F::LAYOUT.one_period(), Ordering::AcqRel).wrapping_add(F::LAYOUT.one_period())
+}
+
+/// Starts a grace period for everything that the caller has unlinked, without waiting for its end; returns the period
+/// to ask [`has_elapsed`] about. May be called inside a section, which then holds it up.
+///
+/// When somebody else is at it, no second heavy barrier is issued: the answer then is the *next but one* number. The
+/// holder of the turn may have begun its barrier before the caller unlinked, and will publish N+1 if N was read. Whoever
+/// publishes N+2 begins after that: had its fence preceded the caller's in the order of fences, the store of N+1, which
+/// comes before it, would have been visible to the caller's load. PAIR(gp-begin)
+///
+/// Lock-free; waits for the heavy barrier only.
+pub(crate) fn begin<F: Flavor>() -> u64 {
+    let domain = F::domain();
+    // The caller's unlinking before the load of the number. PAIR(gp-begin)
+    fence(Ordering::SeqCst);
+    if domain.grace_periods.try_take() {
+        let _turn = Held(&domain.grace_periods);
+        return start::<F>();
+    }
+    domain.period.load(Ordering::Relaxed).wrapping_add(2 * F::LAYOUT.one_period())
+}
+
+/// Sees to it that `period`, an answer of [`begin`], is published at all: when nobody else has, and nobody is at it.
+pub(crate) fn push_on<F: Flavor>(period: u64) {
+    let domain = F::domain();
+    let published = |domain: &crate::Domain| !F::LAYOUT.is_older(domain.period.load(Ordering::Relaxed), period);
+    while !published(domain) && domain.grace_periods.try_take() {
+        let _turn = Held(&domain.grace_periods);
+        if !published(domain) {
+            start::<F>();
+        }
+    }
+}
+
+/// Whether every section has ended that was open when `period`, an answer of [`begin`], started. Wait-free in the
+/// number of registered readers.
+pub(crate) fn has_elapsed<F: Flavor>(period: u64) -> bool {
+    let domain = F::domain();
+    // Acquire: somebody else has seen the ends of the sections. PAIR(elapsed)
+    if !F::LAYOUT.is_older(domain.elapsed.load(Ordering::Acquire), period) {
+        return true;
+    }
+    // Acquire: U3 has happened, so U2 has. PAIR(period)
+    if F::LAYOUT.is_older(domain.period.load(Ordering::Acquire), period) {
+        return false;
+    }
+    // Acquire. PAIR(section-end)
+    let held_up = |reader: &Reader| F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period);
+    if domain.registry.find(held_up).is_some() {
+        return false;
+    }
+    // A racing store of an older period makes somebody scan again, no more. PAIR(elapsed)
+    domain.elapsed.store(period, Ordering::Release);
+    true
 }
 
 /// Waits until `reader` does not hold up `period` any more: spins, yields, then sleeps.
 #[cold]
 fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) {
     let mut backoff = Backoff::new();
+    let mut stall = Stall::new::<F>();
     loop {
         // Acquire. PAIR(section-end)
         let word = reader.word.load(Ordering::Acquire);
@@ -264,6 +336,38 @@ fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) {
         // The half that holds nesting and marks; the kernel compares it before it sleeps.
         sys::futex_wait_raw(reader.futex_half(), marked as u32, Some(LONGEST_SLEEP));
         end_if_thread_is_gone::<F>(reader);
+        stall.check::<F>(reader);
+    }
+}
+
+/// How long one reader has been waited for, and when that is worth a report.
+struct Stall {
+    since: Instant,
+    report_after: Option<Duration>,
+}
+
+impl Stall {
+    fn new<F: Flavor>() -> Self {
+        let millis = F::domain().stall_after.load(Ordering::Relaxed);
+        Self { since: Instant::now(), report_after: (millis != 0).then(|| Duration::from_millis(millis)) }
+    }
+
+    fn check<F: Flavor>(&mut self, reader: &Reader) {
+        let waited = self.since.elapsed();
+        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        // Relaxed: a counter for humans.
+        F::domain().longest_wait.fetch_max(nanos, Ordering::Relaxed);
+        let Some(limit) = self.report_after.filter(|&limit| waited >= limit) else { return };
+        self.report_after = limit.checked_mul(2);
+        let tid = reader.tid();
+        report(&Report::GracePeriodStalled {
+            flavor: F::NAME,
+            tid,
+            name: sys::thread_name_of(tid),
+            nesting: F::LAYOUT.nesting(reader.word.load(Ordering::Relaxed)),
+            waited,
+            entered_at: reader.entered_at(),
+        });
     }
 }
 

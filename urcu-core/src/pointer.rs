@@ -9,6 +9,7 @@ use crate::boxed::RcuBox;
 use crate::flavor::Flavor;
 use crate::guard::Guard;
 use crate::raw;
+use crate::reclaim;
 use crate::sync::{AtomicPtr, Ordering};
 use crate::thread::{self, Thread};
 
@@ -30,8 +31,13 @@ impl<T, F: Flavor> Rcu<T, F> {
     }
 
     /// Holding `value`. Allocates.
-    pub fn new(value: impl Into<RcuBox<T>>) -> Self {
-        Self { pointer: AtomicPtr::new(value.into().into_raw().as_ptr()), marker: PhantomData }
+    pub fn new(value: T) -> Self {
+        Self::from_box(RcuBox::new(value))
+    }
+
+    /// Holding a value that is allocated already.
+    pub fn from_box(value: RcuBox<T>) -> Self {
+        Self { pointer: AtomicPtr::new(value.into_raw().as_ptr()), marker: PhantomData }
     }
 
     /// The current value, valid for as long as the section and this pointer live.
@@ -132,7 +138,7 @@ impl<T, F: Flavor> Default for Rcu<T, F> {
 
 impl<T, F: Flavor> From<T> for Rcu<T, F> {
     fn from(value: T) -> Self {
-        Self::new(RcuBox::new(value))
+        Self::new(value)
     }
 }
 
@@ -171,7 +177,8 @@ impl<T> fmt::Display for CompareExchangeError<'_, T> {
 impl<T> core::error::Error for CompareExchangeError<'_, T> {}
 
 /// A value that has been unlinked, but that readers may still be using.
-#[must_use = "a retired value waits to be reclaimed: synchronize_and_into_inner() or another consumer"]
+///
+/// Dropping it is [`defer_drop`](Self::defer_drop).
 pub struct Retired<T, F: Flavor> {
     value: NonNull<T>,
     marker: PhantomData<(T, F)>,
@@ -220,11 +227,24 @@ impl<T, F: Flavor> Retired<T, F> {
         self.into_box().into_inner()
     }
 
+    /// The address, for whoever consumes it.
+    #[inline]
+    pub(crate) fn value(&self) -> NonNull<T> {
+        self.value
+    }
+
     /// After a grace period.
     fn into_box(self) -> RcuBox<T> {
         let retired = ManuallyDrop::new(self);
         // SAFETY: a grace period has passed since it was unlinked, so no reader holds a reference.
         unsafe { RcuBox::from_raw(retired.value) }
+    }
+}
+
+impl<T, F: Flavor> Drop for Retired<T, F> {
+    fn drop(&mut self) {
+        // SAFETY: this was the owner; `Send + 'static` since `new` (its contract).
+        unsafe { reclaim::retire_rcu_box::<T, F>(self.value) };
     }
 }
 

@@ -3,11 +3,15 @@
 //! The pointer functions are the same for every flavor. The others are generic here; each flavor crate's `raw` module
 //! has them under the same names without the parameter.
 
-use crate::error::{InitError, RegisterError};
+use core::ffi::c_void;
+
+use crate::defer::{self, Call};
+use crate::error::{BarrierError, InitError, RegisterError};
 use crate::flavor::{Flavor, ReadSide};
+use crate::head::{Callback, RcuHead};
 use crate::section::Tier;
 use crate::sync::{AtomicPtr, Ordering};
-use crate::{fork, quiescence, registration, section, thread};
+use crate::{fork, poll, quiescence, reclaim, registration, section, thread};
 
 /// Loads an RCU-protected pointer.
 ///
@@ -194,6 +198,118 @@ pub fn init<F: Flavor>() -> Result<(), InitError> {
     F::init()?;
     registration::pin::<F>();
     Ok(())
+}
+
+/// Runs `callback(head)` after a grace period, on the worker that is chosen for the calling thread: its own
+/// (`workers::set_of_thread`), its processor's, or the default one.
+///
+/// Any context, inside sections and callbacks too. Callbacks that one thread hands to one worker run in order. Allocates
+/// nothing but a block of 512 entries now and then. Beyond the hard limit it waits, unless inside a section or callback.
+///
+/// # Safety
+///
+/// - `head` is valid, in no queue, and stays untouched until the callback runs.
+/// - What the callback reclaims has been unlinked; the callback may run on another thread, and does not unwind.
+#[inline]
+pub unsafe fn call_rcu<F: Flavor>(head: *mut RcuHead, callback: Callback) {
+    // SAFETY: the same rules.
+    unsafe { defer::call::<F>(head, callback) };
+}
+
+/// Runs `function(argument)` after a grace period, on the default worker or in [`defer_barrier_thread`]. Contexts as
+/// [`call_rcu`].
+///
+/// # Safety
+///
+/// What the function reclaims has been unlinked; it may run on another thread, and does not unwind.
+#[inline]
+pub unsafe fn defer<F: Flavor>(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void) {
+    // SAFETY: the same rules.
+    unsafe { defer::add_remote::<F>(Call { function, argument }, 0) };
+}
+
+/// Runs `function(argument)` after a grace period, on any thread and anywhere: also on this one, inside a later call of
+/// this kind. Contexts as [`call_rcu`].
+///
+/// The fastest way to free memory. `bytes` counts against the limits.
+///
+/// # Safety
+///
+/// As [`defer`]; and the function only frees memory: it takes no lock that callers might hold, and calls nothing of this
+/// library.
+#[inline]
+pub unsafe fn defer_free<F: Flavor>(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void, bytes: usize) {
+    // SAFETY: the same rules.
+    unsafe { defer::add_local::<F>(Call { function, argument }, bytes) };
+}
+
+/// Drops the box at `value` after a grace period: as `retire` on the face, for a value that readers may still be looking
+/// at, which therefore cannot be held in a `Box`.
+///
+/// # Safety
+///
+/// `value` comes from `Box::into_raw`, has been unlinked, and is retired once; it may be dropped on another thread.
+#[inline]
+pub unsafe fn retire<T, F: Flavor>(value: *mut T) {
+    // SAFETY: the same rules.
+    unsafe { reclaim::retire_raw::<T, F>(value) };
+}
+
+/// Waits until everything deferred before this call has run, by whatever thread and on whatever worker. Blocks. Does not
+/// cover what those callbacks defer.
+///
+/// # Errors
+///
+/// [`BarrierError::InCallback`] on a thread that runs deferred calls.
+///
+/// # Safety
+///
+/// QSBR: no pointer loaded before is used any more: an online caller is offline meanwhile.
+///
+/// # Panics
+///
+/// Inside a section.
+#[track_caller]
+pub unsafe fn barrier<F: Flavor>() -> Result<(), BarrierError> {
+    defer::barrier_outside::<F>()
+}
+
+/// The same: one queue serves `call_rcu` and `defer`.
+///
+/// # Errors
+///
+/// As [`barrier`].
+///
+/// # Safety
+///
+/// As [`barrier`].
+#[track_caller]
+pub unsafe fn defer_barrier<F: Flavor>() -> Result<(), BarrierError> {
+    defer::barrier_outside::<F>()
+}
+
+/// Waits for a grace period and runs what the calling thread has deferred, on it. Blocks.
+///
+/// # Errors
+///
+/// As [`barrier`].
+///
+/// # Safety
+///
+/// As [`barrier`].
+#[track_caller]
+pub unsafe fn defer_barrier_thread<F: Flavor>() -> Result<(), BarrierError> {
+    defer::barrier_thread::<F>()
+}
+
+/// A cookie for a grace period that starts after this call, which the default worker runs. Any context.
+pub fn start_poll<F: Flavor>() -> u64 {
+    poll::start::<F>()
+}
+
+/// Whether the cookie's grace period has ended. Any context; wait-free.
+pub fn poll<F: Flavor>(cookie: u64) -> bool {
+    poll::is_done::<F>(cookie)
 }
 
 /// Before `fork`, when parent and child both go on using RCU: waits out the running grace period and keeps others from

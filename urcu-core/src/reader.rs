@@ -1,9 +1,11 @@
 //! The record of one registered thread.
 
 use core::cell::Cell;
+use core::fmt;
 use core::panic::Location;
 use core::ptr;
 
+use crate::defer::{Updater, Worker};
 use crate::sync::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// A slot of the registry: the record of one reader, or a free one.
@@ -188,29 +190,70 @@ impl Reader {
     }
 }
 
-/// What a flavor keeps in its thread-local: which record is the calling thread's own.
+/// What a flavor keeps in its thread-local: which records are the calling thread's own.
 ///
 /// To be declared `const` and as it is: without a destructor the compiler turns an access into one load relative to the
 /// thread pointer.
-#[derive(Debug)]
-pub struct ThreadRecord(Cell<&'static Reader>);
+pub struct ThreadRecord {
+    reader: Cell<&'static Reader>,
+    updater: Cell<Option<&'static Updater>>,
+    worker: Cell<Option<&'static Worker>>,
+    /// Whether the thread is running deferred calls.
+    reclaiming: Cell<bool>,
+}
+
+impl fmt::Debug for ThreadRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadRecord").field("registered", &self.reader.get().is_registered()).finish_non_exhaustive()
+    }
+}
 
 impl ThreadRecord {
     /// Not registered.
     pub const fn new() -> Self {
-        Self(Cell::new(Reader::unregistered()))
+        Self {
+            reader: Cell::new(Reader::unregistered()),
+            updater: Cell::new(None),
+            worker: Cell::new(None),
+            reclaiming: Cell::new(false),
+        }
     }
 
     /// The calling thread's record.
     #[inline]
     pub fn reader(&self) -> &'static Reader {
-        self.0.get()
+        self.reader.get()
     }
 
     /// Changes it.
     #[inline]
     pub fn set_reader(&self, reader: &'static Reader) {
-        self.0.set(reader);
+        self.reader.set(reader);
+    }
+
+    #[inline]
+    pub(crate) fn updater(&self) -> Option<&'static Updater> {
+        self.updater.get()
+    }
+
+    pub(crate) fn set_updater(&self, updater: Option<&'static Updater>) {
+        self.updater.set(updater);
+    }
+
+    pub(crate) fn worker(&self) -> Option<&'static Worker> {
+        self.worker.get()
+    }
+
+    pub(crate) fn set_worker(&self, worker: Option<&'static Worker>) {
+        self.worker.set(worker);
+    }
+
+    pub(crate) fn is_reclaiming(&self) -> bool {
+        self.reclaiming.get()
+    }
+
+    pub(crate) fn set_reclaiming(&self, reclaiming: bool) {
+        self.reclaiming.set(reclaiming);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::ffi::c_void;
 
+use crate::defer;
 use crate::error::RegisterError;
 use crate::flavor::{Flavor, ReadSide};
 use crate::quiescence;
@@ -72,9 +73,9 @@ fn register_anywhere<F: Flavor>() -> Result<&'static Reader, RegisterError> {
         return Ok(F::reader());
     }
     let domain = F::domain();
-    domain.exit_key.arm(on_thread_exit::<F>, 1).map_err(|errno| RegisterError::NoExitKey { errno })?;
+    arm_exit::<F>().map_err(|errno| RegisterError::NoExitKey { errno })?;
     let Some(reader) = domain.registry.claim(F::LAYOUT) else {
-        domain.exit_key.disarm();
+        disarm_exit::<F>();
         return Err(RegisterError::OutOfMemory);
     };
     let process = sys::process_id();
@@ -116,7 +117,7 @@ pub(crate) fn unregister<F: Flavor>() {
     );
     // In this order: a handler that reads in between registers itself again or panics, but never uses a free slot.
     F::set_reader(Reader::unregistered());
-    F::domain().exit_key.disarm();
+    disarm_exit::<F>();
     end::<F>(reader);
 }
 
@@ -142,6 +143,18 @@ fn end<F: Flavor>(reader: &'static Reader) {
     }
 }
 
+/// Makes the thread's end end its registration and its updater.
+pub(crate) fn arm_exit<F: Flavor>() -> Result<(), i32> {
+    F::domain().exit_key.arm(on_thread_exit::<F>, 1)
+}
+
+/// Undoes that, unless the thread has deferred calls.
+fn disarm_exit<F: Flavor>() {
+    if F::with_record(|record| record.updater()).is_none() {
+        F::domain().exit_key.disarm();
+    }
+}
+
 /// The exit destructor of a registered thread. `round` counts its calls.
 ///
 /// It puts itself off until the last round, so that other destructors can still read, and the thread's Rust
@@ -149,11 +162,16 @@ fn end<F: Flavor>(reader: &'static Reader) {
 /// tier, and ends here; or its guard was leaked, and then it cannot be ended: see [`Guard`](crate::Guard).
 unsafe extern "C" fn on_thread_exit<F: Flavor>(round: *mut c_void) {
     let reader = F::reader();
-    if !reader.is_registered() {
+    let is_updater = F::with_record(|record| record.updater()).is_some();
+    if !reader.is_registered() && !is_updater {
         return;
     }
     let round = round.addr();
     if round < DESTRUCTOR_ROUNDS && F::domain().exit_key.arm(on_thread_exit::<F>, round + 1).is_ok() {
+        return;
+    }
+    defer::end_updater::<F>();
+    if !reader.is_registered() {
         return;
     }
     F::set_reader(Reader::exited());

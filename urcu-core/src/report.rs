@@ -2,8 +2,10 @@
 
 use core::fmt;
 use core::panic::Location;
+use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::error::WorkerError;
 use crate::sync::{AtomicPtr, Ordering};
 
 /// An event for the report hook.
@@ -27,6 +29,35 @@ pub enum Report {
         /// waits for one panics.
         ended: bool,
     },
+    /// A grace period waits for one reader longer than [the stall limit](crate::set_stall_limit); again at each doubling.
+    GracePeriodStalled {
+        /// The flavor's crate.
+        flavor: &'static str,
+        /// The kernel's id of the reader's thread.
+        tid: i32,
+        /// The thread's name, where it could be found.
+        name: Option<String>,
+        /// How deeply its sections are nested (QSBR: 1 for an online thread).
+        nesting: u64,
+        /// How long the grace period has been waiting for it.
+        waited: Duration,
+        /// Where the outermost section began; known in builds with debug assertions.
+        entered_at: Option<&'static Location<'static>>,
+    },
+    /// The thread of the default worker cannot be started; deferred calls wait for a barrier or a hard limit.
+    NoWorker {
+        /// The flavor's crate.
+        flavor: &'static str,
+        /// Why.
+        error: WorkerError,
+    },
+    /// A destructor or closure panicked when it was run after its grace period. The worker goes on.
+    DeferredPanicked {
+        /// The flavor's crate.
+        flavor: &'static str,
+        /// The panic's message, if it was text.
+        message: String,
+    },
 }
 
 impl fmt::Display for Report {
@@ -47,6 +78,17 @@ impl fmt::Display for Report {
                     "); its guard or `Thread` was leaked, so the section stays open and no grace period can end any more"
                 })
             }
+            Self::GracePeriodStalled { flavor, tid, name, nesting, waited, entered_at } => {
+                let name = name.as_deref().unwrap_or("?");
+                write!(
+                    f,
+                    "{flavor}: a grace period has been waiting {:.1} s for thread {tid} ({name}), nesting {nesting}",
+                    waited.as_secs_f64()
+                )?;
+                entered_at.map_or(Ok(()), |site| write!(f, ", inside a section entered at {site}"))
+            }
+            Self::NoWorker { flavor, error } => write!(f, "{flavor}: deferred calls have no worker: {error}"),
+            Self::DeferredPanicked { flavor, message } => write!(f, "{flavor}: a deferred call panicked: {message}"),
         }
     }
 }

@@ -201,27 +201,44 @@ pub fn read_lock<F: Flavor>() -> Guard<'static, F> {
 pub fn synchronize<F: Flavor>() {
     let reader = F::reader();
     assert_outside::<F>(reader, "waits for a grace period");
-    // Guards that borrow a `Thread` leave no trace in QSBR, so whether one lives cannot be seen from here.
+    assert_no_hidden_guard::<F>(reader);
+    wait_offline::<F>(reader);
+}
+
+/// Guards that borrow a `Thread` leave no trace in QSBR, so whether one lives cannot be seen: where a `Thread` stands for
+/// the registration of an online thread, safe functions that would take it offline refuse. (Sections of the raw tier
+/// leave none either, but there it is the caller's duty not to wait inside one.)
+#[track_caller]
+pub(crate) fn assert_no_hidden_guard<F: Flavor>(reader: &Reader) {
     assert!(
-        F::READ_SIDE != ReadSide::QuiescentStates || !quiescence::is_online::<F>(reader),
-        "{}: thread '{}' is online and waits for a grace period by the free synchronize(); use Thread::synchronize, or go \
-         offline first",
+        !may_hide_guard::<F>(reader),
+        "{}: thread '{}' is online and waits without its `Thread`; use the method of `Thread` (Thread::synchronize), or \
+         go offline first",
         F::NAME,
         sys::thread_name(),
     );
-    fork::check::<F>();
-    grace_period::wait::<F>();
+}
+
+/// See [`assert_no_hidden_guard`].
+pub(crate) fn may_hide_guard<F: Flavor>(reader: &Reader) -> bool {
+    F::READ_SIDE == ReadSide::QuiescentStates && quiescence::is_online::<F>(reader) && reader.has_handle()
 }
 
 /// Waits with the thread offline, if it was online.
+#[track_caller]
 pub(crate) fn wait_offline<F: Flavor>(reader: &'static Reader) {
     fork::check::<F>();
+    offline_while::<F, _>(reader, grace_period::wait::<F>);
+}
+
+/// Runs `wait` with the thread offline, if it was online (QSBR).
+pub(crate) fn offline_while<F: Flavor, R>(reader: &'static Reader, wait: impl FnOnce() -> R) -> R {
     if F::READ_SIDE == ReadSide::QuiescentStates && quiescence::is_online::<F>(reader) {
         quiescence::go_offline::<F>(reader);
         let _online = OnDrop(|| quiescence::go_online::<F>(reader));
-        grace_period::wait::<F>();
+        wait()
     } else {
-        grace_period::wait::<F>();
+        wait()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::error::RegisterError;
 use crate::flavor::Flavor;
 use crate::head::{Callback, RcuHead};
 use crate::raw;
+use crate::registration::open_sections;
 use crate::thread;
 
 /// The version of the layout and meaning of [`FlavorVtable`]'s fields. Fields are only ever added at the end, which
@@ -52,7 +53,7 @@ pub struct FlavorVtable {
     /// Waits for a grace period. Outside every section; QSBR: an online caller is offline meanwhile. Blocks.
     pub synchronize: unsafe extern "C" fn(),
     /// Waits for a grace period where that is certainly allowed: 0, or `-EDEADLK` without waiting when the calling
-    /// thread is inside a section (QSBR: online). What safe code calls on a caller's behalf. Blocks.
+    /// thread is inside a section (QSBR: or is online by a `Thread`). What safe code calls on a caller's behalf. Blocks.
     pub try_synchronize: unsafe extern "C" fn() -> c_int,
     /// Before `fork`. Outside every section. Blocks.
     pub fork_before: unsafe extern "C" fn(),
@@ -60,18 +61,23 @@ pub struct FlavorVtable {
     pub fork_after_parent: unsafe extern "C" fn(),
     /// After `fork`, in the child.
     pub fork_after_child: unsafe extern "C" fn(),
-    /// Runs `callback(head)` after a grace period, on a worker. Registered and online, or any thread outside.
-    pub call_rcu: Option<unsafe extern "C" fn(head: *mut RcuHead, callback: Callback)>,
-    /// Waits until every callback queued so far has run; 0, or `-EDEADLK` from a callback or inside a section.
-    pub barrier: Option<unsafe extern "C" fn() -> c_int>,
-    /// Runs `function(argument)` after a grace period, on some thread.
-    pub defer: Option<unsafe extern "C" fn(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void)>,
-    /// Waits until everything deferred so far has run; as `barrier`.
-    pub defer_barrier: Option<unsafe extern "C" fn() -> c_int>,
-    /// A cookie for a grace period that starts after this call.
-    pub start_poll: Option<unsafe extern "C" fn() -> u64>,
-    /// Non-zero once the cookie's grace period has completed.
-    pub poll: Option<unsafe extern "C" fn(cookie: u64) -> c_int>,
+    /// Runs `callback(head)` after a grace period, on a worker. Any context.
+    pub call_rcu: unsafe extern "C" fn(head: *mut RcuHead, callback: Callback),
+    /// Runs `function(argument)` after a grace period, on a worker. Any context.
+    pub defer: unsafe extern "C" fn(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void),
+    /// Runs `function(argument)`, which only frees memory, after a grace period, on any thread, also inside a later call
+    /// of this kind. Any context. `bytes` counts against the limits.
+    pub defer_free:
+        unsafe extern "C" fn(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void, bytes: usize),
+    /// Waits until everything deferred before has run; 0, or `-EDEADLK` without waiting from a callback, inside a section
+    /// (QSBR: or online by a `Thread`). QSBR: an online caller is offline meanwhile. Blocks.
+    pub barrier: unsafe extern "C" fn() -> c_int,
+    /// The same for what the calling thread has deferred, run on it.
+    pub defer_barrier_thread: unsafe extern "C" fn() -> c_int,
+    /// A cookie for a grace period that starts after this call. Any context.
+    pub start_poll: unsafe extern "C" fn() -> u64,
+    /// Non-zero once the cookie's grace period has ended. Any context; wait-free.
+    pub poll: unsafe extern "C" fn(cookie: u64) -> c_int,
 }
 
 // SAFETY: immutable; the pointers refer to statics.
@@ -105,12 +111,13 @@ impl FlavorVtable {
             fork_before: fork_before::<F>,
             fork_after_parent: fork_after_parent::<F>,
             fork_after_child: fork_after_child::<F>,
-            call_rcu: None,
-            barrier: None,
-            defer: None,
-            defer_barrier: None,
-            start_poll: None,
-            poll: None,
+            call_rcu: call_rcu::<F>,
+            defer: defer::<F>,
+            defer_free: defer_free::<F>,
+            barrier: barrier::<F>,
+            defer_barrier_thread: defer_barrier_thread::<F>,
+            start_poll: start_poll::<F>,
+            poll: poll::<F>,
         }
     }
 
@@ -241,8 +248,14 @@ unsafe extern "C" fn synchronize<F: Flavor>() {
     unsafe { raw::synchronize::<F>() }
 }
 
+/// Whether waiting is certainly allowed on the calling thread.
+fn may_wait<F: Flavor>() -> bool {
+    let reader = F::reader();
+    open_sections::<F>(reader) == 0 && !thread::may_hide_guard::<F>(reader)
+}
+
 unsafe extern "C" fn try_synchronize<F: Flavor>() -> c_int {
-    if raw::read_ongoing::<F>() {
+    if !may_wait::<F>() {
         return -libc::EDEADLK;
     }
     thread::synchronize::<F>();
@@ -261,4 +274,49 @@ unsafe extern "C" fn fork_after_parent<F: Flavor>() {
 unsafe extern "C" fn fork_after_child<F: Flavor>() {
     // SAFETY: the caller keeps the rules of the raw tier.
     unsafe { raw::fork_after_child::<F>() }
+}
+
+unsafe extern "C" fn call_rcu<F: Flavor>(head: *mut RcuHead, callback: Callback) {
+    // SAFETY: the caller keeps the rules of the raw tier.
+    unsafe { raw::call_rcu::<F>(head, callback) }
+}
+
+unsafe extern "C" fn defer<F: Flavor>(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void) {
+    // SAFETY: the caller keeps the rules of the raw tier.
+    unsafe { raw::defer::<F>(function, argument) }
+}
+
+unsafe extern "C" fn defer_free<F: Flavor>(
+    function: unsafe extern "C" fn(*mut c_void),
+    argument: *mut c_void,
+    bytes: usize,
+) {
+    // SAFETY: the caller keeps the rules of the raw tier.
+    unsafe { raw::defer_free::<F>(function, argument, bytes) }
+}
+
+unsafe extern "C" fn barrier<F: Flavor>() -> c_int {
+    if !may_wait::<F>() {
+        return -libc::EDEADLK;
+    }
+    // SAFETY: the caller keeps the rules of the raw tier.
+    let done = unsafe { raw::barrier::<F>() };
+    done.map_or(-libc::EDEADLK, |()| 0)
+}
+
+unsafe extern "C" fn defer_barrier_thread<F: Flavor>() -> c_int {
+    if !may_wait::<F>() {
+        return -libc::EDEADLK;
+    }
+    // SAFETY: the caller keeps the rules of the raw tier.
+    let done = unsafe { raw::defer_barrier_thread::<F>() };
+    done.map_or(-libc::EDEADLK, |()| 0)
+}
+
+unsafe extern "C" fn start_poll<F: Flavor>() -> u64 {
+    raw::start_poll::<F>()
+}
+
+unsafe extern "C" fn poll<F: Flavor>(cookie: u64) -> c_int {
+    c_int::from(raw::poll::<F>(cookie))
 }

@@ -83,6 +83,12 @@ impl WordLayout {
         self.one_period() | 1
     }
 
+    /// The number in `word`.
+    #[inline]
+    pub const fn number(self, word: u64) -> u64 {
+        word / self.one_period()
+    }
+
     /// Whether a grace period that began with `period` has to wait for a reader with this `word`.
     ///
     /// Numbers are compared by their difference, so that wrapping would be harmless: a reader inside a section holds

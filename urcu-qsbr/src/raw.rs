@@ -1,8 +1,13 @@
 //! The raw tier: the C library's model, free functions and the caller's own bookkeeping. The same names in every flavor
 //! crate; what a flavor does not need is a cheap no-op.
 
+#[cfg(feature = "callbacks")]
+use core::ffi::c_void;
+
 use urcu_core::raw;
 pub use urcu_core::raw::{assign_pointer, compare_exchange_pointer, dereference, exchange_pointer};
+#[cfg(feature = "callbacks")]
+use urcu_core::{BarrierError, Callback, RcuHead};
 use urcu_core::{InitError, RegisterError};
 
 use crate::Flavor;
@@ -178,4 +183,135 @@ pub unsafe fn fork_after_parent() {
 pub unsafe fn fork_after_child() {
     // SAFETY: the same rules.
     unsafe { raw::fork_after_child::<Flavor>() }
+}
+
+/// Runs `callback(head)` after a grace period, on the worker chosen for the calling thread.
+///
+/// Any context, inside sections and callbacks too. One thread's callbacks to one worker run in order. Beyond the hard limit
+/// it waits for room, unless inside a section or callback.
+///
+/// # Safety
+///
+/// - `head` is valid, in no queue, and stays untouched until the callback runs.
+/// - What the callback reclaims has been unlinked; it may run on another thread, and does not unwind.
+#[cfg(feature = "callbacks")]
+#[doc(alias = "urcu_qsbr_call_rcu")]
+#[inline]
+pub unsafe fn call_rcu(head: *mut RcuHead, callback: Callback) {
+    // SAFETY: the same rules.
+    unsafe { raw::call_rcu::<Flavor>(head, callback) }
+}
+
+/// Runs `function(argument)` after a grace period, on the default worker or in [`defer_barrier_thread`]. Contexts as
+/// [`call_rcu`]; no thread has to be registered for it.
+///
+/// # Safety
+///
+/// What the function reclaims has been unlinked; it may run on another thread, and does not unwind.
+#[cfg(feature = "callbacks")]
+#[doc(alias = "defer_rcu")]
+#[doc(alias = "urcu_qsbr_defer_rcu")]
+#[inline]
+pub unsafe fn defer(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void) {
+    // SAFETY: the same rules.
+    unsafe { raw::defer::<Flavor>(function, argument) }
+}
+
+/// Runs `function(argument)`, which only frees `bytes` of memory, after a grace period: on any thread, also on this one
+/// inside a later call of this kind. The fastest way to free. Contexts as [`call_rcu`].
+///
+/// # Safety
+///
+/// As [`defer`]; the function takes no lock that callers might hold, and calls nothing of this library.
+#[cfg(feature = "callbacks")]
+#[inline]
+pub unsafe fn defer_free(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void, bytes: usize) {
+    // SAFETY: the same rules.
+    unsafe { raw::defer_free::<Flavor>(function, argument, bytes) }
+}
+
+/// Drops the box at `value` after a grace period: for values that readers may still be looking at. Contexts as [`call_rcu`].
+///
+/// # Safety
+///
+/// `value` comes from `Box::into_raw`, has been unlinked, and is retired once; it may be dropped on another thread.
+#[cfg(feature = "callbacks")]
+#[inline]
+pub unsafe fn retire<T>(value: *mut T) {
+    // SAFETY: the same rules.
+    unsafe { raw::retire::<T, Flavor>(value) }
+}
+
+/// Waits until everything deferred before, by any thread on any worker, has run. Blocks. Any thread, online (it is offline meanwhile) or not.
+///
+/// # Errors
+///
+/// [`BarrierError::InCallback`] in a deferred call.
+///
+/// # Safety
+///
+/// No pointer loaded before is used any more.
+///
+/// # Panics
+///
+/// Inside a section.
+#[cfg(feature = "callbacks")]
+#[doc(alias = "rcu_barrier")]
+#[doc(alias = "urcu_qsbr_barrier")]
+#[track_caller]
+pub unsafe fn barrier() -> Result<(), BarrierError> {
+    // SAFETY: the same rules.
+    unsafe { raw::barrier::<Flavor>() }
+}
+
+/// As [`barrier`]: one queue serves both.
+///
+/// # Errors
+///
+/// As [`barrier`].
+///
+/// # Safety
+///
+/// As [`barrier`].
+#[cfg(feature = "callbacks")]
+#[doc(alias = "rcu_defer_barrier")]
+#[doc(alias = "urcu_qsbr_defer_barrier")]
+#[track_caller]
+pub unsafe fn defer_barrier() -> Result<(), BarrierError> {
+    // SAFETY: the same rules.
+    unsafe { raw::defer_barrier::<Flavor>() }
+}
+
+/// Waits for a grace period and runs what the calling thread has deferred, on it. Blocks. Contexts as [`barrier`].
+///
+/// # Errors
+///
+/// As [`barrier`].
+///
+/// # Safety
+///
+/// As [`barrier`].
+#[cfg(feature = "callbacks")]
+#[doc(alias = "rcu_defer_barrier_thread")]
+#[doc(alias = "urcu_qsbr_defer_barrier_thread")]
+#[track_caller]
+pub unsafe fn defer_barrier_thread() -> Result<(), BarrierError> {
+    // SAFETY: the same rules.
+    unsafe { raw::defer_barrier_thread::<Flavor>() }
+}
+
+/// A cookie for a grace period that starts after this call; the default worker runs it. Any context.
+#[cfg(feature = "poll")]
+#[doc(alias = "start_poll_synchronize_rcu")]
+#[doc(alias = "urcu_qsbr_start_poll_synchronize_rcu")]
+pub fn start_poll() -> u64 {
+    raw::start_poll::<Flavor>()
+}
+
+/// Whether the cookie's grace period has ended; once true, always true. Any context; wait-free.
+#[cfg(feature = "poll")]
+#[doc(alias = "poll_state_synchronize_rcu")]
+#[doc(alias = "urcu_qsbr_poll_state_synchronize_rcu")]
+pub fn poll(cookie: u64) -> bool {
+    raw::poll::<Flavor>(cookie)
 }

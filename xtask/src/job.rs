@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::progress::{Progress, seconds};
 use crate::results::Results;
 use crate::runner::{self, End, Event};
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 
 /// How long a single command may run when nobody says otherwise.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -50,7 +50,7 @@ impl<'a> Job<'a> {
 
     /// `cargo <words>` at the top of the workspace.
     pub(crate) fn cargo(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut command = workspace::cargo();
         command.current_dir(&self.workspace.root).args(words);
         if !self.progress.is_plain() {
             command.env("CARGO_TERM_COLOR", "always");
@@ -106,6 +106,12 @@ impl<'a> Job<'a> {
         log.iter().map(String::as_str).filter(|line| !is_passed_test(line))
     }
 
+    /// Counts a failure that no test program reports, so that the sum of a red run is never "0 failed".
+    pub(crate) fn count_failure(&mut self, why: &str) {
+        self.say(format!("error: {why}; counted as one failed test"));
+        self.results.failed += 1;
+    }
+
     pub(crate) fn results(&self) -> &Results {
         &self.results
     }
@@ -147,7 +153,10 @@ fn shown(command: &Command) -> String {
     }
     let program = std::path::Path::new(command.get_program());
     words.push(program.file_name().unwrap_or_default().to_string_lossy().into_owned());
-    words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
+    words.extend(command.get_args().map(|word| {
+        let word = word.to_string_lossy();
+        if word.is_empty() || word.contains(' ') { format!("\"{word}\"") } else { word.into_owned() }
+    }));
     words.join(" ")
 }
 
@@ -158,7 +167,7 @@ mod tests {
     #[test]
     fn commands_are_shown_as_typed() {
         let mut command = Command::new("/somewhere/bin/cargo");
-        command.args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").env("CARGO_TERM_COLOR", "always");
-        assert_eq!(shown(&command), "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps");
+        command.args(["doc", "--no-deps", ""]).env("RUSTDOCFLAGS", "-D warnings").env("CARGO_TERM_COLOR", "always");
+        assert_eq!(shown(&command), "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps \"\"");
     }
 }

@@ -22,13 +22,14 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Shows `total` steps on standard error.
+    /// Prepares to show `total` steps.
     pub(crate) fn new(total: usize) -> Progress {
         let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
-        let moving = std::io::stderr().is_terminal() && !in_ci;
+        // What is redirected is a log, and a log wants the plain form.
+        let moving = std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !in_ci;
         Progress {
             bar: moving.then(|| {
-                let style = "{spinner} [{pos}/{len}] {bar:12} {elapsed:>4} {prefix:.bold}  {wide_msg:.dim}";
+                let style = "{spinner} {bar:12} {elapsed:>4} {prefix:.bold}  {wide_msg:.dim}";
                 let style = ProgressStyle::with_template(style).expect("a valid template");
                 ProgressBar::new(total as u64).with_style(style)
             }),
@@ -50,8 +51,8 @@ impl Progress {
         self.label = format!("[{position}/{total}] {name}");
         match &self.bar {
             Some(bar) => {
-                bar.set_position(position as u64);
-                bar.set_prefix(name.to_owned());
+                bar.set_position(position as u64 - 1);
+                bar.set_prefix(self.label.clone());
                 bar.set_message(about.to_owned());
                 bar.tick();
             }

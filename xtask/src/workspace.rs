@@ -75,6 +75,11 @@ impl Package {
     }
 }
 
+/// The cargo that runs us.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     pub(crate) target: PathBuf,
@@ -91,7 +96,7 @@ struct Metadata {
 impl Workspace {
     /// Asks cargo, without resolving dependencies, so that it works offline.
     pub(crate) fn load() -> Result<Workspace> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = cargo();
         cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
         // Set by `cargo run`; a copy of the tree then finds itself, not the one it was built in.
         if let Some(folder) = std::env::var_os("CARGO_MANIFEST_DIR") {

@@ -1,6 +1,7 @@
 //! Our flavors in a shared object that the benchmarks load with `dlopen`, to see what sections cost
 //! in a plug-in: the same loops, through the free functions, with thread-local words that are
-//! reached by a call.
+//! reached by a call. Each section is a function of its own, as a plug-in's entry points are: inlined
+//! into the loop, the search for the thread-local word would be moved out of it.
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -21,7 +22,18 @@ pub struct Slot {
 
 /// Exports one flavor.
 macro_rules! export {
-    ($krate:ident, $register:ident, $unregister:ident, $flat:ident, $nested:ident) => {
+    ($krate:ident, $section:ident, $register:ident, $unregister:ident, $flat:ident, $nested:ident) => {
+        /// One section.
+        ///
+        /// # Safety
+        /// The thread is registered; the slot points to a node that lives meanwhile.
+        #[inline(never)]
+        unsafe fn $section(slot: &Slot) -> u64 {
+            let _guard = $krate::read_lock();
+            // SAFETY: passed on to the caller.
+            unsafe { read(slot) }
+        }
+
         /// Registers the calling thread; 0 for success.
         #[unsafe(no_mangle)]
         pub extern "C" fn $register() -> c_int {
@@ -52,11 +64,8 @@ macro_rules! export {
             let mut sum = 0;
             for _ in 0..blocks {
                 for _ in 0..length {
-                    sum += {
-                        let _guard = $krate::read_lock();
-                        // SAFETY: the node lives as long as the slot.
-                        unsafe { read(slot) }
-                    };
+                    // SAFETY: the caller's promise.
+                    sum += unsafe { $section(slot) };
                 }
                 // SAFETY: no section is open, and no pointer is kept.
                 unsafe { $krate::raw::quiescent_state() };
@@ -77,9 +86,8 @@ macro_rules! export {
                 {
                     let _outer = $krate::read_lock();
                     for _ in 0..length {
-                        let _guard = $krate::read_lock();
-                        // SAFETY: the node lives as long as the slot.
-                        sum += unsafe { read(slot) };
+                        // SAFETY: the caller's promise.
+                        sum += unsafe { $section(slot) };
                     }
                 }
                 // SAFETY: no section is open, and no pointer is kept.
@@ -92,6 +100,7 @@ macro_rules! export {
 
 export!(
     urcu_qsbr,
+    qsbr_section,
     urcu_bench_cdylib_qsbr_register,
     urcu_bench_cdylib_qsbr_unregister,
     urcu_bench_cdylib_qsbr_flat,
@@ -99,6 +108,7 @@ export!(
 );
 export!(
     urcu_mb,
+    mb_section,
     urcu_bench_cdylib_mb_register,
     urcu_bench_cdylib_mb_unregister,
     urcu_bench_cdylib_mb_flat,
@@ -106,6 +116,7 @@ export!(
 );
 export!(
     urcu_membarrier,
+    membarrier_section,
     urcu_bench_cdylib_membarrier_register,
     urcu_bench_cdylib_membarrier_unregister,
     urcu_bench_cdylib_membarrier_flat,
@@ -113,6 +124,7 @@ export!(
 );
 export!(
     urcu_bp,
+    bp_section,
     urcu_bench_cdylib_bp_register,
     urcu_bench_cdylib_bp_unregister,
     urcu_bench_cdylib_bp_flat,

@@ -1,5 +1,6 @@
 //! The harness: interleaved rounds, medians, ratios, tables.
 
+pub mod beside;
 pub mod interrupt;
 pub mod plan;
 pub mod progress;

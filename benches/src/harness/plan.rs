@@ -96,7 +96,7 @@ impl Sample {
     /// # Errors
     /// When nothing was measured.
     pub fn singles(single: Vec<f64>) -> Result<Self, String> {
-        let value = super::stats::midmean(&single).ok_or("nothing was measured")?;
+        let value = super::stats::midmean(&single).ok_or("nothing was measured")?.max(0.0);
         Ok(Self { value, single })
     }
 }

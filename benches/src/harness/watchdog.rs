@@ -67,3 +67,13 @@ impl Drop for Watchdog {
         changed.notify_all();
     }
 }
+
+/// Ends the test process, loudly, when a test hangs.
+#[cfg(test)]
+pub(crate) fn watched(what: &str, test: impl FnOnce()) {
+    let watchdog = Watchdog::start(|what| {
+        eprintln!("{what} hangs");
+        std::process::abort();
+    });
+    watchdog.watch(what, Duration::from_secs(120), test);
+}

@@ -1,7 +1,7 @@
 //! What waiting for a grace period costs the updater.
 
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use crate::clock::{repeat, time};
 use crate::contenders::api::{Api, Reader};
 use crate::contenders::{self, Entry};
+use crate::harness::beside::{alone, beside};
 use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Sample, Shot, Suite};
-use crate::harness::threads::{Cores, team};
+use crate::harness::threads::Cores;
 use crate::idle_threads::IdleThreads;
 use crate::limits::{self, FENCE, LINE_ROUND_TRIP, LINE_WALK, Line, MEMBARRIER, PingPong, SIGNAL_ROUND_TRIP};
 use crate::workload::{BUSY_LENGTH, LIVE, Replacer, Slot, check_sum};
@@ -127,14 +128,19 @@ fn synchronize_case() -> Case {
     let mut contenders = rows(limit_of_one, |api, shot| {
         let slot = Slot::new();
         let busy = || busy_reader(api, &slot);
-        beside(shot, 1, busy, |_| latency(api, &slot, shot.budget))
+        beside(shot, 1, busy, |pulse| latency(api, &slot, shot.budget, || pulse.wait()))
             .map(|times| times.concat())
             .and_then(Sample::singles)
     });
     contenders.extend([
         limit_row(MEMBARRIER, |shot| {
             limits::membarrier_register()?;
-            single(beside(shot, 1, busy_nothing, |_| repeat(shot.budget, || timed(limits::membarrier))))
+            single(beside(shot, 1, busy_nothing, |pulse| {
+                repeat(shot.budget, || {
+                    pulse.wait();
+                    timed(limits::membarrier)
+                })
+            }))
         }),
         limit_row(SIGNAL_ROUND_TRIP, signal_latency),
         limit_row(LINE_ROUND_TRIP, |shot| {
@@ -167,10 +173,11 @@ pub fn synchronize_calls(api: &'static Api, cores: &Cores, calls: u64) -> Result
     let shot = Shot { budget: Duration::ZERO, cores };
     let slot = Slot::new();
     let busy = || busy_reader(api, &slot);
-    let times = beside(&shot, 1, busy, |_| {
+    let times = beside(&shot, 1, busy, |pulse| {
         let mut replacer = Replacer::new(&slot);
         let mut taken = 0.0;
         for _ in 0..calls {
+            pulse.wait();
             // SAFETY: this thread opens no sections, and `synchronize` waits for a grace period.
             taken += unsafe { replacer.replace(|| time(|| synchronize(api))) };
         }
@@ -179,10 +186,11 @@ pub fn synchronize_calls(api: &'static Api, cores: &Cores, calls: u64) -> Result
     Ok(Duration::from_secs_f64(times.iter().sum::<f64>() / 1e9))
 }
 
-/// Calls one by one, each after a node was unlinked and followed by its poisoning.
-fn latency(api: &'static Api, slot: &Slot, budget: Duration) -> Result<Vec<f64>, String> {
+/// Calls one by one, each when `ready` returns and a node has been unlinked, and followed by that node's poisoning.
+fn latency(api: &'static Api, slot: &Slot, budget: Duration, ready: impl Fn()) -> Result<Vec<f64>, String> {
     let mut replacer = Replacer::new(slot);
     repeat(budget, || {
+        ready();
         // SAFETY: this thread opens no sections, and `synchronize` waits for a grace period.
         Ok(unsafe { replacer.replace(|| time(|| synchronize(api))) })
     })
@@ -217,9 +225,12 @@ fn signal_latency(shot: &Shot<'_>) -> Result<Sample, String> {
         target.store(limits::thread_id(), Ordering::Relaxed);
         busy_nothing()
     };
-    single(beside(shot, 1, busy, |_| {
+    single(beside(shot, 1, busy, |pulse| {
         let target = target.load(Ordering::Relaxed);
-        repeat(shot.budget, || timed(|| limits::signal_round_trip(target)))
+        repeat(shot.budget, || {
+            pulse.wait();
+            timed(|| limits::signal_round_trip(target))
+        })
     }))
 }
 
@@ -333,7 +344,7 @@ fn registered_case(count: usize) -> Case {
                     let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
                     idle.get_or_insert_with(|| IdleThreads::start(count)).as_ref().map_err(Clone::clone)?.check(api)?;
                     let slot = Slot::new();
-                    single(alone(shot, || latency(api, &slot, shot.budget)))
+                    single(alone(shot, || latency(api, &slot, shot.budget, || ())))
                 })
                 .against(LINE_WALK)
         })
@@ -438,104 +449,15 @@ fn wait_for(flag: &AtomicBool) {
     }
 }
 
-// ---- threads beside each other ----
-
-/// Runs `measure` on one pinned thread.
-fn alone<R: Send>(shot: &Shot<'_>, measure: impl Fn() -> Result<R, String> + Sync) -> Result<Vec<R>, String> {
-    team(shot.cores, 1, |_| Ok(()), |_, ()| measure())
-}
-
-/// Runs `measure` on as many threads as asked, and beside them a thread that takes turns of what
-/// `busy` makes until all of them are done.
-fn beside<T, R: Send>(
-    shot: &Shot<'_>,
-    measuring: usize,
-    busy: impl Fn() -> Result<T, String> + Sync,
-    measure: impl Fn(usize) -> Result<R, String> + Sync,
-) -> Result<Vec<R>, String>
-where
-    T: FnMut() -> Result<(), String>,
-{
-    let left = AtomicUsize::new(measuring);
-    let answers = team(
-        shot.cores,
-        measuring + 1,
-        |index| {
-            if index == measuring { busy().map(Some) } else { Ok(None) }
-        },
-        |index, turn| {
-            let Some(mut turn) = turn else {
-                let _done = Countdown(&left);
-                return measure(index).map(Some);
-            };
-            // Relaxed: nothing is read after it but the threads' answers, which joining orders.
-            while left.load(Ordering::Relaxed) != 0 {
-                turn()?;
-            }
-            Ok(None)
-        },
-    )?;
-    Ok(answers.into_iter().flatten().collect())
-}
-
-/// Counts down even when the measurement panics, so that the busy thread always ends.
-struct Countdown<'c>(&'c AtomicUsize);
-
-impl Drop for Countdown<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::OnceLock;
 
     use super::*;
-    use crate::harness::watchdog::Watchdog;
-
-    /// Ends the process when a test hangs.
-    fn watched(what: &str, test: impl FnOnce()) {
-        let watchdog = Watchdog::start(|what| {
-            eprintln!("{what} hangs");
-            std::process::abort();
-        });
-        watchdog.watch(what, Duration::from_secs(120), test);
-    }
+    use crate::harness::watchdog::watched;
 
     fn shot(cores: &Cores) -> Shot<'_> {
         Shot { budget: Duration::from_millis(1), cores }
-    }
-
-    #[test]
-    fn the_busy_thread_runs_beside_the_measuring_ones_and_ends_with_them() {
-        watched("two measuring threads", || {
-            let turns = AtomicUsize::new(0);
-            let cores = Cores::detect();
-            let busy = || {
-                Ok(|| {
-                    turns.fetch_add(1, Ordering::Relaxed);
-                    thread::yield_now();
-                    Ok(())
-                })
-            };
-            let answers = beside(&shot(&cores), 2, busy, |index| {
-                while turns.load(Ordering::Relaxed) < 3 {
-                    thread::yield_now();
-                }
-                Ok(index)
-            });
-            assert_eq!(answers, Ok(vec![0, 1]));
-        });
-    }
-
-    #[test]
-    fn a_failing_measurement_ends_the_busy_thread_too() {
-        watched("a failing measurement", || {
-            let cores = Cores::detect();
-            let answer: Result<Vec<()>, String> = beside(&shot(&cores), 1, busy_nothing, |_| Err("broken".into()));
-            assert_eq!(answer, Err("broken".into()));
-        });
     }
 
     #[test]
@@ -546,7 +468,9 @@ mod tests {
             watched(entry.name, || {
                 let slot = Slot::new();
                 let busy = || busy_reader(api, &slot);
-                let answer = beside(&shot(&cores), 1, busy, |_| latency(api, &slot, Duration::from_millis(1)));
+                let answer = beside(&shot(&cores), 1, busy, |pulse| {
+                    latency(api, &slot, Duration::from_millis(1), || pulse.wait())
+                });
                 assert!(answer.is_ok_and(|times| times[0].len() >= 3), "{} fails", entry.name);
             });
         }

@@ -126,7 +126,7 @@ fn cases(options: &Options) -> Vec<Case> {
     for &threads in &counts {
         cases.push(case(
             "cdylib",
-            "Sections of a shared object that was loaded with dlopen (reported, not compared).",
+            "A function with one section, inside a shared object that was loaded with dlopen (reported, not compared).",
             threads,
             Loop::Flat,
             cdylib_lines(),

@@ -1,1 +1,37 @@
-//! stub
+//! The tools of the contract suite.
+//!
+//! The suite itself is source text, in `suite/`: it is written once over `crate::rcu`, and each flavor's
+//! `tests/conformance.rs` includes it. What is in this library does not depend on the flavor.
+//!
+//! | tool | where |
+//! |---|---|
+//! | what flavors may differ in | [`Traits`] |
+//! | a test in a process of its own, with a time limit | [`OwnProcess`], [`watchdog`], [`note`] |
+//! | deterministic interleavings | [`Gate`], [`Count`], [`until`], [`task`] |
+//! | random numbers that can be repeated | [`seed`] |
+//! | ends of processes and threads | [`forked`], [`c_thread`], [`panics`] |
+//! | signals and refused system calls | [`signal`], [`seccomp`] |
+//! | objects that notice being reclaimed | [`Shelf`], [`Counted`] |
+//! | programs that must not compile | [`compile_fail`] |
+
+pub mod c_thread;
+pub mod compile_fail;
+pub mod forked;
+mod gate;
+mod notes;
+mod objects;
+mod own_process;
+pub mod panics;
+pub mod seccomp;
+pub mod seed;
+pub mod signal;
+pub mod task;
+mod traits;
+pub mod watchdog;
+
+pub use gate::{Count, Gate, RaisedAtEnd, until};
+pub use libc;
+pub use notes::note;
+pub use objects::{Counted, Counts, Object, Shelf};
+pub use own_process::{Outcome, OwnProcess};
+pub use traits::{InHandlers, Traits};

@@ -64,6 +64,80 @@ pub fn thread_name() -> String {
     String::from_utf8_lossy(&name[..end]).into_owned()
 }
 
+/// The name of a thread of this process.
+pub fn thread_name_of(tid: i32) -> Option<String> {
+    let name = std::fs::read_to_string(format!("/proc/self/task/{tid}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
+}
+
+/// Monotonic time with the resolution of the scheduler's tick, in nanoseconds; a few nanoseconds to ask.
+pub fn coarse_nanos() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a valid pointer to a local; the clock exists since Linux 2.6.32.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+/// Which processor the calling thread runs on, for the moment.
+pub fn current_cpu() -> Option<usize> {
+    // SAFETY: takes nothing; fails by returning a negative number.
+    usize::try_from(unsafe { libc::sched_getcpu() }).ok()
+}
+
+/// One more than the highest processor id that this machine can ever have.
+pub fn possible_cpus() -> usize {
+    let listed = std::fs::read_to_string("/sys/devices/system/cpu/possible").ok();
+    let highest = listed.as_deref().and_then(|list| list.trim_end().rsplit([',', '-']).next()?.parse::<usize>().ok());
+    highest.map_or_else(
+        || {
+            // SAFETY: asks for a number.
+            usize::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) }).unwrap_or(1).max(1)
+        },
+        |highest| highest + 1,
+    )
+}
+
+/// Whether the calling thread may run on processor `cpu`.
+pub fn may_run_on(cpu: usize) -> bool {
+    // SAFETY: plain data that sched_getaffinity overwrites.
+    let mut set: libc::cpu_set_t = unsafe { core::mem::zeroed() };
+    // SAFETY: a valid pointer to a local of the given size.
+    let code = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
+    // SAFETY: an initialised set; an index within it.
+    code == 0 && cpu < libc::CPU_SETSIZE as usize && unsafe { libc::CPU_ISSET(cpu, &set) }
+}
+
+/// Puts the calling thread on a processor and under `SCHED_FIFO`, as far as asked.
+///
+/// # Errors
+///
+/// The error number.
+pub fn set_scheduling(cpu: Option<usize>, realtime: Option<c_int>) -> Result<(), i32> {
+    if let Some(cpu) = cpu {
+        if cpu >= libc::CPU_SETSIZE as usize {
+            return Err(libc::EINVAL);
+        }
+        // SAFETY: plain data, for which zero is the empty set.
+        let mut set: libc::cpu_set_t = unsafe { core::mem::zeroed() };
+        // SAFETY: an index within the set.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+        // SAFETY: a valid pointer to a local of the given size.
+        let code = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
+        if code != 0 {
+            return Err(errno());
+        }
+    }
+    if let Some(priority) = realtime {
+        let parameters = libc::sched_param { sched_priority: priority };
+        // SAFETY: a valid pointer to a local; 0 is the calling thread.
+        let code = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
+        if code != 0 {
+            return Err(errno());
+        }
+    }
+    Ok(())
+}
+
 /// Gives the processor away for now.
 pub fn yield_now() {
     // SAFETY: sched_yield takes nothing and has no memory effects.

@@ -1,11 +1,11 @@
 //! `cargo xtask bench`: builds the benchmarks in release mode and hands everything over to them.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
 use crate::flags::BenchFlags;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 
 const PACKAGE: &str = "urcu-benches";
 
@@ -15,7 +15,7 @@ pub(crate) fn run(flags: &BenchFlags) -> Result<ExitCode> {
         bail!("there is no package `{PACKAGE}` in this workspace");
     }
     // Relative file names among the arguments mean the caller's folder, so this child stays in it.
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let status = workspace::cargo()
         .args(["run", "--release", "--package", PACKAGE, "--manifest-path"])
         .arg(workspace.root.join("Cargo.toml"))
         .arg("--")

@@ -148,8 +148,11 @@ fn tests(job: &mut Job<'_>, targets: &[&str]) -> Result<Verdict> {
     command.args(targets);
     let passed = job.run(command)?;
     if passed && job.results().programs == 0 {
-        job.say("error: no test program reported a result".to_owned());
+        job.count_failure("no test program reported a result");
         return Ok(Verdict::Failed);
+    }
+    if !passed && job.results().failed == 0 {
+        job.count_failure("a test program did not compile, crashed, or did not end");
     }
     Ok(Verdict::of(passed))
 }

@@ -1,0 +1,10 @@
+//! The contract of every flavor, for this one.
+
+use urcu_conformance::{InHandlers, Traits};
+use urcu_bp as rcu;
+
+const TRAITS: Traits =
+    Traits { registers_itself: true, quiescent_states: false, in_handlers: InHandlers::Always, environment: &[] };
+
+#[path = "../../urcu-core/conformance/suite/mod.rs"]
+mod suite;

@@ -1,0 +1,51 @@
+//! A test that takes too long says what it was doing and ends its process.
+
+use std::fs;
+use std::io::Write;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use crate::task;
+
+/// How long a test may take. Generous: it is there to end what hangs, not to measure.
+pub const LIMIT: Duration = Duration::from_secs(100);
+
+static STEP: Mutex<String> = Mutex::new(String::new());
+
+/// Remembers what the test is doing, for the watchdog's message.
+///
+/// Skipped when another thread is just doing the same; so it is safe in a forked child, too.
+pub fn step(what: impl Into<String>) {
+    if let Ok(mut step) = STEP.try_lock() {
+        *step = what.into();
+    }
+}
+
+/// Ends this process by `SIGABRT` unless it has ended before `limit` has passed.
+pub fn start(test: &str, limit: Duration) {
+    let test = test.to_owned();
+    // Should even the thread below not run any more, the kernel ends the process.
+    end_by_alarm(limit + Duration::from_secs(10));
+    let watch = move || {
+        thread::sleep(limit);
+        let step = STEP.try_lock().map_or_else(|_| String::from("?"), |step| step.clone());
+        let mut message = format!("watchdog: {test} has not ended within {limit:?}; last step: {step}\n");
+        for tid in task::all() {
+            let read = |file: &str| fs::read_to_string(format!("/proc/self/task/{tid}/{file}")).unwrap_or_default();
+            let state = task::state(tid).unwrap_or('?');
+            message += &format!("  thread {tid} {:<16} {state} {}\n", read("comm").trim(), read("wchan"));
+        }
+        // Not through the standard library's lock, which a hanging thread may hold.
+        let _ = fs::File::options().write(true).open("/dev/stderr").and_then(|mut it| it.write_all(message.as_bytes()));
+        std::process::abort();
+    };
+    thread::Builder::new().name("watchdog".into()).spawn(watch).expect("a thread for the watchdog");
+}
+
+/// Lets the kernel end this process after `limit`; for forked children, where no watchdog thread exists.
+pub fn end_by_alarm(limit: Duration) {
+    let seconds = u32::try_from(limit.as_secs()).unwrap_or(u32::MAX);
+    // SAFETY: takes a plain integer; the default action of SIGALRM ends the process.
+    unsafe { libc::alarm(seconds) };
+}

@@ -1,0 +1,364 @@
+//! Forks: with the hooks parent and child go on; without them some flavors repair the child and the others say so;
+//! before `exec` nothing is needed.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use urcu_conformance::RaisedAtEnd;
+use urcu_conformance::forked::{self, Forked};
+use urcu_conformance::panics::{assert_says, message_of};
+use urcu_conformance::seed::Random;
+
+use super::cast::{
+    Inside, NAME, Updater, Way, alone, assert_still_works, leaked_shelf, on_a_thread, process, register, registered,
+};
+use crate::{TRAITS, rcu};
+
+/// Forks with the hooks around it. The caller is outside every section, and offline.
+fn fork(child: impl FnOnce()) -> Forked {
+    rcu::raw::fork_before();
+    let forked = forked::start(|| {
+        // SAFETY: follows `fork_before`, on the child's only thread.
+        unsafe { rcu::raw::fork_after_child() };
+        child();
+    });
+    // SAFETY: follows `fork_before`.
+    unsafe { rcu::raw::fork_after_parent() };
+    forked
+}
+
+/// Two bodies of one test: on a thread that is registered (and offline), and on one that is not.
+fn with_and_without_registration(body: fn(Option<rcu::Offline>)) {
+    let _ = process().role("registered").run(|| body(Some(register().offline()))).succeeded();
+    let _ = process().role("unregistered").run(|| body(None)).succeeded();
+}
+
+#[test]
+fn parent_and_child_go_on() {
+    with_and_without_registration(|own| {
+        let shelf = leaked_shelf();
+        let inside = Way::ALL.map(|way| Inside::using(shelf, way));
+        let expected = usize::from(own.is_some());
+        assert_eq!(registered(), 4 + expected);
+        let child = fork(|| {
+            // The parent's readers do not exist here.
+            assert_eq!(registered(), expected);
+            for _ in 0..3 {
+                rcu::synchronize();
+                shelf.replace().reclaim();
+            }
+            assert_still_works();
+        });
+        // Here they do.
+        assert_eq!(registered(), 4 + expected);
+        let updater = Updater::calling(|| {
+            let old = shelf.replace();
+            rcu::synchronize();
+            old.reclaim();
+        });
+        updater.assert_waiting();
+        inside.into_iter().for_each(Inside::leave);
+        updater.finish();
+        assert_still_works();
+        child.succeeded();
+        drop(own);
+        assert_eq!(registered(), 0);
+    });
+}
+
+#[test]
+fn the_forking_threads_registration_goes_on_in_the_child() {
+    alone(|| {
+        let inside = Inside::enter();
+        let mut own = Some(register().offline());
+        let child = fork(|| {
+            let mut thread = own.take().expect("registered before the fork").online();
+            let guard = thread.read_lock();
+            let updater = Updater::start();
+            updater.assert_waiting();
+            drop(guard);
+            thread.quiescent_state();
+            updater.finish();
+            thread.synchronize();
+            assert!(rcu::register().is_err());
+            drop(thread);
+            assert_eq!(registered(), 0);
+            drop(register());
+        });
+        child.succeeded();
+        inside.leave();
+        assert_eq!(registered(), 1);
+        drop(own);
+        assert_eq!(registered(), 0);
+    });
+}
+
+#[test]
+fn children_of_children() {
+    with_and_without_registration(|_own| {
+        let inside = Inside::enter();
+        let child = fork(|| {
+            let theirs = Inside::enter();
+            let grandchild = fork(|| {
+                rcu::synchronize();
+                assert_still_works();
+            });
+            let updater = Updater::start();
+            updater.assert_waiting();
+            theirs.leave();
+            updater.finish();
+            grandchild.succeeded();
+        });
+        child.succeeded();
+        inside.leave();
+        rcu::synchronize();
+    });
+}
+
+#[test]
+fn threads_that_the_child_makes_unregister_there() {
+    alone(|| {
+        let inside = [(); 3].map(|()| Inside::enter());
+        let child = fork(|| {
+            for way in Way::ALL {
+                on_a_thread(move || super::cast::in_section(way, || assert_eq!(registered(), 1)));
+                on_a_thread(|| std::mem::forget(register()));
+                assert_eq!(registered(), 0);
+            }
+        });
+        child.succeeded();
+        inside.into_iter().for_each(Inside::leave);
+        assert_eq!(registered(), 0);
+    });
+}
+
+#[test]
+fn forks_in_the_middle_of_everything() {
+    alone(|| {
+        let stop = AtomicBool::new(false);
+        let shelf = leaked_shelf();
+        thread::scope(|scope| {
+            let _stop = RaisedAtEnd(&stop);
+            for stream in 0..3 {
+                let stop = &stop;
+                scope.spawn(move || {
+                    let mut random = Random::new(stream);
+                    while !stop.load(Ordering::Acquire) {
+                        let mut thread = register();
+                        for _ in 0..random.below(50) {
+                            let guard = thread.read_lock();
+                            let object = shelf.look();
+                            random.dawdle();
+                            object.check();
+                            drop(guard);
+                            thread.quiescent_state();
+                        }
+                    }
+                });
+            }
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Acquire) {
+                        let old = shelf.replace();
+                        rcu::synchronize();
+                        old.reclaim();
+                    }
+                });
+            }
+            for _ in 0..25 {
+                let child = fork(|| {
+                    assert_eq!(registered(), 0);
+                    rcu::synchronize();
+                    let thread = register();
+                    drop(thread.read_lock());
+                    drop(thread);
+                    on_a_thread(rcu::synchronize);
+                });
+                child.succeeded();
+            }
+        });
+        assert_eq!(registered(), 0);
+    });
+}
+
+#[test]
+fn the_hooks_keep_grace_periods_out() {
+    alone(|| {
+        // A running one is waited for.
+        let inside = Inside::enter();
+        let updater = Updater::start();
+        updater.assert_waiting();
+        let forking = Updater::calling(|| fork(rcu::synchronize).succeeded());
+        forking.assert_waiting();
+        inside.leave();
+        updater.finish();
+        forking.finish();
+        // A new one waits.
+        rcu::raw::fork_before();
+        let updaters = [Updater::start(), Updater::start()];
+        updaters.iter().for_each(Updater::assert_waiting);
+        // Reading and registering do not.
+        on_a_thread(|| drop(register().read_lock()));
+        // SAFETY: follows `fork_before`.
+        unsafe { rcu::raw::fork_after_parent() };
+        updaters.into_iter().for_each(Updater::finish);
+    });
+}
+
+#[test]
+fn the_hooks_of_the_table_are_the_same() {
+    alone(|| {
+        let inside = Inside::enter();
+        // SAFETY: outside every section.
+        unsafe { (rcu::vtable().fork_before)() };
+        let child = forked::start(|| {
+            // SAFETY: follows the first hook, on the child's only thread.
+            unsafe { (rcu::vtable().fork_after_child)() };
+            assert_eq!(registered(), 0);
+            rcu::synchronize();
+        });
+        // SAFETY: follows the first hook.
+        unsafe { (rcu::vtable().fork_after_parent)() };
+        child.succeeded();
+        let updater = Updater::start();
+        updater.assert_waiting();
+        inside.leave();
+        updater.finish();
+    });
+}
+
+#[test]
+fn a_forking_thread_that_is_online_does_not_hang() {
+    // It waits for the running grace period, which must not wait for it.
+    let body = || {
+        let thread = register();
+        let updater = Updater::start();
+        if TRAITS.quiescent_states {
+            updater.assert_waiting();
+        }
+        rcu::raw::fork_before();
+        // SAFETY: follows `fork_before`.
+        unsafe { rcu::raw::fork_after_parent() };
+        updater.finish();
+        drop(thread);
+    };
+    let _ = process().limit(Duration::from_secs(30)).run(body).succeeded();
+}
+
+/// What a child whose hooks were not called may try first.
+fn first_steps() -> [fn(); 4] {
+    [
+        rcu::synchronize,
+        || {
+            if let Ok(thread) = rcu::register() {
+                drop(thread.read_lock());
+                drop(thread);
+            }
+            rcu::synchronize();
+        },
+        || on_a_thread(rcu::synchronize),
+        || {
+            on_a_thread(|| drop(register().read_lock()));
+            on_a_thread(rcu::synchronize);
+        },
+    ]
+}
+
+#[test]
+fn without_hooks_the_child_is_repaired_or_told() {
+    if !TRAITS.registers_itself && !cfg!(debug_assertions) {
+        // There, calling the hooks is a documented duty that nothing checks.
+        return;
+    }
+    const ROLES: [&str; 4] = ["waits first", "registers first", "a new thread waits first", "new threads only"];
+    for (role, first_step) in ROLES.into_iter().zip(first_steps()) {
+        let body = || {
+            let inside = Inside::enter();
+            let updater = Updater::start();
+            updater.assert_waiting();
+            let child = forked::start(|| {
+                if TRAITS.registers_itself {
+                    first_step();
+                    assert_eq!(registered(), 0);
+                    assert_still_works();
+                } else {
+                    assert_says(&message_of(first_step), &[NAME, "fork hooks were not called", "raw::fork_before()"]);
+                }
+            });
+            child.succeeded();
+            inside.leave();
+            updater.finish();
+        };
+        let _ = process().role(role).limit(Duration::from_secs(30)).run(body).succeeded();
+    }
+}
+
+#[test]
+fn without_hooks_a_registered_thread_is_repaired_or_told() {
+    if !TRAITS.registers_itself && !cfg!(debug_assertions) {
+        return;
+    }
+    let body = || {
+        let inside = Inside::enter();
+        let thread = register().offline();
+        let child = forked::start(|| {
+            if TRAITS.registers_itself {
+                drop(rcu::read_lock());
+                rcu::synchronize();
+                assert_eq!(registered(), 1);
+                let guard = rcu::read_lock();
+                let updater = Updater::start();
+                updater.assert_waiting();
+                drop(guard);
+                updater.finish();
+            } else {
+                assert_says(&message_of(rcu::synchronize), &[NAME, "fork hooks were not called"]);
+            }
+        });
+        child.succeeded();
+        drop(thread);
+        inside.leave();
+    };
+    let _ = process().limit(Duration::from_secs(30)).run(body).succeeded();
+}
+
+#[test]
+fn a_process_that_forks_before_it_reads_needs_no_hooks() {
+    alone(|| {
+        rcu::init().expect("this machine has what the flavor needs");
+        forked::run(|| {
+            assert_still_works();
+            drop(register());
+            rcu::synchronize();
+            // And so on, with its own readers.
+            let inside = Inside::enter();
+            fork(rcu::synchronize).succeeded();
+            inside.leave();
+        });
+        assert_still_works();
+    });
+}
+
+#[test]
+fn before_exec_nothing_is_needed() {
+    alone(|| {
+        let inside = Inside::enter();
+        let updater = Updater::start();
+        updater.assert_waiting();
+        let thread = register();
+        let guard = thread.read_lock();
+        assert!(Command::new("true").status().expect("a program to run").success());
+        let mut command = Command::new("true");
+        // SAFETY: does nothing; it makes the library fork instead of using a faster call.
+        unsafe { command.pre_exec(|| Ok(())) };
+        assert!(command.status().expect("a program to run").success());
+        assert!(!updater.has_returned());
+        drop(guard);
+        drop(thread);
+        inside.leave();
+        updater.finish();
+    });
+}

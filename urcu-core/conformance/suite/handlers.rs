@@ -1,0 +1,292 @@
+//! Signal handlers that read, at any instruction of a thread that reads, registers, waits or ends.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::thread;
+
+use urcu_conformance::seed::Random;
+use urcu_conformance::{InHandlers, RaisedAtEnd, Shelf, libc, signal, task, until};
+
+use super::cast::{Inside, NAME, Updater, alone, join, named, on_a_thread, process, register, registered};
+use crate::{TRAITS, rcu};
+
+const SIGNAL: i32 = libc::SIGUSR2;
+/// How many signals a storm consists of.
+const SIGNALS: usize = 400;
+
+static SHELF: OnceLock<Shelf> = OnceLock::new();
+static BROKEN: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// Whether the flavor allows a handler on this thread to read now.
+    static MAY_READ: Cell<bool> = const { Cell::new(ANY_THREAD) };
+}
+
+const ANY_THREAD: bool = matches!(TRAITS.in_handlers, InHandlers::Always);
+
+/// Allows handlers on this thread to read, where the flavor does so on registered threads.
+fn allow(registered: bool) {
+    MAY_READ.set(match TRAITS.in_handlers {
+        InHandlers::Never => false,
+        InHandlers::OnceRegistered => registered,
+        InHandlers::Always => true,
+    });
+}
+
+/// The handler: a section like any other.
+fn read() {
+    if !MAY_READ.get() {
+        return;
+    }
+    let outer = rcu::read_lock();
+    let object = SHELF.get().map(Shelf::look);
+    let inner = rcu::read_lock();
+    if object.is_some_and(|object| object.is_reclaimed()) {
+        BROKEN.store(true, Ordering::Release);
+    }
+    drop(outer);
+    drop(inner);
+}
+
+fn shelf() -> &'static Shelf {
+    SHELF.get_or_init(Shelf::new)
+}
+
+/// Replaces objects until enough signals have been handled, and at least `periods` times.
+fn update_until_handled(periods: usize) {
+    let mut done = 0;
+    while done < periods || signal::handled() < SIGNALS {
+        let old = shelf().replace();
+        rcu::synchronize();
+        old.reclaim();
+        done += 1;
+    }
+    assert!(!BROKEN.load(Ordering::Acquire), "an object was reclaimed inside a handler's section");
+}
+
+#[test]
+fn at_a_thread_that_reads() {
+    alone(|| {
+        signal::handle(SIGNAL, read);
+        let (stop, tid) = (AtomicBool::new(false), AtomicI32::new(0));
+        shelf();
+        thread::scope(|scope| {
+            let _stop = RaisedAtEnd(&stop);
+            scope.spawn(|| {
+                let mut random = Random::new(1);
+                let mut thread = register();
+                allow(true);
+                tid.store(task::id(), Ordering::Release);
+                while !stop.load(Ordering::Acquire) {
+                    let guard = thread.read_lock();
+                    let object = shelf().look();
+                    let nested = rcu::read_lock();
+                    random.dawdle();
+                    object.check();
+                    drop(guard);
+                    object.check();
+                    drop(nested);
+                    assert_eq!(rcu::raw::read_ongoing(), TRAITS.quiescent_states);
+                    thread.quiescent_state();
+                }
+                allow(false);
+            });
+            until("the reader runs", || tid.load(Ordering::Acquire) != 0);
+            scope.spawn(|| {
+                let target = tid.load(Ordering::Acquire);
+                signal::storm(SIGNAL, &mut Random::new(2), &stop, |_| Some(target));
+            });
+            update_until_handled(50);
+        });
+    });
+}
+
+#[test]
+fn at_a_thread_whose_section_is_waited_for() {
+    alone(|| {
+        signal::handle(SIGNAL, read);
+        let (stop, tid) = (AtomicBool::new(false), AtomicI32::new(0));
+        thread::scope(|scope| {
+            let _stop = RaisedAtEnd(&stop);
+            scope.spawn(|| {
+                until("the reader runs", || tid.load(Ordering::Acquire) != 0);
+                let target = tid.load(Ordering::Acquire);
+                signal::storm(SIGNAL, &mut Random::new(2), &stop, |_| Some(target));
+            });
+            let mut thread = register();
+            allow(true);
+            for _ in 0..10 {
+                let guard = rcu::read_lock();
+                let updater = Updater::start();
+                tid.store(task::id(), Ordering::Release);
+                // Handlers nest sections inside this one, and store over the updater's mark.
+                let before = signal::handled();
+                until("handlers have run", || signal::handled() > before + 20);
+                updater.assert_waiting();
+                drop(guard);
+                thread.quiescent_state();
+                thread.while_offline(|| updater.finish());
+            }
+            allow(false);
+        });
+    });
+}
+
+#[test]
+fn at_threads_that_wait_for_grace_periods() {
+    alone(|| {
+        signal::handle(SIGNAL, read);
+        shelf();
+        let (stop, tids) = (AtomicBool::new(false), [AtomicI32::new(0), AtomicI32::new(0)]);
+        let waits = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let _stop = RaisedAtEnd(&stop);
+            for tid in &tids {
+                let (stop, waits) = (&stop, &waits);
+                scope.spawn(move || {
+                    let mut thread = register();
+                    allow(true);
+                    tid.store(task::id(), Ordering::Release);
+                    while !stop.load(Ordering::Acquire) {
+                        thread.synchronize();
+                        waits.fetch_add(1, Ordering::Relaxed);
+                    }
+                    allow(false);
+                });
+            }
+            until("both run", || tids.iter().all(|tid| tid.load(Ordering::Acquire) != 0));
+            scope.spawn(|| {
+                signal::storm(SIGNAL, &mut Random::new(2), &stop, |random| {
+                    Some(tids[random.below(2) as usize].load(Ordering::Acquire))
+                });
+            });
+            let inside = Inside::enter();
+            until("handlers have run during a wait", || signal::handled() > SIGNALS / 4);
+            inside.leave();
+            until("grace periods end", || waits.load(Ordering::Relaxed) > 20 && signal::handled() > SIGNALS);
+        });
+        assert!(!BROKEN.load(Ordering::Acquire));
+    });
+}
+
+#[test]
+fn at_threads_that_come_and_go() {
+    alone(|| {
+        signal::handle(SIGNAL, read);
+        shelf();
+        let (stop, tid) = (AtomicBool::new(false), AtomicI32::new(0));
+        let mut lives = 0;
+        thread::scope(|scope| {
+            let _stop = RaisedAtEnd(&stop);
+            scope.spawn(|| {
+                signal::storm(SIGNAL, &mut Random::new(2), &stop, |_| Some(tid.load(Ordering::Acquire)));
+            });
+            scope.spawn(|| {
+                while !stop.load(Ordering::Acquire) {
+                    let old = shelf().replace();
+                    rcu::synchronize();
+                    old.reclaim();
+                }
+            });
+            while signal::handled() < SIGNALS {
+                lives += 1;
+                let tid = &tid;
+                thread::scope(|scope| {
+                    scope.spawn(move || {
+                        tid.store(task::id(), Ordering::Release);
+                        let thread = register();
+                        allow(true);
+                        let before = signal::handled();
+                        for _ in 0..20 {
+                            let guard = thread.read_lock();
+                            shelf().look().check();
+                            drop(guard);
+                        }
+                        // Some lives last until the next signal.
+                        if lives % 4 == 0 {
+                            let handled = || signal::handled() != before;
+                            if !TRAITS.quiescent_states {
+                                until("a signal has come", handled);
+                            }
+                        }
+                        allow(false);
+                        match lives % 2 {
+                            0 => drop(thread),
+                            _ => std::mem::forget(thread),
+                        }
+                    });
+                });
+            }
+        });
+        assert!(!BROKEN.load(Ordering::Acquire));
+        assert_eq!(registered(), 0, "after {lives} threads");
+    });
+}
+
+#[test]
+fn on_a_thread_that_has_never_read() {
+    match TRAITS.in_handlers {
+        InHandlers::Always => alone(|| {
+            signal::handle(SIGNAL, read);
+            for _ in 0..300 {
+                let (send, receive) = std::sync::mpsc::channel();
+                let (done, wait) = std::sync::mpsc::channel::<()>();
+                let reader = named("innocent", move || {
+                    send.send(task::id()).expect("the test waits");
+                    let _ = wait.recv();
+                });
+                signal::interrupt(receive.recv().expect("the thread runs"), SIGNAL);
+                assert_eq!(registered(), 1);
+                drop(done);
+                join(reader);
+                assert_eq!(registered(), 0);
+            }
+        }),
+        InHandlers::OnceRegistered => {
+            let body = || {
+                signal::handle(SIGNAL, || drop(rcu::read_lock()));
+                signal::interrupt(task::id(), SIGNAL);
+            };
+            let _ = process().run(body).ended_by(libc::SIGABRT).said(&[NAME, "not registered"]);
+        }
+        // A handler there has no business with sections at all.
+        InHandlers::Never => {}
+    }
+}
+
+#[test]
+fn in_the_middle_of_a_threads_first_section() {
+    if TRAITS.in_handlers != InHandlers::Always {
+        // Registration is explicit: its interruption is tested with threads that come and go.
+        return;
+    }
+    alone(|| {
+        signal::handle(SIGNAL, read);
+        let (stop, tid) = (AtomicBool::new(false), AtomicI32::new(0));
+        thread::scope(|scope| {
+            let _stop = RaisedAtEnd(&stop);
+            scope.spawn(|| {
+                // As fast as it can, as the right moment is short.
+                while !stop.load(Ordering::Acquire) {
+                    signal::send(tid.load(Ordering::Acquire), SIGNAL);
+                    std::hint::spin_loop();
+                }
+            });
+            for _ in 0..1_000 {
+                let tid = &tid;
+                thread::scope(|scope| {
+                    scope.spawn(move || {
+                        tid.store(task::id(), Ordering::Release);
+                        drop(rcu::read_lock());
+                        tid.store(0, Ordering::Release);
+                        // Registered once, whoever was first.
+                        assert_eq!(registered(), 1);
+                    });
+                });
+                assert_eq!(registered(), 0);
+            }
+            on_a_thread(rcu::synchronize);
+        });
+    });
+}

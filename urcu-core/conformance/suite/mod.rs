@@ -1,0 +1,26 @@
+//! The contract of every flavor, as tests over `crate::rcu`.
+//!
+//! Included by each flavor's `tests/conformance.rs`, which names the flavor `rcu` and its answers `TRAITS`. Each test
+//! runs in a process of its own, so counts of registered threads are exact and a broken rule may end the process.
+//!
+//! One file per idea. Every file is about the API that all flavors share; where a flavor forbids or adds something, a
+//! constant of [`Traits`](urcu_conformance::Traits) says so, and the test checks that instead.
+
+mod cast;
+
+mod ages;
+mod exit;
+mod exit_destructors;
+mod fork;
+mod grace_periods;
+mod handlers;
+mod misuse;
+mod nesting;
+mod offline;
+mod pointers;
+mod raw_tier;
+mod registration;
+mod scale;
+mod store_buffers;
+mod vtable;
+mod wake;

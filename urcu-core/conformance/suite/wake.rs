@@ -1,0 +1,158 @@
+//! An updater that sleeps wakes up, whatever ends the section and whatever happens to the mark that asks for it.
+
+use std::mem;
+use std::sync::Arc;
+
+use urcu_conformance::seed::Random;
+use urcu_conformance::{Gate, c_thread};
+
+use super::cast::{Inside, Updater, Way, alone, join, named, on_a_thread, register};
+use crate::{TRAITS, rcu};
+
+/// The end of what an updater waits for, on the thread that it waits for.
+type End = fn(rcu::Thread, rcu::Guard<'static>);
+
+#[test]
+fn every_kind_of_end_wakes_it() {
+    alone(|| {
+        let ends: [End; 5] = [
+            |thread, guard| {
+                drop(guard);
+                drop(thread);
+            },
+            |thread, guard| {
+                let inner = thread.read_lock();
+                drop(guard);
+                drop(inner);
+                drop(thread.offline().online());
+            },
+            |mut thread, guard| {
+                drop(guard);
+                thread.quiescent_state();
+                thread.synchronize();
+            },
+            |thread, guard| {
+                mem::forget(guard);
+                mem::forget(thread);
+            },
+            |mut thread, guard| {
+                drop(guard);
+                thread.while_offline(|| ());
+                mem::forget(thread);
+            },
+        ];
+        rcu::set_report_hook(|_| ());
+        for end in ends {
+            let (entered, leave) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
+            let reader = {
+                let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
+                named("reader", move || {
+                    let thread = register();
+                    let guard = rcu::read_lock();
+                    entered.open();
+                    leave.wait();
+                    end(thread, guard);
+                })
+            };
+            entered.wait();
+            let updaters = [Updater::start(), Updater::start()];
+            updaters.iter().for_each(Updater::assert_waiting);
+            leave.open();
+            updaters.into_iter().for_each(Updater::finish);
+            join(reader);
+        }
+    });
+}
+
+#[test]
+fn sections_of_any_length() {
+    alone(|| {
+        // From "not even asleep" to "has slept several times".
+        let mut random = Random::new(0);
+        for round in 0..60 {
+            let inside = Inside::enter_by(Way::ALL[round % 4]);
+            let updater = Updater::start();
+            match random.below(3) {
+                0 => {}
+                1 => (0..random.below(20_000)).for_each(|_| std::hint::spin_loop()),
+                _ => updater.assert_waiting(),
+            }
+            assert!(!updater.has_returned());
+            inside.leave();
+            updater.finish();
+        }
+    });
+}
+
+#[test]
+fn nested_sections_that_wipe_out_the_mark() {
+    alone(|| {
+        // While the updater goes to sleep, the reader stores to its word all the time. Then it leaves, and does
+        // nothing any more that could wake anybody.
+        let mut random = Random::new(0);
+        let mut thread = register();
+        for _ in 0..30 {
+            let outer = rcu::read_lock();
+            let updater = Updater::start();
+            let storms = random.below(200_000);
+            for _ in 0..storms {
+                let inner = (thread.read_lock(), thread.read_lock());
+                drop(inner);
+            }
+            assert!(!updater.has_returned(), "a grace period ended inside a section");
+            drop(outer);
+            thread.quiescent_state();
+            if TRAITS.quiescent_states || storms % 2 == 0 {
+                thread.while_offline(|| updater.finish());
+            } else {
+                updater.finish();
+            }
+        }
+    });
+}
+
+#[test]
+fn updaters_that_wait_for_their_turn_wake_as_well() {
+    alone(|| {
+        for _ in 0..20 {
+            let inside = Inside::enter();
+            let leader = Updater::start();
+            leader.assert_waiting();
+            // These sleep behind the first one, not behind the reader.
+            let others: Vec<_> = (0..4).map(|_| Updater::start()).collect();
+            others.iter().for_each(Updater::assert_waiting);
+            inside.leave();
+            leader.finish();
+            others.into_iter().for_each(Updater::finish);
+        }
+    });
+}
+
+#[test]
+fn a_thread_that_is_gone_without_a_trace() {
+    alone(|| {
+        rcu::set_report_hook(|_| ());
+        for inside in [true, false] {
+            let (entered, leave) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
+            let reader = {
+                let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
+                c_thread::start(move || {
+                    mem::forget(register());
+                    let guard = rcu::read_lock();
+                    entered.open();
+                    leave.wait();
+                    if inside { mem::forget(guard) } else { drop(guard) }
+                    c_thread::exit_without_destructors();
+                })
+            };
+            entered.wait();
+            let updater = Updater::start();
+            updater.assert_waiting();
+            leave.open();
+            reader.join();
+            updater.finish();
+        }
+        // Nothing is left behind that holds up later ones.
+        on_a_thread(rcu::synchronize);
+    });
+}

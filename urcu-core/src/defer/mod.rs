@@ -1,0 +1,437 @@
+//! Deferred reclamation: what is to be done after a grace period, without waiting for it.
+//!
+//! Two ways, which differ in who runs the call:
+//!
+//! - **Local** calls free memory and run no code of the user's: values without a destructor. They may run anywhere, so
+//!   the retiring thread runs them itself, a few at each retirement, once their grace period has ended. Freeing in step
+//!   with retiring is what allocators like best: the blocks are reused at once.
+//! - **Remote** calls run arbitrary code: destructors, callbacks, closures. They run on a worker, outside every section
+//!   and with no lock held, so that a destructor may lock what its retirer holds.
+//!
+//! Both go through the retiring thread's own [`queue`]; adding a call writes three words of the thread's own memory. The
+//! [`worker`] serves whatever a thread leaves lying, and all remote calls.
+//!
+//! A thread that seals a block of local calls starts a grace period for it by [`grace_period::begin`], one heavy barrier
+//! for 512 calls, shared with whoever starts one at the same time.
+
+mod block;
+mod limits;
+mod queue;
+mod updater;
+mod worker;
+mod workers;
+
+use crate::error::BarrierError;
+use crate::flavor::Flavor;
+use crate::head::{Callback, RcuHead};
+use crate::sync::Ordering;
+use crate::{grace_period, registration, sys, thread};
+use block::BLOCK_CALLS;
+pub(crate) use block::Call;
+use queue::{Emptied, Queue};
+use updater::Updaters;
+pub(crate) use worker::Worker;
+use worker::{head_call, notify, run_registered};
+
+pub(crate) use limits::LimitState;
+pub use limits::Limits;
+pub(crate) use updater::Updater;
+pub(crate) use workers::*;
+pub use workers::{WorkerBuilder, WorkerHandle};
+
+/// Every how many retirements a thread looks at what it may free.
+const STEP: usize = 4;
+/// How much it frees then: more than came in, so that a backlog shrinks, and no more than the allocator's own
+/// per-thread cache takes back without a lock (seven blocks of a size in glibc).
+const BURST: usize = 7;
+/// Every how many retirements it asks again whether the oldest block's grace period has ended.
+const ASK: usize = 64;
+
+/// The deferred-reclamation state of a domain.
+pub(crate) struct Deferred {
+    pub(crate) updaters: Updaters,
+    pub(crate) limits: LimitState,
+    pub(crate) default_worker: Worker,
+    pub(crate) workers: WorkerSet,
+}
+
+impl Deferred {
+    pub(crate) const fn new() -> Self {
+        Self {
+            updaters: Updaters::new(),
+            limits: LimitState::new(),
+            default_worker: Worker::new(),
+            workers: WorkerSet::new(),
+        }
+    }
+
+    /// Whether anything waits for the default worker. A snapshot.
+    fn is_pending(&'static self) -> bool {
+        !self.workers.nothing_adopted() || self.updaters.iter().any(|updater| updater.pending() != 0)
+    }
+}
+
+/// The calling thread's updater, taken on first use.
+#[inline]
+fn updater<F: Flavor>() -> &'static Updater {
+    match F::with_record(|record| record.updater()) {
+        Some(updater) => updater,
+        None => acquire_updater::<F>(),
+    }
+}
+
+#[cold]
+fn acquire_updater<F: Flavor>() -> &'static Updater {
+    let updater = F::domain().deferred.updaters.acquire();
+    F::with_record(|record| record.set_updater(Some(updater)));
+    // Without an exit destructor the updater stays the ended thread's, with what is in it served by the worker: the
+    // only loss is that no other thread takes it over.
+    let _ = registration::arm_exit::<F>();
+    updater
+}
+
+/// Defers a call that frees memory and runs no code of the user's.
+///
+/// # Safety
+///
+/// `call` may run on any thread, once, after a grace period that starts after this call.
+#[inline]
+pub(crate) unsafe fn add_local<F: Flavor>(call: Call, bytes: usize) {
+    let updater = updater::<F>();
+    let len = add::<F>(&updater.local, call, bytes);
+    if len.is_multiple_of(STEP) {
+        step::<F>(updater, len);
+    }
+    notify::<F>(&F::domain().deferred.default_worker, false);
+}
+
+/// Defers a call that a worker runs.
+///
+/// # Safety
+///
+/// `call` may run on a worker's thread, once, after a grace period that starts after this call.
+#[inline]
+pub(crate) unsafe fn add_remote<F: Flavor>(call: Call, bytes: usize) {
+    let updater = updater::<F>();
+    let len = add::<F>(&updater.remote, call, bytes);
+    if len == BLOCK_CALLS {
+        seal::<F>(&updater.remote);
+        wait_for_room::<F>();
+    }
+    notify::<F>(&F::domain().deferred.default_worker, true);
+}
+
+/// Adds to the block being filled; how many calls are in it now.
+#[inline]
+fn add<F: Flavor>(queue: &'static Queue, call: Call, bytes: usize) -> usize {
+    match queue.filling().and_then(|block| block.push(call, bytes)) {
+        Some(1) => first_of_block::<F>(queue),
+        Some(len) => return len,
+        None => {
+            queue.refill().push(call, bytes).expect("a spare block is empty");
+            first_of_block::<F>(queue);
+        }
+    }
+    1
+}
+
+#[cold]
+fn first_of_block<F: Flavor>(queue: &'static Queue) {
+    if let Some(block) = queue.filling() {
+        block.note_start(sys::coarse_nanos());
+    }
+}
+
+/// Seals the full block of a queue of the calling thread's.
+#[cold]
+fn seal<F: Flavor>(queue: &'static Queue) {
+    let (calls, bytes) = queue.filling().map_or((0, 0), |block| (block.len(), block.bytes()));
+    queue.seal();
+    let deferred = &F::domain().deferred;
+    deferred.limits.sealed(calls, bytes);
+    if deferred.limits.beyond_soft() {
+        deferred.default_worker.wake();
+    }
+}
+
+/// What a retiring thread does every few retirements for its own local queue.
+#[inline(never)]
+fn step<F: Flavor>(updater: &'static Updater, len: usize) {
+    let queue = &updater.local;
+    let full = len == BLOCK_CALLS;
+    if full {
+        seal::<F>(queue);
+    }
+    // A worker has it, or this is a call of the queue's that retires: not now.
+    if let Some(mut own) = queue.try_reclaim() {
+        if own.has_sealed() {
+            own.collect(grace_period::begin::<F>);
+        }
+        if !own.ready && (full || len.is_multiple_of(ASK)) {
+            own.ready = own.first_period().is_some_and(elapsed::<F>);
+        }
+        if own.ready {
+            free_some::<F>(&mut own);
+        }
+    }
+    if full {
+        wait_for_room::<F>();
+    }
+}
+
+fn elapsed<F: Flavor>(period: u64) -> bool {
+    grace_period::push_on::<F>(period);
+    grace_period::has_elapsed::<F>(period)
+}
+
+#[inline]
+fn free_some<F: Flavor>(own: &mut queue::Reclaimer<'_>) {
+    let mut emptied = Emptied::default();
+    for _ in 0..BURST {
+        let Some(call) = own.take(&mut emptied) else { break };
+        // SAFETY: its block's grace period has ended.
+        unsafe { call.run() };
+        if !own.ready {
+            // The next block waits for a period of its own.
+            break;
+        }
+    }
+    if emptied.calls != 0 {
+        F::domain().deferred.limits.emptied(emptied);
+        own.ready = own.first_period().is_some_and(elapsed::<F>);
+    }
+}
+
+/// Beyond the hard limit: frees and waits, unless the calling thread is inside a section, or runs deferred calls.
+#[cold]
+fn wait_for_room<F: Flavor>() {
+    let limits = &F::domain().deferred.limits;
+    if !limits.beyond_hard() {
+        return;
+    }
+    let may_wait = || !crate::raw::read_ongoing::<F>() && !F::with_record(|record| record.is_reclaiming());
+    while limits.beyond_hard() && may_wait() {
+        help_own_local::<F>();
+        if limits.beyond_hard() {
+            let worker = &F::domain().deferred.default_worker;
+            if worker.exists() || worker.start_or_report::<F>() {
+                worker.wake();
+                limits.wait_for_freed();
+            } else {
+                run_everything_here::<F>();
+            }
+        }
+    }
+}
+
+/// Runs the calling thread's own local calls after a grace period.
+fn help_own_local<F: Flavor>() {
+    let Some(updater) = F::with_record(|record| record.updater()) else { return };
+    let mut calls = Vec::new();
+    let Some(mut own) = updater.local.try_reclaim() else { return };
+    let emptied = own.take_all(&mut calls);
+    drop(own);
+    if !calls.is_empty() {
+        grace_period::wait::<F>();
+        run_unregistered::<F>(&mut calls);
+        F::domain().deferred.limits.settle(emptied);
+    }
+}
+
+/// Runs local calls, which need no registration.
+fn run_unregistered<F: Flavor>(calls: &mut Vec<Call>) {
+    F::with_record(|record| record.set_reclaiming(true));
+    for call in calls.drain(..) {
+        // SAFETY: the caller has waited for a grace period; local calls run anywhere.
+        unsafe { call.run() };
+    }
+    F::with_record(|record| record.set_reclaiming(false));
+}
+
+/// In place of a worker that cannot be started: the calling thread, which is outside every section, does a full round.
+fn run_everything_here<F: Flavor>() {
+    let deferred = &F::domain().deferred;
+    let mut calls = Vec::new();
+    let mut emptied = Emptied::default();
+    deferred.workers.take_adopted(&mut calls);
+    for updater in deferred.updaters.iter() {
+        for queue in [&updater.remote, &updater.local] {
+            emptied += queue.reclaim().take_all(&mut calls);
+        }
+    }
+    grace_period::wait::<F>();
+    run_registered::<F>(&mut calls);
+    deferred.limits.settle(emptied);
+}
+
+/// Defers `callback(head)` to the worker that is chosen for the calling thread.
+///
+/// # Safety
+///
+/// As [`crate::raw::call_rcu`].
+#[inline]
+pub(crate) unsafe fn call<F: Flavor>(head: *mut RcuHead, callback: Callback) {
+    let deferred = &F::domain().deferred;
+    if let Some(worker) = deferred.workers.chosen::<F>() {
+        // SAFETY: the caller's promise.
+        if unsafe { worker.push(head, callback) } {
+            return;
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { add_remote::<F>(head_call(head, callback), 0) };
+}
+
+/// Waits until every call deferred before has run.
+pub(crate) fn barrier<F: Flavor>() -> Result<(), BarrierError> {
+    if F::with_record(|record| record.is_reclaiming()) {
+        return Err(BarrierError::InCallback { flavor: F::NAME });
+    }
+    let deferred = &F::domain().deferred;
+    for worker in deferred.workers.all() {
+        worker.drain();
+    }
+    // Last: a worker that stops hands what it has left to the default one.
+    if !deferred.default_worker.exists() && !deferred.is_pending() {
+        return Ok(());
+    }
+    if deferred.default_worker.exists() || deferred.default_worker.start_or_report::<F>() {
+        deferred.default_worker.drain();
+    } else {
+        run_everything_here::<F>();
+    }
+    Ok(())
+}
+
+/// [`barrier`] with the caller's thread offline meanwhile (QSBR), and its section checked.
+#[track_caller]
+pub(crate) fn barrier_outside<F: Flavor>() -> Result<(), BarrierError> {
+    let reader = F::reader();
+    thread::assert_outside::<F>(reader, "waits for deferred calls");
+    thread::offline_while::<F, _>(reader, barrier::<F>)
+}
+
+/// Waits for a grace period, then runs the calling thread's own calls on it.
+#[track_caller]
+pub(crate) fn barrier_thread<F: Flavor>() -> Result<(), BarrierError> {
+    if F::with_record(|record| record.is_reclaiming()) {
+        return Err(BarrierError::InCallback { flavor: F::NAME });
+    }
+    let reader = F::reader();
+    thread::assert_outside::<F>(reader, "waits for deferred calls");
+    let Some(updater) = F::with_record(|record| record.updater()) else { return Ok(()) };
+    let mut calls = Vec::new();
+    let mut emptied = Emptied::default();
+    for queue in [&updater.remote, &updater.local] {
+        emptied += queue.reclaim().take_all(&mut calls);
+    }
+    thread::offline_while::<F, _>(reader, grace_period::wait::<F>);
+    run_unregistered::<F>(&mut calls);
+    F::domain().deferred.limits.settle(emptied);
+    // A worker that took some of them before has them run by the end of its round.
+    barrier_outside::<F>()
+}
+
+/// The calling thread ends: others may take its updater over.
+pub(crate) fn end_updater<F: Flavor>() {
+    if let Some(updater) = F::with_record(|record| record.updater()) {
+        F::with_record(|record| record.set_updater(None));
+        let pending = updater.pending() != 0;
+        updater.disown();
+        if pending {
+            F::domain().deferred.default_worker.wake();
+        }
+    }
+}
+
+/// A snapshot of a domain's counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Calls ever deferred: retired values, callbacks, closures.
+    pub queued: u64,
+    /// Calls that have run, or have been taken by a worker that waits for their grace period.
+    pub executed: u64,
+    /// The difference.
+    pub pending: u64,
+    /// Bytes of retired values in full blocks that have not been freed.
+    pub bytes_pending: usize,
+    /// Grace periods that have started.
+    pub grace_periods: u64,
+    /// How long the oldest pending call has been waiting, as far as blocks tell.
+    pub oldest_pending: core::time::Duration,
+    /// The longest time that a grace period has waited for one reader so far.
+    pub longest_reader: core::time::Duration,
+    /// Registered readers.
+    pub readers: usize,
+}
+
+/// See a flavor's `stats()`.
+pub(crate) fn stats<F: Flavor>() -> Stats {
+    let domain = F::domain();
+    let deferred = &domain.deferred;
+    let now = sys::coarse_nanos();
+    let (mut queued, mut executed, mut oldest) = (0, 0, now);
+    for updater in deferred.updaters.iter() {
+        for queue in [&updater.remote, &updater.local] {
+            // In this order, so that the difference is not negative.
+            executed += queue.executed();
+            queued += queue.queued();
+            if let Some(block) = queue.filling().filter(|block| block.pending() != 0) {
+                oldest = oldest.min(block.since());
+            }
+        }
+    }
+    let handed_over = deferred.workers.executed();
+    Stats {
+        queued: queued + handed_over,
+        executed: executed + handed_over,
+        pending: queued.saturating_sub(executed),
+        bytes_pending: deferred.limits.bytes(),
+        grace_periods: F::LAYOUT.number(domain.period.load(Ordering::Relaxed)) - 1,
+        oldest_pending: core::time::Duration::from_nanos(now - oldest),
+        longest_reader: core::time::Duration::from_nanos(domain.longest_wait.load(Ordering::Relaxed)),
+        readers: domain.registry.len(),
+    }
+}
+
+/// Before `fork`: every queue whole, every worker aside.
+pub(crate) fn before_fork<F: Flavor>() {
+    let deferred = &F::domain().deferred;
+    deferred.workers.pause_all();
+    deferred.default_worker.pause();
+    for updater in deferred.updaters.iter() {
+        for queue in [&updater.remote, &updater.local] {
+            // Held until after the fork.
+            core::mem::forget(queue.reclaim());
+        }
+    }
+}
+
+/// After `fork`, in either process: the queues may be emptied again.
+fn release_queues<F: Flavor>() {
+    for updater in F::domain().deferred.updaters.iter() {
+        for queue in [&updater.remote, &updater.local] {
+            queue.release_after_fork();
+        }
+    }
+}
+
+/// After `fork`, in the parent.
+pub(crate) fn after_fork_in_parent<F: Flavor>() {
+    release_queues::<F>();
+    F::domain().deferred.default_worker.resume();
+    F::domain().deferred.workers.resume_all();
+}
+
+/// After `fork`, in the child: what was pending runs here, too, on a new default worker.
+pub(crate) fn after_fork_in_child<F: Flavor>() {
+    let deferred = &F::domain().deferred;
+    release_queues::<F>();
+    deferred.default_worker.forget_thread();
+    deferred.workers.forget_threads(deferred);
+    deferred.updaters.disown_all_but(F::with_record(|record| record.updater()));
+    if deferred.is_pending() {
+        deferred.default_worker.start_or_report::<F>();
+    }
+}

@@ -1,0 +1,318 @@
+//! One thread's queue of deferred calls: filled by its owner with plain stores, emptied under a lock by whoever
+//! reclaims.
+//!
+//! ```text
+//!           owner                          reclaimer (holds the lock)
+//!  filling ──► [ block being filled ]
+//!                 │ full
+//!                 ▼
+//!  sealed  ──► [ ]─►[ ]   latest first ──► first ──► [ ]─►[ ] ◄── last   oldest first, each with
+//!                                                                       the period it waits for
+//!  spare   ◄───────────────────────────── emptied blocks
+//! ```
+//!
+//! The owner takes no lock and executes no locked instruction per call: one compare-exchange per sealed block. The
+//! reclaimer is the owner itself while it is busy (a few calls at a time, which the allocator likes best: the freed
+//! memory is reused at once, while it is in the cache), or a worker when the owner has gone quiet.
+
+use core::cell::UnsafeCell;
+use core::ops::{Deref, DerefMut};
+use core::ptr;
+
+use crate::backoff::Backoff;
+use crate::defer::block::{BLOCK_CALLS, Block, Call};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering};
+
+/// See the [module page](self).
+pub(crate) struct Queue {
+    filling: CachePadded<AtomicPtr<Block>>,
+    sealed: AtomicPtr<Block>,
+    spare: AtomicPtr<Block>,
+    /// Calls in the blocks sealed so far.
+    sealed_calls: AtomicU64,
+    /// Held by the one who reclaims.
+    lock: CachePadded<AtomicU32>,
+    executed: AtomicU64,
+    chain: UnsafeCell<Chain>,
+}
+
+/// Sealed blocks, oldest first.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    first: *mut Block,
+    last: *mut Block,
+    /// Whether the first block's grace period has ended.
+    pub(crate) ready: bool,
+}
+
+impl Queue {
+    pub(crate) const fn new() -> Self {
+        Self {
+            filling: CachePadded(AtomicPtr::new(ptr::null_mut())),
+            sealed: AtomicPtr::new(ptr::null_mut()),
+            spare: AtomicPtr::new(ptr::null_mut()),
+            sealed_calls: AtomicU64::new(0),
+            lock: CachePadded(AtomicU32::new(0)),
+            executed: AtomicU64::new(0),
+            chain: UnsafeCell::new(Chain { first: ptr::null_mut(), last: ptr::null_mut(), ready: false }),
+        }
+    }
+
+    /// The block that the owner fills, if it has one.
+    #[inline]
+    pub(crate) fn filling(&self) -> Option<&Block> {
+        // Acquire: the block's initialisation before its address. PAIR(filling)
+        let block = self.filling.load(Ordering::Acquire);
+        // SAFETY: blocks are freed only with their queue, which is never.
+        unsafe { block.as_ref() }
+    }
+
+    /// Gives the owner an empty block to fill. Allocates when no spare one is left. The owner's.
+    pub(crate) fn refill(&self) -> &Block {
+        let block = match self.pop_spare() {
+            Some(block) => block,
+            None => Box::into_raw(Block::new()),
+        };
+        // Release. PAIR(filling)
+        self.filling.store(block, Ordering::Release);
+        // SAFETY: as in `filling`.
+        unsafe { &*block }
+    }
+
+    /// Hands the full block over to the reclaimer. The owner's.
+    pub(crate) fn seal(&self) {
+        let block = self.filling.load(Ordering::Relaxed);
+        debug_assert!(!block.is_null());
+        // SAFETY: as in `filling`.
+        let full = unsafe { &*block };
+        self.sealed_calls.store(self.sealed_calls.load(Ordering::Relaxed) + full.len() as u64, Ordering::Relaxed);
+        // In this order: a reclaimer that finds no block being filled finds this one sealed. PAIR(filling)
+        push(&self.sealed, block);
+        self.filling.store(ptr::null_mut(), Ordering::Release);
+    }
+
+    /// Takes the oldest spare block. The owner alone pops, so a block cannot come back between the two loads.
+    fn pop_spare(&self) -> Option<*mut Block> {
+        // Acquire: emptied before it was pushed. PAIR(block-stack)
+        let mut top = self.spare.load(Ordering::Acquire);
+        loop {
+            // SAFETY: as in `filling`.
+            let block = unsafe { top.as_ref() }?;
+            let next = block.next.load(Ordering::Relaxed);
+            match self.spare.compare_exchange_weak(top, next, Ordering::Acquire, Ordering::Acquire) {
+                Ok(_) => return Some(top),
+                Err(now) => top = now,
+            }
+        }
+    }
+
+    /// Becomes the reclaimer, unless somebody else is.
+    #[inline]
+    pub(crate) fn try_reclaim(&self) -> Option<Reclaimer<'_>> {
+        // Acquire pairs with the Release of the reclaimer before. PAIR(reclaimer)
+        (self.lock.swap(1, Ordering::Acquire) == 0).then(|| Reclaimer { queue: self })
+    }
+
+    /// Becomes the reclaimer, waiting for the current one. Not on a thread that reclaims this queue already.
+    pub(crate) fn reclaim(&self) -> Reclaimer<'_> {
+        let mut backoff = Backoff::new();
+        loop {
+            if let Some(reclaimer) = self.try_reclaim() {
+                return reclaimer;
+            }
+            if !backoff.snooze() {
+                backoff = Backoff::new();
+                std::thread::sleep(core::time::Duration::from_micros(100));
+            }
+        }
+    }
+
+    /// After `fork`: lets go of the lock that was taken, and its [`Reclaimer`] forgotten, before.
+    pub(crate) fn release_after_fork(&self) {
+        self.lock.store(0, Ordering::Release);
+    }
+
+    /// Calls ever added. A snapshot.
+    pub(crate) fn queued(&self) -> u64 {
+        self.sealed_calls.load(Ordering::Relaxed) + self.filling().map_or(0, |block| block.len() as u64)
+    }
+
+    /// Calls ever taken out. A snapshot.
+    pub(crate) fn executed(&self) -> u64 {
+        self.executed.load(Ordering::Relaxed)
+    }
+}
+
+/// Pushes onto a stack of blocks.
+fn push(stack: &AtomicPtr<Block>, block: *mut Block) {
+    let mut top = stack.load(Ordering::Relaxed);
+    loop {
+        // SAFETY: blocks are never freed, and the caller owns this one.
+        unsafe { &*block }.next.store(top, Ordering::Relaxed);
+        // Release: everything about the block before it can be found. PAIR(block-stack)
+        match stack.compare_exchange_weak(top, block, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return,
+            Err(now) => top = now,
+        }
+    }
+}
+
+/// The right to empty a queue.
+pub(crate) struct Reclaimer<'q> {
+    queue: &'q Queue,
+}
+
+impl Reclaimer<'_> {
+    /// Whether the owner has sealed blocks that nobody has collected yet.
+    #[inline]
+    pub(crate) fn has_sealed(&self) -> bool {
+        !self.queue.sealed.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Appends the sealed blocks to the chain. `begin` is called once, after they are ours, and says which period they
+    /// wait for.
+    pub(crate) fn collect(&mut self, begin: impl FnOnce() -> u64) {
+        // Acquire. PAIR(block-stack)
+        let mut latest = self.queue.sealed.swap(ptr::null_mut(), Ordering::Acquire);
+        if latest.is_null() {
+            return;
+        }
+        let period = begin();
+        let mut oldest: *mut Block = ptr::null_mut();
+        let newest = latest;
+        while !latest.is_null() {
+            // SAFETY: ours since the swap; never freed.
+            let block = unsafe { &*latest };
+            // SAFETY: the reclaimer's field of a sealed block (invariant 3 of `Block`).
+            unsafe { *block.period.get() = period };
+            let before = block.next.load(Ordering::Relaxed);
+            block.next.store(oldest, Ordering::Relaxed);
+            (oldest, latest) = (latest, before);
+        }
+        // SAFETY: the last block of the chain, if any, is ours.
+        match unsafe { self.last.as_ref() } {
+            Some(last) => last.next.store(oldest, Ordering::Relaxed),
+            None => self.first = oldest,
+        }
+        self.last = newest;
+    }
+
+    /// The oldest sealed block.
+    #[inline]
+    pub(crate) fn first(&self) -> Option<&Block> {
+        // SAFETY: null or a block of ours; blocks are never freed.
+        unsafe { self.first.as_ref() }
+    }
+
+    /// Which period the oldest sealed block waits for.
+    pub(crate) fn first_period(&self) -> Option<u64> {
+        // SAFETY: the reclaimer's field (invariant 3 of `Block`).
+        self.first().map(|block| unsafe { *block.period.get() })
+    }
+
+    /// Takes the oldest call of the first block. The block leaves the chain, and adds to `emptied`, with its last call;
+    /// `None` when it had none left (they were taken while it was being filled) or there is no block.
+    #[inline]
+    pub(crate) fn take(&mut self, emptied: &mut Emptied) -> Option<Call> {
+        let first = self.first()?;
+        let call = first.take();
+        let is_empty = first.pending() == 0;
+        if call.is_some() {
+            self.queue.executed.store(self.queue.executed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+        if is_empty {
+            *emptied += self.recycle_first();
+        }
+        call
+    }
+
+    #[cold]
+    fn recycle_first(&mut self) -> Emptied {
+        let block = self.first;
+        // SAFETY: the first block of the chain.
+        let emptied = unsafe { &*block };
+        let counted = Emptied { calls: emptied.len(), bytes: emptied.bytes() };
+        self.first = emptied.next.load(Ordering::Relaxed);
+        if self.first.is_null() {
+            self.last = ptr::null_mut();
+        }
+        self.ready = false;
+        emptied.reset();
+        push(&self.queue.spare, block);
+        counted
+    }
+
+    /// Takes every call that has been added so far, whatever it waits for: chain, sealed blocks, the block being filled.
+    pub(crate) fn take_all(&mut self, calls: &mut Vec<Call>) -> Emptied {
+        let mut emptied = Emptied::default();
+        loop {
+            // Looked at first: if the owner seals it from here on, the second look tells.
+            let filling = self.queue.filling();
+            // The period does not matter: nothing stays in the chain.
+            self.collect(|| 0);
+            while self.first().is_some() {
+                calls.extend(self.take(&mut emptied));
+            }
+            let Some(filling) = filling else { break };
+            if !self.queue.filling().is_some_and(|now| ptr::eq(now, filling)) {
+                continue;
+            }
+            // It may be sealed now; whoever collects it finds these calls taken.
+            let mut taken = 0;
+            while let Some(call) = filling.take() {
+                calls.push(call);
+                taken += 1;
+            }
+            self.queue.executed.store(self.queue.executed.load(Ordering::Relaxed) + taken, Ordering::Relaxed);
+            break;
+        }
+        emptied
+    }
+}
+
+impl Deref for Reclaimer<'_> {
+    type Target = Chain;
+
+    #[inline]
+    fn deref(&self) -> &Chain {
+        // SAFETY: the lock makes the chain ours.
+        unsafe { &*self.queue.chain.get() }
+    }
+}
+
+impl DerefMut for Reclaimer<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Chain {
+        // SAFETY: the lock makes the chain ours.
+        unsafe { &mut *self.queue.chain.get() }
+    }
+}
+
+impl Drop for Reclaimer<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release. PAIR(reclaimer)
+        self.queue.lock.store(0, Ordering::Release);
+    }
+}
+
+/// What emptied blocks held.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Emptied {
+    pub(crate) calls: usize,
+    pub(crate) bytes: usize,
+}
+
+impl core::ops::AddAssign for Emptied {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.bytes += other.bytes;
+    }
+}
+
+// SAFETY: calls are `Send`; the module page says who may touch which field.
+unsafe impl Send for Queue {}
+// SAFETY: as above.
+unsafe impl Sync for Queue {}
+
+const _: () = assert!(BLOCK_CALLS.is_power_of_two());

@@ -1,0 +1,535 @@
+//! A worker: the thread that waits for grace periods on behalf of those who defer, and runs their calls.
+//!
+//! # Event-driven
+//!
+//! A worker sleeps without a timeout as long as nothing is pending. Whoever adds a call looks at `attention` after it;
+//! the worker looks at the queues after it has set `ASLEEP` there. One of the two has to see the other, which takes a
+//! store-load barrier on both sides. Adding is the hot path, so the barrier is an asymmetric one: a compiler fence
+//! there, `membarrier(2)` here, once per falling asleep. Where that call is missing, `FENCE` is set for good, and
+//! makes every addition take the path with a fence. PAIR(worker-sleep)
+//!
+//! # Sharing grace periods
+//!
+//! A worker collects whatever is pending, waits for one grace period, runs it all, and looks again: the longer a grace
+//! period takes, the more calls share the next one. While a thread keeps its own queue of local calls moving, the
+//! default worker leaves it alone, and looks again after a nap, which grows from 100 us to 10 ms and which local calls do not end.
+
+use core::ffi::c_void;
+use core::ptr;
+use core::time::Duration;
+
+use crate::backoff::Backoff;
+use crate::defer::block::{Call, Function};
+use crate::defer::limits;
+use crate::defer::queue::Emptied;
+use crate::error::WorkerError;
+use crate::flavor::{Flavor, ReadSide};
+use crate::head::{Callback, RcuHead};
+use crate::membarrier::Membarrier;
+use crate::report::{Report, report};
+use crate::sync::{
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, compiler_fence, fence,
+};
+use crate::{grace_period, quiescence, registration, sys};
+
+/// No thread runs this worker.
+pub(crate) const ABSENT: u32 = 1;
+/// It sleeps and has to be woken.
+pub(crate) const ASLEEP: u32 = 2;
+/// It sleeps for a short while; local calls do not wake it.
+pub(crate) const NAPPING: u32 = 8;
+/// It cannot issue the asymmetric barrier: whoever adds calls has to fence.
+pub(crate) const FENCE: u32 = 4;
+
+const RUNNING: u32 = 0;
+const PAUSE: u32 = 1;
+const PAUSED: u32 = 2;
+
+const SHORTEST_NAP: Duration = Duration::from_micros(100);
+const LONGEST_NAP: Duration = Duration::from_millis(10);
+
+/// The heavy side of PAIR(worker-sleep), shared by all flavors.
+static SLEEP_BARRIER: Membarrier = Membarrier::new();
+
+/// How a worker's thread is to run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setup {
+    pub(crate) name: Option<String>,
+    pub(crate) cpu: Option<usize>,
+    pub(crate) realtime: Option<i32>,
+    pub(crate) polling: Option<Duration>,
+}
+
+/// See the [module page](self). Never freed.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// Flags; also what the worker sleeps on.
+    pub(crate) attention: CachePadded<AtomicU32>,
+    /// Heads handed to this very worker, latest first; `closed()` once it has stopped.
+    inbox: CachePadded<AtomicPtr<RcuHead>>,
+    /// Full rounds that somebody waits for, and those done.
+    wanted: AtomicU64,
+    done: AtomicU64,
+    done_wake: AtomicU32,
+    /// The number of a grace period that somebody polls for.
+    polled: AtomicU64,
+    executed: AtomicU64,
+    pause: AtomicU32,
+    stop: AtomicBool,
+    tid: AtomicI32,
+    spawn_failed: AtomicBool,
+}
+
+fn closed() -> *mut RcuHead {
+    ptr::without_provenance_mut(1)
+}
+
+impl Worker {
+    pub(crate) const fn new() -> Self {
+        Self {
+            attention: CachePadded(AtomicU32::new(ABSENT)),
+            inbox: CachePadded(AtomicPtr::new(ptr::null_mut())),
+            wanted: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            done_wake: AtomicU32::new(0),
+            polled: AtomicU64::new(0),
+            executed: AtomicU64::new(0),
+            pause: AtomicU32::new(RUNNING),
+            stop: AtomicBool::new(false),
+            tid: AtomicI32::new(0),
+            spawn_failed: AtomicBool::new(false),
+        }
+    }
+
+    /// Hands `head` to this worker; `false` when it has stopped. Lock-free.
+    ///
+    /// # Safety
+    ///
+    /// The head is in no queue and stays untouched until its callback runs.
+    pub(crate) unsafe fn push(&self, head: *mut RcuHead, callback: Callback) -> bool {
+        // SAFETY: the caller's to write.
+        unsafe { (*head).callback = Some(callback) };
+        let mut top = self.inbox.load(Ordering::Relaxed);
+        loop {
+            if top == closed() {
+                return false;
+            }
+            // SAFETY: the caller's until the exchange succeeds.
+            unsafe { (*head).next = top };
+            // SeqCst: Release for the head, and before the look at `attention`. PAIR(inbox) PAIR(worker-sleep)
+            match self.inbox.compare_exchange_weak(top, head, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(now) => top = now,
+            }
+        }
+        fence(Ordering::SeqCst);
+        self.wake();
+        true
+    }
+
+    /// Wakes the worker's thread if it sleeps.
+    pub(crate) fn wake(&self) {
+        const RESTING: u32 = ASLEEP | NAPPING;
+        if self.attention.load(Ordering::Relaxed) & RESTING != 0
+            && self.attention.fetch_and(!RESTING, Ordering::AcqRel) & RESTING != 0
+        {
+            sys::futex_wake(&self.attention, 1);
+        }
+    }
+
+    /// Makes the worker finish grace period `number` soon.
+    pub(crate) fn poll_for(&self, number: u64) {
+        self.polled.fetch_max(number, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Returns once everything that was handed over before has run. The worker's thread exists.
+    pub(crate) fn drain(&self) {
+        // SeqCst: what was added before is found by the round that sees this. PAIR(round) PAIR(worker-sleep)
+        let ticket = self.wanted.fetch_add(1, Ordering::SeqCst) + 1;
+        fence(Ordering::SeqCst);
+        self.wake();
+        let mut backoff = Backoff::new();
+        // Acquire: what the calls did happened before. PAIR(round-done)
+        while self.done.load(Ordering::Acquire) < ticket {
+            if backoff.snooze() {
+                continue;
+            }
+            let wake = self.done_wake.load(Ordering::Acquire);
+            if self.done.load(Ordering::Acquire) < ticket {
+                // A bound, should the thread end in a forked child.
+                sys::futex_wait(&self.done_wake, wake, Some(LONGEST_NAP));
+            }
+        }
+    }
+
+    pub(crate) fn executed(&self) -> u64 {
+        self.executed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn tid(&self) -> i32 {
+        self.tid.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.attention.load(Ordering::Relaxed) & ABSENT == 0
+    }
+
+    /// Starts the worker's thread if there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses the thread or what `setup` asks for.
+    pub(crate) fn start<F: Flavor>(&'static self, setup: Setup) -> Result<(), WorkerError> {
+        if self.attention.fetch_and(!ABSENT, Ordering::AcqRel) & ABSENT == 0 {
+            return Ok(());
+        }
+        self.stop.store(false, Ordering::Relaxed);
+        let started = self.spawn::<F>(setup);
+        if started.is_err() {
+            self.attention.fetch_or(ABSENT, Ordering::AcqRel);
+        }
+        started
+    }
+
+    fn spawn<F: Flavor>(&'static self, setup: Setup) -> Result<(), WorkerError> {
+        registration::pin::<F>();
+        let name = setup.name.clone().unwrap_or_else(|| F::NAME.to_owned());
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        // Inherited: no handler of the program runs on a worker.
+        let blocked = sys::SignalsBlocked::new();
+        let spawned = std::thread::Builder::new().name(name).spawn(move || {
+            let ready =
+                sys::set_scheduling(setup.cpu, setup.realtime).map_err(|errno| WorkerError::Scheduling { errno });
+            self.tid.store(sys::thread_id(), Ordering::Relaxed);
+            let go_on = ready.is_ok();
+            let _ = sender.send(ready);
+            drop(sender);
+            if go_on {
+                Rounds::<F>::new(self, setup.polling).run();
+            }
+        });
+        drop(blocked);
+        match spawned {
+            Ok(_detached) => receiver.recv().unwrap_or(Ok(())),
+            Err(error) => Err(WorkerError::NoThread { errno: error.raw_os_error().unwrap_or(0) }),
+        }
+    }
+
+    /// The default worker, on somebody's behalf who cannot be told of a failure; it is reported once.
+    pub(crate) fn start_or_report<F: Flavor>(&'static self) -> bool {
+        match self.start::<F>(Setup::default()) {
+            Ok(()) => true,
+            Err(error) => {
+                if !self.spawn_failed.swap(true, Ordering::Relaxed) {
+                    report(&Report::NoWorker { flavor: F::NAME, error });
+                }
+                false
+            }
+        }
+    }
+
+    /// Asks the thread to end once its inbox is empty; new heads are refused from then on.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.wake();
+        let mut backoff = Backoff::new();
+        while self.exists() {
+            if !backoff.snooze() {
+                std::thread::sleep(SHORTEST_NAP);
+            }
+        }
+    }
+
+    /// Makes a stopped worker usable again.
+    pub(crate) fn reopen(&self) {
+        self.inbox.store(ptr::null_mut(), Ordering::Release);
+    }
+
+    /// Before `fork`: returns once the thread, if any, has put itself aside between two rounds.
+    pub(crate) fn pause(&self) {
+        if !self.exists() {
+            return;
+        }
+        self.pause.store(PAUSE, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.wake();
+        while self.pause.load(Ordering::Acquire) == PAUSE && self.exists() {
+            sys::futex_wait(&self.pause, PAUSE, Some(LONGEST_NAP));
+        }
+    }
+
+    /// After `fork`, in the parent.
+    pub(crate) fn resume(&self) {
+        self.pause.store(RUNNING, Ordering::Release);
+        sys::futex_wake(&self.pause, i32::MAX);
+    }
+
+    /// After `fork`, in the child: the thread does not exist.
+    pub(crate) fn forget_thread(&self) {
+        self.pause.store(RUNNING, Ordering::Relaxed);
+        self.tid.store(0, Ordering::Relaxed);
+        self.spawn_failed.store(false, Ordering::Relaxed);
+        let fenced = self.attention.load(Ordering::Relaxed) & FENCE;
+        self.attention.store(ABSENT | fenced, Ordering::Release);
+    }
+
+    /// Takes all heads, oldest first.
+    fn take_inbox(&self, calls: &mut Vec<Call>, leave: *mut RcuHead) {
+        if self.inbox.load(Ordering::Relaxed).is_null() && leave.is_null() {
+            return;
+        }
+        // Acquire: the heads' contents. PAIR(inbox)
+        let mut top = self.inbox.swap(leave, Ordering::Acquire);
+        let from = calls.len();
+        while !top.is_null() && top != closed() {
+            // SAFETY: handed over by `push`, ours since the swap.
+            let head = unsafe { &*top };
+            calls.push(head_call(top, head.callback.expect("push sets the callback")));
+            top = head.next;
+        }
+        calls[from..].reverse();
+    }
+
+    /// Moves what a stopped or vanished worker still holds to `calls`.
+    pub(crate) fn close(&self, calls: &mut Vec<Call>) {
+        self.take_inbox(calls, closed());
+    }
+}
+
+/// A head's callback as a call.
+pub(crate) fn head_call(head: *mut RcuHead, callback: Callback) -> Call {
+    // SAFETY: the two types differ in what a thin pointer argument points to, which is the same ABI.
+    let function = unsafe { core::mem::transmute::<Callback, Function>(callback) };
+    Call { function, argument: head.cast::<c_void>() }
+}
+
+/// What the worker's thread does.
+struct Rounds<F: Flavor> {
+    worker: &'static Worker,
+    /// Whether it serves the queues of all updaters, too.
+    is_default: bool,
+    polling: Option<Duration>,
+    calls: Vec<Call>,
+    /// Counts against the limits until the calls have run.
+    emptied: Emptied,
+    nap: Duration,
+    /// Whether this is the first round since the worker slept with nothing pending.
+    woken: bool,
+    flavor: core::marker::PhantomData<F>,
+}
+
+/// What is left to do after a round.
+enum Outlook {
+    /// More may have come in meanwhile.
+    Again,
+    /// Threads are busy with their own queues: look again later.
+    Nap,
+    /// Nothing is pending.
+    Sleep,
+}
+
+impl<F: Flavor> Rounds<F> {
+    fn new(worker: &'static Worker, polling: Option<Duration>) -> Self {
+        let is_default = ptr::eq(worker, &raw const F::domain().deferred.default_worker);
+        Self {
+            worker,
+            is_default,
+            polling,
+            calls: Vec::new(),
+            emptied: Emptied::default(),
+            nap: SHORTEST_NAP,
+            woken: true,
+            flavor: core::marker::PhantomData,
+        }
+    }
+
+    fn run(mut self) {
+        if SLEEP_BARRIER.init().is_err() || SLEEP_BARRIER.is_missing() {
+            self.worker.attention.fetch_or(FENCE, Ordering::SeqCst);
+        }
+        loop {
+            self.pause_for_fork();
+            if self.worker.stop.load(Ordering::SeqCst) {
+                return self.finish();
+            }
+            match self.round() {
+                Outlook::Again => self.nap = SHORTEST_NAP,
+                Outlook::Nap => {
+                    self.sleep(Some(self.nap));
+                    self.nap = (self.nap * 2).min(LONGEST_NAP);
+                }
+                Outlook::Sleep => {
+                    self.nap = SHORTEST_NAP;
+                    self.sleep(None);
+                    self.woken = true;
+                }
+            }
+        }
+    }
+
+    /// Collects, waits for a grace period, runs.
+    fn round(&mut self) -> Outlook {
+        // SeqCst. PAIR(round)
+        let wanted = self.worker.wanted.load(Ordering::SeqCst);
+        let everything = wanted > self.worker.done.load(Ordering::Relaxed);
+        let polled = self.worker.polled.load(Ordering::SeqCst);
+        self.worker.take_inbox(&mut self.calls, ptr::null_mut());
+        if self.is_default {
+            F::domain().deferred.workers.take_adopted(&mut self.calls);
+        }
+        let busy = self.is_default && self.collect(everything);
+        self.woken = false;
+        let gp_wanted = !F::domain().grace_periods.has_completed(polled);
+        if self.calls.is_empty() && !everything && !gp_wanted {
+            return if busy { Outlook::Nap } else { Outlook::Sleep };
+        }
+        if !self.calls.is_empty() || gp_wanted {
+            grace_period::wait::<F>();
+        }
+        let executed = run_registered::<F>(&mut self.calls);
+        self.worker.executed.fetch_add(executed, Ordering::Relaxed);
+        F::domain().deferred.limits.settle(core::mem::take(&mut self.emptied));
+        if everything {
+            // Release. PAIR(round-done)
+            self.worker.done.store(wanted, Ordering::Release);
+            self.worker.done_wake.fetch_add(1, Ordering::Release);
+            sys::futex_wake(&self.worker.done_wake, i32::MAX);
+        }
+        Outlook::Again
+    }
+
+    /// Takes the calls of all updaters, but leaves a local queue alone that its owner keeps moving, unless `everything`
+    /// is wanted. Whether any was left.
+    fn collect(&mut self, everything: bool) -> bool {
+        let deferred = &F::domain().deferred;
+        let mut busy = false;
+        for updater in deferred.updaters.iter() {
+            for (queue, is_local) in [(&updater.remote, false), (&updater.local, true)] {
+                let queued = queue.queued();
+                if queued == queue.executed() && !everything {
+                    continue;
+                }
+                let moving = is_local && updater.seen.swap(queued, Ordering::Relaxed) != queued;
+                let alone = self.woken && queued.saturating_sub(queue.executed()) <= limits::QUIET_CALLS;
+                if moving && !everything && !alone {
+                    busy = true;
+                    continue;
+                }
+                self.emptied += queue.reclaim().take_all(&mut self.calls);
+            }
+        }
+        busy
+    }
+
+    /// Whether a look at the queues finds anything. For the moment before falling asleep.
+    fn is_idle(&self) -> bool {
+        let worker = self.worker;
+        worker.inbox.load(Ordering::SeqCst).is_null()
+            && worker.wanted.load(Ordering::SeqCst) == worker.done.load(Ordering::Relaxed)
+            && F::domain().grace_periods.has_completed(worker.polled.load(Ordering::SeqCst))
+            && worker.pause.load(Ordering::SeqCst) == RUNNING
+            && !worker.stop.load(Ordering::SeqCst)
+            && !(self.is_default && F::domain().deferred.is_pending())
+    }
+
+    fn sleep(&self, nap: Option<Duration>) {
+        let attention = &self.worker.attention;
+        if let Some(period) = self.polling {
+            // Whoever adds calls never makes a system call.
+            std::thread::sleep(nap.unwrap_or(period).min(period));
+            return;
+        }
+        let resting = if nap.is_none() { ASLEEP } else { NAPPING };
+        attention.fetch_or(resting, Ordering::SeqCst);
+        if nap.is_none() {
+            // The heavy side. PAIR(worker-sleep)
+            SLEEP_BARRIER.heavy_barrier();
+            if !self.is_idle() {
+                attention.fetch_and(!resting, Ordering::Relaxed);
+                return;
+            }
+        }
+        let flags = attention.load(Ordering::Relaxed);
+        if flags & resting != 0 {
+            sys::futex_wait(attention, flags, nap);
+        }
+        attention.fetch_and(!resting, Ordering::Relaxed);
+    }
+
+    fn pause_for_fork(&self) {
+        let pause = &self.worker.pause;
+        if pause.load(Ordering::SeqCst) == RUNNING {
+            return;
+        }
+        // Release: everything of the rounds before is whole in the child. PAIR(worker-pause)
+        pause.store(PAUSED, Ordering::Release);
+        sys::futex_wake(pause, i32::MAX);
+        while pause.load(Ordering::Acquire) == PAUSED {
+            sys::futex_wait(pause, PAUSED, None);
+        }
+    }
+
+    /// The last round of a worker that stops: what is left goes to the default worker.
+    fn finish(mut self) {
+        self.worker.close(&mut self.calls);
+        let leftover = core::mem::take(&mut self.calls);
+        F::domain().deferred.adopt(leftover);
+        // Barriers that came too late for a round find their calls in the default worker.
+        self.worker.done.store(u64::MAX, Ordering::Release);
+        self.worker.done_wake.fetch_add(1, Ordering::Release);
+        sys::futex_wake(&self.worker.done_wake, i32::MAX);
+        self.worker.attention.fetch_or(ABSENT, Ordering::AcqRel);
+    }
+}
+
+/// Runs calls whose grace period has ended on a thread that is a registered reader meanwhile, outside every section.
+/// How many.
+pub(crate) fn run_registered<F: Flavor>(calls: &mut Vec<Call>) -> u64 {
+    let count = calls.len() as u64;
+    if count == 0 {
+        return 0;
+    }
+    // A failure leaves callbacks that read without a registration; their own panic says so.
+    let registered = registration::register::<F>().is_ok();
+    F::with_record(|record| record.set_reclaiming(true));
+    for call in calls.drain(..) {
+        // SAFETY: a grace period has ended since it was collected; this is a worker's thread, or that of a caller who
+        // runs the calls in a worker's place.
+        unsafe { call.run() };
+        if F::READ_SIDE == ReadSide::QuiescentStates {
+            quiescence::announce::<F>(F::reader());
+        }
+    }
+    F::with_record(|record| record.set_reclaiming(false));
+    if registered {
+        registration::unregister::<F>();
+    }
+    count
+}
+
+/// The light side of falling asleep: called after a call has been added to a queue that `worker` serves. A nap goes on,
+/// unless it is `urgent`.
+#[inline]
+pub(crate) fn notify<F: Flavor>(worker: &'static Worker, urgent: bool) {
+    let ignored = if urgent { 0 } else { NAPPING };
+    // Keeps the compiler from looking first. PAIR(worker-sleep)
+    compiler_fence(Ordering::SeqCst);
+    if worker.attention.load(Ordering::Relaxed) & !ignored != 0 {
+        attend::<F>(worker, ignored);
+    }
+}
+
+#[cold]
+fn attend<F: Flavor>(worker: &'static Worker, ignored: u32) {
+    fence(Ordering::SeqCst);
+    let attention = worker.attention.load(Ordering::Relaxed);
+    if attention & ABSENT != 0 && !worker.spawn_failed.load(Ordering::Relaxed) {
+        worker.start_or_report::<F>();
+    }
+    if attention & (ASLEEP | NAPPING) & !ignored != 0 {
+        worker.wake();
+    }
+}

@@ -5,8 +5,8 @@ use core::fmt;
 use crate::defer::Deferred;
 use crate::grace_period::GracePeriods;
 use crate::registry::Registry;
-use crate::sync::{AtomicBool, AtomicI32, AtomicU64, CachePadded};
-use crate::sys::ExitKey;
+use crate::sync::{AtomicBool, AtomicU64, CachePadded};
+use crate::sys::{ExitKey, ForkMark};
 use crate::word::WordLayout;
 
 /// Everything that a flavor shares between its threads. One static per flavor crate, that is: one per *copy* of the
@@ -26,8 +26,8 @@ pub struct Domain {
     /// After how many milliseconds a grace period is reported as stalled; 0: never.
     pub(crate) stall_after: AtomicU64,
     pub(crate) deferred: Deferred,
-    /// The process that the registry belongs to; 0 before the first registration.
-    pub(crate) process: AtomicI32,
+    /// The process that the registry belongs to, since the first registration.
+    pub(crate) process: ForkMark,
     /// Whether the shared object has been pinned.
     pub(crate) pinned: AtomicBool,
 }
@@ -50,7 +50,7 @@ impl Domain {
             longest_wait: AtomicU64::new(0),
             stall_after: AtomicU64::new(10_000),
             deferred: Deferred::new(),
-            process: AtomicI32::new(0),
+            process: ForkMark::new(),
             pinned: AtomicBool::new(false),
         }
     }

@@ -2,7 +2,6 @@
 
 use crate::defer;
 use crate::flavor::Flavor;
-use crate::sync::Ordering;
 use crate::sys;
 
 /// Before `fork`: waits out the running grace period and keeps others from starting.
@@ -25,12 +24,11 @@ pub(crate) fn after_in_parent<F: Flavor>() {
 pub(crate) fn after_in_child<F: Flavor>() {
     let domain = F::domain();
     let own = F::reader();
-    let process = sys::process_id();
     if own.is_registered() {
-        own.set_identity(sys::thread_id(), process);
+        own.set_identity(sys::thread_id(), sys::process_id());
     }
     domain.registry.prune(own);
-    domain.process.store(process, Ordering::Relaxed);
+    domain.process.set();
     domain.grace_periods.reset_after_fork();
     defer::after_fork_in_child::<F>();
 }
@@ -44,10 +42,14 @@ pub(crate) fn check<F: Flavor>() {
     if !(F::REGISTERS_ITSELF || cfg!(debug_assertions)) {
         return;
     }
-    let registered_in = F::domain().process.load(Ordering::Relaxed);
-    if registered_in == 0 || registered_in == sys::process_id() {
-        return;
+    if F::domain().process.is_other_process() {
+        check_failed::<F>();
     }
+}
+
+#[cold]
+#[track_caller]
+fn check_failed<F: Flavor>() {
     if F::REGISTERS_ITSELF && sys::thread_id() == sys::process_id() {
         after_in_child::<F>();
         return;

@@ -78,10 +78,8 @@ fn register_anywhere<F: Flavor>() -> Result<&'static Reader, RegisterError> {
         disarm_exit::<F>();
         return Err(RegisterError::OutOfMemory);
     };
-    let process = sys::process_id();
-    // Relaxed: for the detection of forks only.
-    domain.process.store(process, Ordering::Relaxed);
-    reader.set_identity(sys::thread_id(), process);
+    domain.process.set();
+    reader.set_identity(sys::thread_id(), sys::process_id());
     match F::READ_SIDE {
         ReadSide::Sections(_) => {
             let idle = if F::runs_on_full_fences() { F::LAYOUT.slow() } else { 0 };

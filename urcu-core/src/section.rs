@@ -28,8 +28,17 @@ pub(crate) enum Tier {
 #[track_caller]
 pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier: Tier) -> &'static Reader {
     // Relaxed: the thread's own store.
-    if reader.word.load(Ordering::Relaxed) != 0 {
-        return lock_slow::<F>(reader, light, tier);
+    let word = reader.word.load(Ordering::Relaxed);
+    if word != 0 {
+        let nesting = F::LAYOUT.nesting(word);
+        if nesting == 0 || nesting == F::LAYOUT.max_nesting() {
+            return lock_slow::<F>(reader, light, tier);
+        }
+        // A section behind a guard is one for good: it loses the mark R.
+        let word = if tier == Tier::Face { word & !F::LAYOUT.raw() } else { word };
+        // Release like every store to the word. PAIR(section-end)
+        reader.word.store(word + 1, Ordering::Release);
+        return reader;
     }
     // R1. Acquire pairs with U3. PAIR(period)
     let period = F::domain().period.load(Ordering::Acquire);
@@ -39,24 +48,18 @@ pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier
     reader
 }
 
-/// Nested, not registered, or on full fences.
+/// Nested too deeply, not registered, or on full fences.
+#[cold]
 #[inline(never)]
 #[track_caller]
 fn lock_slow<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier: Tier) -> &'static Reader {
-    let word = reader.word.load(Ordering::Relaxed);
-    let nesting = F::LAYOUT.nesting(word);
-    if nesting != 0 {
-        assert!(
-            nesting < F::LAYOUT.max_nesting(),
-            "{}: read-side critical sections nested {nesting} deep on thread '{}': guards are being leaked",
-            F::NAME,
-            sys::thread_name(),
-        );
-        // Release like every store to the word. PAIR(section-end)
-        let word = if tier == Tier::Face { word & !F::LAYOUT.raw() } else { word };
-        reader.word.store(word + 1, Ordering::Release);
-        return reader;
-    }
+    let nesting = F::LAYOUT.nesting(reader.word.load(Ordering::Relaxed));
+    assert!(
+        nesting == 0,
+        "{}: read-side critical sections nested {nesting} deep on thread '{}': guards are being leaked",
+        F::NAME,
+        sys::thread_name(),
+    );
     if !reader.is_registered() {
         return lock::<F>(registration::register_on_first_use::<F>(reader), light, tier);
     }
@@ -85,26 +88,27 @@ pub(crate) fn unlock<F: Flavor>(reader: &'static Reader) {
     if F::LAYOUT.state(word) == 1 {
         // R5. Release pairs with the Acquire of the scan. PAIR(section-end)
         reader.word.store(0, Ordering::Release);
+    } else if F::LAYOUT.nesting(word) > 1 {
+        // PAIR(section-end)
+        reader.word.store(word - 1, Ordering::Release);
     } else {
         unlock_slow::<F>(reader, word);
     }
 }
 
-/// Nested, awaited, on full fences, or not inside at all.
+/// The outermost level of a section that is awaited or on full fences; or not inside at all.
+#[cold]
 #[inline(never)]
 fn unlock_slow<F: Flavor>(reader: &'static Reader, word: u64) {
-    match F::LAYOUT.nesting(word) {
+    if F::LAYOUT.nesting(word) == 0 {
         // Not owned by the caller: the raw tier's broken rule. Ignored in release builds, so that the word cannot
         // underflow into "inside for ever".
-        0 => debug_assert!(false, "{}: read_unlock without read_lock on thread '{}'", F::NAME, sys::thread_name()),
-        1 => {
-            // R5. PAIR(section-end)
-            reader.word.store(word & F::LAYOUT.slow(), Ordering::Release);
-            if word & F::LAYOUT.awaited() != 0 {
-                sys::futex_wake_raw(reader.futex_half(), i32::MAX);
-            }
-        }
-        // PAIR(section-end)
-        _ => reader.word.store(word - 1, Ordering::Release),
+        debug_assert!(false, "{}: read_unlock without read_lock on thread '{}'", F::NAME, sys::thread_name());
+        return;
+    }
+    // R5. PAIR(section-end)
+    reader.word.store(word & F::LAYOUT.slow(), Ordering::Release);
+    if word & F::LAYOUT.awaited() != 0 {
+        sys::futex_wake_raw(reader.futex_half(), i32::MAX);
     }
 }

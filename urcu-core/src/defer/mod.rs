@@ -98,7 +98,7 @@ fn acquire_updater<F: Flavor>() -> &'static Updater {
 #[inline]
 pub(crate) unsafe fn add_local<F: Flavor>(call: Call, bytes: usize) {
     let updater = updater::<F>();
-    let len = add::<F>(&updater.local, call, bytes);
+    let len = add(&updater.local, call, bytes);
     if len.is_multiple_of(STEP) {
         step::<F>(updater, len);
     }
@@ -113,7 +113,7 @@ pub(crate) unsafe fn add_local<F: Flavor>(call: Call, bytes: usize) {
 #[inline]
 pub(crate) unsafe fn add_remote<F: Flavor>(call: Call, bytes: usize) {
     let updater = updater::<F>();
-    let len = add::<F>(&updater.remote, call, bytes);
+    let len = add(&updater.remote, call, bytes);
     if len == BLOCK_CALLS {
         seal::<F>(&updater.remote);
         wait_for_room::<F>();
@@ -123,20 +123,20 @@ pub(crate) unsafe fn add_remote<F: Flavor>(call: Call, bytes: usize) {
 
 /// Adds to the block being filled; how many calls are in it now.
 #[inline]
-fn add<F: Flavor>(queue: &'static Queue, call: Call, bytes: usize) -> usize {
+fn add(queue: &'static Queue, call: Call, bytes: usize) -> usize {
     match queue.filling().and_then(|block| block.push(call, bytes)) {
-        Some(1) => first_of_block::<F>(queue),
+        Some(1) => first_of_block(queue),
         Some(len) => return len,
         None => {
             queue.refill().push(call, bytes).expect("a spare block is empty");
-            first_of_block::<F>(queue);
+            first_of_block(queue);
         }
     }
     1
 }
 
 #[cold]
-fn first_of_block<F: Flavor>(queue: &'static Queue) {
+fn first_of_block(queue: &'static Queue) {
     if let Some(block) = queue.filling() {
         block.note_start(sys::coarse_nanos());
     }

@@ -4,7 +4,9 @@
 compile_error!("userspace RCU for Rust needs Linux: futex, membarrier and per-thread signals");
 
 mod exit_key;
+mod fork_mark;
 mod linux;
 
 pub use exit_key::{DESTRUCTOR_ROUNDS, ExitKey};
+pub use fork_mark::ForkMark;
 pub use linux::*;

@@ -7,35 +7,53 @@ use crate::sys;
 ///
 /// Sections are mostly shorter than a microsecond, so spinning finds most of them ended; yielding lets a reader that
 /// was preempted inside its section run when there are more threads than processors; beyond that it is better to sleep.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Backoff {
+    /// Pauses still to be spun.
+    pauses: u32,
+    /// The next step, in pauses.
     step: u32,
+    longest: u32,
+    yields: u32,
 }
 
 impl Backoff {
-    /// Doubling pauses up to 2^6, then that many again: about 10 us in all on current processors.
-    const SPIN_STEPS: u32 = 14;
-    const LONGEST_SPIN: u32 = 6;
-    const YIELD_STEPS: u32 = 16;
+    /// About 10 us of spinning on current processors.
+    const PAUSES: u32 = 640;
+    const YIELDS: u32 = 16;
 
-    /// At the shortest pause.
+    /// Steps that grow to about a microsecond: for a cache line that its owner writes all the time.
     pub const fn new() -> Self {
-        Self { step: 0 }
+        Self { pauses: Self::PAUSES, step: 1, longest: 64, yields: Self::YIELDS }
+    }
+
+    /// Short steps: for a line that changes once, which is to be noticed at once.
+    pub const fn brisk() -> Self {
+        Self { pauses: 4 * Self::PAUSES, step: 1, longest: 4, yields: Self::YIELDS }
     }
 
     /// Waits a little, longer each time; `false` (at once) when it is time to sleep.
     #[inline]
     pub fn snooze(&mut self) -> bool {
-        if self.step < Self::SPIN_STEPS {
-            for _ in 0..1 << self.step.min(Self::LONGEST_SPIN) {
+        if self.pauses != 0 {
+            let step = self.step.min(self.pauses);
+            for _ in 0..step {
                 spin_loop();
             }
-        } else if self.step < Self::SPIN_STEPS + Self::YIELD_STEPS {
+            self.pauses -= step;
+            self.step = (self.step * 2).min(self.longest);
+        } else if self.yields != 0 {
             sys::yield_now();
+            self.yields -= 1;
         } else {
             return false;
         }
-        self.step += 1;
         true
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -60,12 +60,14 @@
 use core::time::Duration;
 use std::time::Instant;
 
+use crate::asymmetric::LightBarrier;
 use crate::backoff::Backoff;
-use crate::flavor::Flavor;
+use crate::flavor::{Flavor, ReadSide};
+use crate::lock::RawLock;
 use crate::reader::Reader;
 use crate::registration;
 use crate::report::{Report, report};
-use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence};
+use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence, spin_loop};
 use crate::sys;
 
 /// The longest sleep of an updater that waits for a reader.
@@ -82,10 +84,13 @@ pub struct GracePeriods {
 
 #[derive(Debug)]
 struct Turn {
-    /// `FREE`, `HELD`, or `CONTENDED` when somebody sleeps until it is given back.
-    lock: AtomicU32,
+    lock: RawLock,
     started: AtomicU64,
     completed: AtomicU64,
+    /// Callers that wait for their grace period, or for the turn.
+    waiting: AtomicU32,
+    /// How many of them the last grace period left behind it.
+    expected: AtomicU32,
 }
 
 /// The turn, while this lives.
@@ -97,18 +102,19 @@ impl Drop for Held<'_> {
     }
 }
 
-const FREE: u32 = 0;
-const HELD: u32 = 1;
-const CONTENDED: u32 = 2;
+/// How long the leader of a grace period waits for others to join: about a microsecond.
+const GATHER_PAUSES: u32 = 160;
 
 impl GracePeriods {
     /// None so far.
     pub const fn new() -> Self {
         Self {
             inner: CachePadded(Turn {
-                lock: AtomicU32::new(FREE),
+                lock: RawLock::new(),
                 started: AtomicU64::new(0),
                 completed: AtomicU64::new(0),
+                waiting: AtomicU32::new(0),
+                expected: AtomicU32::new(0),
             }),
         }
     }
@@ -133,17 +139,13 @@ impl GracePeriods {
 
     /// Takes the turn, so that no grace period is running.
     pub(crate) fn hold(&self) {
-        while !self.try_take() {
-            self.wait_for_turn();
-        }
+        self.inner.lock.take();
     }
 
     /// Gives the turn back.
+    #[inline]
     pub(crate) fn resume(&self) {
-        // Release: what was done under the turn happens before the next holder's Acquire in `try_take`. PAIR(gp-turn)
-        if self.inner.lock.swap(FREE, Ordering::Release) == CONTENDED {
-            sys::futex_wake(&self.inner.lock, i32::MAX);
-        }
+        self.inner.lock.give_back();
     }
 
     /// Makes the turn free in a forked child, where its holder may not exist.
@@ -151,59 +153,54 @@ impl GracePeriods {
         let started = self.inner.started.load(Ordering::Relaxed);
         // A grace period that the parent was running never completes here; its number is skipped.
         self.inner.completed.store(started, Ordering::Relaxed);
-        self.inner.lock.store(FREE, Ordering::Release);
-    }
-
-    #[inline]
-    fn try_take(&self) -> bool {
-        // Acquire pairs with the Release in `resume`. PAIR(gp-turn)
-        self.inner.lock.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.inner.lock.reset();
     }
 
     /// Runs one grace period if the turn is free; otherwise waits until the turn has changed hands or is free.
     #[inline]
     fn lead_or_wait<F: Flavor>(&self, number: u64) {
-        if !self.try_take() {
+        if !self.inner.lock.try_take() {
             return self.wait_until(|| self.has_completed(number));
         }
         // Given back on unwinding, too: a grace period that can never end panics.
         let _turn = Held(self);
         if !self.has_completed(number) {
             // Under the turn, both counters are ours. Relaxed: the heavy barrier orders it. PAIR(gp-share)
+            self.gather::<F>();
             let started = self.inner.started.load(Ordering::Relaxed) + 1;
             self.inner.started.store(started, Ordering::Relaxed);
             run::<F>();
+            self.inner.expected.store(self.inner.waiting.load(Ordering::Relaxed), Ordering::Relaxed);
             // Release: the end of every section that was waited for comes first. PAIR(gp-complete)
             self.inner.completed.store(started, Ordering::Release);
         }
     }
 
-    #[cold]
-    fn wait_for_turn(&self) {
-        self.wait_until(|| false);
+    /// Gives the callers of the grace period before, who are coming back just now, a moment to join the next one.
+    ///
+    /// Without it the first to come back starts alone, and the others have to wait for the one after: every second grace
+    /// period is wasted. Worth it only where the heavy barrier costs much more than the moment.
+    #[inline]
+    fn gather<F: Flavor>(&self) {
+        let costly = F::READ_SIDE == ReadSide::Sections(LightBarrier::Compiler) && !F::runs_on_full_fences();
+        // Relaxed: a guess, that nothing depends on.
+        let expected = self.inner.expected.load(Ordering::Relaxed);
+        if costly && expected != 0 {
+            let mut moment = GATHER_PAUSES;
+            while self.inner.waiting.load(Ordering::Relaxed) < expected && moment != 0 {
+                spin_loop();
+                moment -= 1;
+            }
+        }
     }
 
     /// Waits until the turn is free or `served` holds.
+    #[cold]
     fn wait_until(&self, served: impl Fn() -> bool) {
-        let mut backoff = Backoff::new();
-        loop {
-            if served() {
-                return;
-            }
-            let lock = self.inner.lock.load(Ordering::Relaxed);
-            if lock == FREE {
-                return;
-            }
-            if backoff.snooze() {
-                continue;
-            }
-            // The holder wakes everybody when it finds CONTENDED; if it has let go meanwhile the exchange fails.
-            let contended = lock == CONTENDED
-                || self.inner.lock.compare_exchange(HELD, CONTENDED, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-            if contended {
-                sys::futex_wait(&self.inner.lock, CONTENDED, None);
-            }
-        }
+        // Relaxed: a guess for `gather`.
+        self.inner.waiting.fetch_add(1, Ordering::Relaxed);
+        self.inner.lock.wait_while_held(served);
+        self.inner.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -272,7 +269,7 @@ pub(crate) fn begin<F: Flavor>() -> u64 {
     let domain = F::domain();
     // The caller's unlinking before the load of the number. PAIR(gp-begin)
     fence(Ordering::SeqCst);
-    if domain.grace_periods.try_take() {
+    if domain.grace_periods.inner.lock.try_take() {
         let _turn = Held(&domain.grace_periods);
         return start::<F>();
     }
@@ -283,7 +280,7 @@ pub(crate) fn begin<F: Flavor>() -> u64 {
 pub(crate) fn push_on<F: Flavor>(period: u64) {
     let domain = F::domain();
     let published = |domain: &crate::Domain| !F::LAYOUT.is_older(domain.period.load(Ordering::Relaxed), period);
-    while !published(domain) && domain.grace_periods.try_take() {
+    while !published(domain) && domain.grace_periods.inner.lock.try_take() {
         let _turn = Held(&domain.grace_periods);
         if !published(domain) {
             start::<F>();

@@ -27,6 +27,7 @@ mod guard;
 #[cfg(doc)]
 pub mod guide;
 mod head;
+mod lock;
 mod membarrier;
 mod pointer;
 mod poll;
@@ -43,6 +44,7 @@ pub mod sync;
 #[doc(hidden)]
 pub mod sys;
 mod thread;
+mod util;
 mod vtable;
 pub mod word;
 pub mod workers;

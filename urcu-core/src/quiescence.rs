@@ -10,6 +10,7 @@
 //! load of U3's Release store: whatever was unlinked before U3 is gone for all later loads of this reader. So only
 //! coming online, which starts at 0, needs a full fence. PAIR(online)
 
+use crate::defer;
 use crate::flavor::Flavor;
 use crate::reader::Reader;
 use crate::sync::{Ordering, fence};
@@ -22,7 +23,8 @@ pub(crate) fn is_online<F: Flavor>(reader: &Reader) -> bool {
     F::LAYOUT.nesting(reader.word.load(Ordering::Relaxed)) != 0
 }
 
-/// Announces a quiescent state. Does nothing offline. Wait-free, apart from one `futex` call when an updater sleeps.
+/// Announces a quiescent state. Does nothing offline. Wait-free, apart from one `futex` call when an updater sleeps, and
+/// unless there is a debt to [`pay`].
 #[inline]
 pub(crate) fn announce<F: Flavor>(reader: &Reader) {
     // Acquire. PAIR(period)
@@ -30,6 +32,27 @@ pub(crate) fn announce<F: Flavor>(reader: &Reader) {
     let word = reader.word.load(Ordering::Relaxed);
     if word != period && F::LAYOUT.nesting(word) != 0 {
         change::<F>(reader, word, period);
+    }
+    pay::<F>(reader);
+}
+
+/// Waits for room if the thread, while online, deferred beyond the hard limit. It holds no references now.
+#[inline]
+pub(crate) fn pay<F: Flavor>(reader: &Reader) {
+    // Relaxed: the thread's own store.
+    if reader.owes.load(Ordering::Relaxed) {
+        pay_offline::<F>(reader);
+    }
+}
+
+#[cold]
+fn pay_offline<F: Flavor>(reader: &Reader) {
+    reader.owes.store(false, Ordering::Relaxed);
+    let online = is_online::<F>(reader);
+    go_offline::<F>(reader);
+    defer::wait_for_room::<F>();
+    if online {
+        go_online::<F>(reader);
     }
 }
 

@@ -118,7 +118,9 @@ pub unsafe fn quiescent_state<F: Flavor>() {
 #[inline]
 pub unsafe fn thread_offline<F: Flavor>() {
     if F::READ_SIDE == ReadSide::QuiescentStates {
-        quiescence::go_offline::<F>(F::reader());
+        let reader = F::reader();
+        quiescence::go_offline::<F>(reader);
+        quiescence::pay::<F>(reader);
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Reader {
     pub(crate) word: AtomicU64,
     /// Guards that the quiescent-state-based flavor has to count, because no borrow of a `Thread` accounts for them.
     pub(crate) guards: AtomicU32,
+    /// Set when the owner, online in QSBR, deferred beyond the hard limit: its next quiescent state waits for room.
+    pub(crate) owes: AtomicBool,
     /// Where the outermost section began, in builds with debug assertions.
     entered_at: AtomicPtr<Location<'static>>,
     /// The last barrier request that this thread's signal handler has served (signal flavor).
@@ -69,6 +71,7 @@ impl Reader {
         Self {
             word: AtomicU64::new(word),
             guards: AtomicU32::new(0),
+            owes: AtomicBool::new(false),
             entered_at: AtomicPtr::new(ptr::null_mut()),
             acknowledged: AtomicU64::new(0),
             identity: Identity {
@@ -163,6 +166,7 @@ impl Reader {
         self.set_identity(0, 0);
         self.set_handle(false);
         self.guards.store(0, Ordering::Relaxed);
+        self.owes.store(false, Ordering::Relaxed);
         self.note_entry(None);
         self.word.store(0, Ordering::Release);
     }

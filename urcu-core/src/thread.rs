@@ -8,6 +8,7 @@ use crate::flavor::{Flavor, ReadSide};
 use crate::guard::Guard;
 use crate::reader::Reader;
 use crate::registration::{self, entry_site, open_sections};
+use crate::util::OnDrop;
 use crate::{fork, grace_period, quiescence, sys};
 
 /// The calling thread's registration with a flavor.
@@ -97,6 +98,7 @@ impl<F: Flavor> Thread<F> {
         if F::READ_SIDE == ReadSide::QuiescentStates {
             assert_outside::<F>(self.reader, "goes offline");
             quiescence::go_offline::<F>(self.reader);
+            quiescence::pay::<F>(self.reader);
         }
         Offline { thread: self }
     }
@@ -117,6 +119,7 @@ impl<F: Flavor> Thread<F> {
         assert_outside::<F>(self.reader, "goes offline");
         quiescence::go_offline::<F>(self.reader);
         let _online = OnDrop(|| quiescence::go_online::<F>(self.reader));
+        quiescence::pay::<F>(self.reader);
         wait()
     }
 
@@ -260,12 +263,4 @@ fn inside<F: Flavor>(reader: &Reader, what: &str) -> ! {
         sys::thread_name(),
         entry_site(reader),
     );
-}
-
-struct OnDrop<A: FnMut()>(A);
-
-impl<A: FnMut()> Drop for OnDrop<A> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
 }

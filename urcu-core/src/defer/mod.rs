@@ -22,10 +22,11 @@ mod worker;
 mod workers;
 
 use crate::error::BarrierError;
-use crate::flavor::Flavor;
+use crate::flavor::{Flavor, ReadSide};
 use crate::head::{Callback, RcuHead};
+use crate::lock::Lock;
 use crate::sync::Ordering;
-use crate::{grace_period, registration, sys, thread};
+use crate::{grace_period, quiescence, registration, sys, thread};
 use block::BLOCK_CALLS;
 pub(crate) use block::Call;
 use queue::{Emptied, Queue};
@@ -53,6 +54,8 @@ pub(crate) struct Deferred {
     pub(crate) limits: LimitState,
     pub(crate) default_worker: Worker,
     pub(crate) workers: WorkerSet,
+    /// Held by a thread that does a round in the place of a worker.
+    round_here: Lock<()>,
 }
 
 impl Deferred {
@@ -62,6 +65,7 @@ impl Deferred {
             limits: LimitState::new(),
             default_worker: Worker::new(),
             workers: WorkerSet::new(),
+            round_here: Lock::new(()),
         }
     }
 
@@ -204,9 +208,15 @@ fn free_some<F: Flavor>(own: &mut queue::Reclaimer<'_>) {
 
 /// Beyond the hard limit: frees and waits, unless the calling thread is inside a section, or runs deferred calls.
 #[cold]
-fn wait_for_room<F: Flavor>() {
+pub(crate) fn wait_for_room<F: Flavor>() {
     let limits = &F::domain().deferred.limits;
     if !limits.beyond_hard() {
+        return;
+    }
+    let reader = F::reader();
+    if F::READ_SIDE == ReadSide::QuiescentStates && quiescence::is_online::<F>(reader) {
+        // Online counts as inside. The next quiescent state pays; in the other flavors, the next full block outside.
+        reader.owes.store(true, Ordering::Relaxed);
         return;
     }
     let may_wait = || !crate::raw::read_ongoing::<F>() && !F::with_record(|record| record.is_reclaiming());
@@ -214,6 +224,10 @@ fn wait_for_room<F: Flavor>() {
         help_own_local::<F>();
         if limits.beyond_hard() {
             let worker = &F::domain().deferred.default_worker;
+            if worker.is_stuck() {
+                // Nothing will ever be freed; that has been reported, and waiting would not help.
+                return;
+            }
             if worker.exists() || worker.start_or_report::<F>() {
                 worker.wake();
                 limits.wait_for_freed();
@@ -230,7 +244,7 @@ fn help_own_local<F: Flavor>() {
     let mut calls = Vec::new();
     let Some(mut own) = updater.local.try_reclaim() else { return };
     let emptied = own.take_all(&mut calls);
-    drop(own);
+    // The queue stays ours until they have run: a barrier waits for that.
     if !calls.is_empty() {
         grace_period::wait::<F>();
         run_unregistered::<F>(&mut calls);
@@ -251,6 +265,8 @@ fn run_unregistered<F: Flavor>(calls: &mut Vec<Call>) {
 /// In place of a worker that cannot be started: the calling thread, which is outside every section, does a full round.
 fn run_everything_here<F: Flavor>() {
     let deferred = &F::domain().deferred;
+    // One at a time: who waits for a barrier waits for the calls that somebody else has taken.
+    let _round = deferred.round_here.lock();
     let mut calls = Vec::new();
     let mut emptied = Emptied::default();
     deferred.workers.take_adopted(&mut calls);
@@ -322,11 +338,14 @@ pub(crate) fn barrier_thread<F: Flavor>() -> Result<(), BarrierError> {
     let Some(updater) = F::with_record(|record| record.updater()) else { return Ok(()) };
     let mut calls = Vec::new();
     let mut emptied = Emptied::default();
-    for queue in [&updater.remote, &updater.local] {
-        emptied += queue.reclaim().take_all(&mut calls);
+    // Both stay ours until the calls have run: a barrier waits for that.
+    let mut own = [updater.remote.reclaim(), updater.local.reclaim()];
+    for queue in &mut own {
+        emptied += queue.take_all(&mut calls);
     }
     thread::offline_while::<F, _>(reader, grace_period::wait::<F>);
     run_unregistered::<F>(&mut calls);
+    drop(own);
     F::domain().deferred.limits.settle(emptied);
     // A worker that took some of them before has them run by the end of its round.
     barrier_outside::<F>()
@@ -398,8 +417,9 @@ pub(crate) fn stats<F: Flavor>() -> Stats {
 /// Before `fork`: every queue whole, every worker aside.
 pub(crate) fn before_fork<F: Flavor>() {
     let deferred = &F::domain().deferred;
-    deferred.workers.pause_all();
+    deferred.round_here.hold_for_fork();
     deferred.default_worker.pause();
+    deferred.workers.pause_all();
     for updater in deferred.updaters.iter() {
         for queue in [&updater.remote, &updater.local] {
             // Held until after the fork.
@@ -410,6 +430,8 @@ pub(crate) fn before_fork<F: Flavor>() {
 
 /// After `fork`, in either process: the queues may be emptied again.
 fn release_queues<F: Flavor>() {
+    F::domain().deferred.workers.release_after_fork();
+    F::domain().deferred.round_here.release_after_fork();
     for updater in F::domain().deferred.updaters.iter() {
         for queue in [&updater.remote, &updater.local] {
             queue.release_after_fork();

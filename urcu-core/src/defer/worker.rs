@@ -30,6 +30,7 @@ use crate::report::{Report, report};
 use crate::sync::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, compiler_fence, fence,
 };
+use crate::util::OnDrop;
 use crate::{grace_period, quiescence, registration, sys};
 
 /// No thread runs this worker.
@@ -44,6 +45,9 @@ pub(crate) const FENCE: u32 = 4;
 const RUNNING: u32 = 0;
 const PAUSE: u32 = 1;
 const PAUSED: u32 = 2;
+
+/// How many calls a worker keeps room for between rounds.
+const LASTING_CALLS: usize = 1 << 14;
 
 const SHORTEST_NAP: Duration = Duration::from_micros(100);
 const LONGEST_NAP: Duration = Duration::from_millis(10);
@@ -76,6 +80,9 @@ pub(crate) struct Worker {
     executed: AtomicU64,
     pause: AtomicU32,
     stop: AtomicBool,
+    generation: AtomicU32,
+    /// No grace period can end any more: a section was leaked with its thread.
+    stuck: AtomicBool,
     tid: AtomicI32,
     spawn_failed: AtomicBool,
 }
@@ -96,6 +103,8 @@ impl Worker {
             executed: AtomicU64::new(0),
             pause: AtomicU32::new(RUNNING),
             stop: AtomicBool::new(false),
+            generation: AtomicU32::new(0),
+            stuck: AtomicBool::new(false),
             tid: AtomicI32::new(0),
             spawn_failed: AtomicBool::new(false),
         }
@@ -153,6 +162,11 @@ impl Worker {
         let mut backoff = Backoff::new();
         // Acquire: what the calls did happened before. PAIR(round-done)
         while self.done.load(Ordering::Acquire) < ticket {
+            assert!(
+                !self.is_stuck(),
+                "deferred calls cannot be waited for: no grace period can end any more, since a thread ended with its guard \
+                 (or, in QSBR, its `Thread`) leaked"
+            );
             if backoff.snooze() {
                 continue;
             }
@@ -162,6 +176,15 @@ impl Worker {
                 sys::futex_wait(&self.done_wake, wake, Some(LONGEST_NAP));
             }
         }
+    }
+
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Acquire)
+    }
+
+    /// Tells this use of the worker from earlier and later ones.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Relaxed)
     }
 
     pub(crate) fn executed(&self) -> u64 {
@@ -207,7 +230,9 @@ impl Worker {
             let _ = sender.send(ready);
             drop(sender);
             if go_on {
+                let stuck = OnDrop(|| self.give_up());
                 Rounds::<F>::new(self, setup.polling).run();
+                core::mem::forget(stuck);
             }
         });
         drop(blocked);
@@ -215,6 +240,17 @@ impl Worker {
             Ok(_detached) => receiver.recv().unwrap_or(Ok(())),
             Err(error) => Err(WorkerError::NoThread { errno: error.raw_os_error().unwrap_or(0) }),
         }
+    }
+
+    /// The thread is unwinding: a grace period that can never end panics. What is pending stays pending.
+    fn give_up(&self) {
+        self.stuck.store(true, Ordering::Release);
+        self.wake_waiting();
+    }
+
+    fn wake_waiting(&self) {
+        self.done_wake.fetch_add(1, Ordering::Release);
+        sys::futex_wake(&self.done_wake, i32::MAX);
     }
 
     /// The default worker, on somebody's behalf who cannot be told of a failure; it is reported once.
@@ -230,21 +266,33 @@ impl Worker {
         }
     }
 
-    /// Asks the thread to end once its inbox is empty; new heads are refused from then on.
+    /// Whether the caller is the one who stops it.
+    pub(crate) fn claim_stop(&self) -> bool {
+        // SeqCst: before the look at `attention`. PAIR(worker-sleep)
+        !self.stop.swap(true, Ordering::SeqCst)
+    }
+
+    /// Waits until the thread has ended, which [`claim_stop`](Self::claim_stop) has asked for; new heads are refused from
+    /// its last round on.
     pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.wake();
         let mut backoff = Backoff::new();
-        while self.exists() {
+        while self.exists() && !self.is_stuck() {
             if !backoff.snooze() {
-                std::thread::sleep(SHORTEST_NAP);
+                let wake = self.done_wake.load(Ordering::Acquire);
+                if self.exists() {
+                    sys::futex_wait(&self.done_wake, wake, Some(LONGEST_NAP));
+                }
             }
         }
     }
 
     /// Makes a stopped worker usable again.
     pub(crate) fn reopen(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        self.wanted.store(0, Ordering::Relaxed);
+        self.done.store(0, Ordering::Relaxed);
         self.inbox.store(ptr::null_mut(), Ordering::Release);
     }
 
@@ -391,12 +439,12 @@ impl<F: Flavor> Rounds<F> {
         }
         let executed = run_registered::<F>(&mut self.calls);
         self.worker.executed.fetch_add(executed, Ordering::Relaxed);
+        self.calls.shrink_to(LASTING_CALLS);
         F::domain().deferred.limits.settle(core::mem::take(&mut self.emptied));
         if everything {
             // Release. PAIR(round-done)
             self.worker.done.store(wanted, Ordering::Release);
-            self.worker.done_wake.fetch_add(1, Ordering::Release);
-            sys::futex_wake(&self.worker.done_wake, i32::MAX);
+            self.worker.wake_waiting();
         }
         Outlook::Again
     }
@@ -418,7 +466,12 @@ impl<F: Flavor> Rounds<F> {
                     busy = true;
                     continue;
                 }
-                self.emptied += queue.reclaim().take_all(&mut self.calls);
+                // Whoever holds the queue frees what is in it; a barrier waits for that.
+                let Some(mut reclaimer) = (if everything { Some(queue.reclaim()) } else { queue.try_reclaim() }) else {
+                    busy = true;
+                    continue;
+                };
+                self.emptied += reclaimer.take_all(&mut self.calls);
             }
         }
         busy
@@ -479,9 +532,8 @@ impl<F: Flavor> Rounds<F> {
         F::domain().deferred.adopt(leftover);
         // Barriers that came too late for a round find their calls in the default worker.
         self.worker.done.store(u64::MAX, Ordering::Release);
-        self.worker.done_wake.fetch_add(1, Ordering::Release);
-        sys::futex_wake(&self.worker.done_wake, i32::MAX);
         self.worker.attention.fetch_or(ABSENT, Ordering::AcqRel);
+        self.worker.wake_waiting();
     }
 }
 

@@ -5,13 +5,13 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr;
 use core::time::Duration;
-use std::sync::Mutex;
 
 use crate::defer::Deferred;
 use crate::defer::block::Call;
 use crate::defer::worker::{Setup, Worker};
 use crate::error::WorkerError;
 use crate::flavor::Flavor;
+use crate::lock::{Held, Lock};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use crate::{sys, thread};
 
@@ -22,9 +22,9 @@ pub(crate) struct WorkerSet {
     /// Per-processor workers, by processor id; null before there are any. Never freed.
     per_cpu: AtomicPtr<AtomicPtr<Worker>>,
     cpus: AtomicU64,
-    list: Mutex<Lists>,
+    list: Lock<Lists>,
     /// Calls of workers that stopped, on their way to the default worker.
-    adopted: Mutex<Vec<Call>>,
+    adopted: Lock<Vec<Call>>,
     adopted_count: AtomicU64,
 }
 
@@ -39,14 +39,14 @@ impl WorkerSet {
             special: AtomicBool::new(false),
             per_cpu: AtomicPtr::new(ptr::null_mut()),
             cpus: AtomicU64::new(0),
-            list: Mutex::new(Lists { running: Vec::new(), stopped: Vec::new() }),
-            adopted: Mutex::new(Vec::new()),
+            list: Lock::new(Lists { running: Vec::new(), stopped: Vec::new() }),
+            adopted: Lock::new(Vec::new()),
             adopted_count: AtomicU64::new(0),
         }
     }
 
-    fn lists(&self) -> std::sync::MutexGuard<'_, Lists> {
-        self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lists(&self) -> Held<'_, Lists> {
+        self.list.lock()
     }
 
     /// The worker for the calling thread, unless it is the default one.
@@ -108,15 +108,24 @@ impl WorkerSet {
         if self.nothing_adopted() {
             return;
         }
-        let mut adopted = self.adopted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut adopted = self.adopted.lock();
         self.adopted_count.store(0, Ordering::SeqCst);
         calls.append(&mut adopted);
     }
 
+    /// Before `fork`: every worker aside, and the locks held. They are taken last, since a worker that stops needs them.
     pub(crate) fn pause_all(&self) {
         for worker in self.all() {
             worker.pause();
         }
+        self.list.hold_for_fork();
+        self.adopted.hold_for_fork();
+    }
+
+    /// After `fork`, in either process.
+    pub(crate) fn release_after_fork(&self) {
+        self.adopted.release_after_fork();
+        self.list.release_after_fork();
     }
 
     pub(crate) fn resume_all(&self) {
@@ -150,7 +159,7 @@ impl Deferred {
         if leftover.is_empty() {
             return;
         }
-        let mut adopted = self.workers.adopted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut adopted = self.workers.adopted.lock();
         self.workers.adopted_count.fetch_add(leftover.len() as u64, Ordering::SeqCst);
         adopted.append(&mut leftover);
         drop(adopted);
@@ -211,7 +220,7 @@ impl<F: Flavor> WorkerBuilder<F> {
         match worker.start::<F>(self.setup) {
             Ok(()) => {
                 workers.lists().running.push(worker);
-                Ok(WorkerHandle { worker, flavor: PhantomData })
+                Ok(WorkerHandle::new(worker))
             }
             Err(error) => {
                 workers.lists().stopped.push(worker);
@@ -237,6 +246,8 @@ impl<F: Flavor> fmt::Debug for WorkerBuilder<F> {
 #[doc(alias = "call_rcu_data")]
 pub struct WorkerHandle<F: Flavor> {
     worker: &'static Worker,
+    /// Workers are used again; a handle of an earlier one does nothing.
+    generation: u32,
     flavor: PhantomData<F>,
 }
 
@@ -250,13 +261,17 @@ impl<F: Flavor> Copy for WorkerHandle<F> {}
 
 impl<F: Flavor> PartialEq for WorkerHandle<F> {
     fn eq(&self, other: &Self) -> bool {
-        ptr::eq(self.worker, other.worker)
+        ptr::eq(self.worker, other.worker) && self.generation == other.generation
     }
 }
 
 impl<F: Flavor> Eq for WorkerHandle<F> {}
 
 impl<F: Flavor> WorkerHandle<F> {
+    fn new(worker: &'static Worker) -> Self {
+        Self { worker, generation: worker.generation(), flavor: PhantomData }
+    }
+
     /// The kernel's id of the worker's thread.
     #[doc(alias = "get_call_rcu_thread")]
     pub fn tid(&self) -> i32 {
@@ -284,10 +299,9 @@ impl<F: Flavor> WorkerHandle<F> {
         let reader = F::reader();
         thread::assert_outside::<F>(reader, "stops a worker");
         let workers = &F::domain().deferred.workers;
-        let mut lists = workers.lists();
-        let Some(at) = lists.running.iter().position(|worker| ptr::eq(*worker, self.worker)) else { return Ok(()) };
-        lists.running.swap_remove(at);
-        drop(lists);
+        if self.worker.generation() != self.generation || !self.worker.claim_stop() {
+            return Ok(());
+        }
         for cpu in 0..sys::possible_cpus() {
             if let Some(slot) = workers.cpu_slot(cpu) {
                 let own = ptr::from_ref(self.worker).cast_mut();
@@ -295,7 +309,11 @@ impl<F: Flavor> WorkerHandle<F> {
             }
         }
         thread::offline_while::<F, _>(reader, || self.worker.stop());
-        workers.lists().stopped.push(self.worker);
+        // Listed as running until now, so that a barrier waits for its last round.
+        let mut lists = workers.lists();
+        lists.running.retain(|worker| !ptr::eq(*worker, self.worker));
+        lists.stopped.push(self.worker);
+        drop(lists);
         // What it left is the default worker's now.
         let deferred = &F::domain().deferred;
         if !deferred.workers.nothing_adopted() {
@@ -315,7 +333,7 @@ impl<F: Flavor> fmt::Debug for WorkerHandle<F> {
 /// The calling thread's own worker.
 pub(crate) fn thread_worker<F: Flavor>() -> Option<WorkerHandle<F>> {
     let worker = F::with_record(|record| record.worker())?;
-    Some(WorkerHandle { worker, flavor: PhantomData })
+    Some(WorkerHandle::new(worker))
 }
 
 /// Makes the calling thread's callbacks go to `worker`, or to where they would go without one.
@@ -329,7 +347,7 @@ pub(crate) fn set_thread_worker<F: Flavor>(worker: Option<WorkerHandle<F>>) {
 /// The worker of processor `cpu`.
 pub(crate) fn cpu_worker<F: Flavor>(cpu: usize) -> Option<WorkerHandle<F>> {
     let worker = F::domain().deferred.workers.of_cpu(cpu)?;
-    Some(WorkerHandle { worker, flavor: PhantomData })
+    Some(WorkerHandle::new(worker))
 }
 
 /// Installs or removes the worker of processor `cpu`; returns the one that was removed.
@@ -354,7 +372,7 @@ pub(crate) fn set_cpu_worker<F: Flavor>(
         None => {
             // SAFETY: workers are never freed.
             let before = unsafe { slot.swap(ptr::null_mut(), Ordering::AcqRel).as_ref() };
-            Ok(before.map(|worker| WorkerHandle { worker, flavor: PhantomData }))
+            Ok(before.map(|worker| WorkerHandle::new(worker)))
         }
     }
 }

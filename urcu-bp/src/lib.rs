@@ -59,6 +59,7 @@
 
 mod barrier;
 mod flavor;
+mod load;
 pub mod raw;
 #[cfg(feature = "callbacks")]
 pub mod workers;

@@ -60,7 +60,7 @@ impl LightBarrier {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
 #[inline(always)]
 fn store_with_full_fence(word: &AtomicU64, value: u64) {
     let address = word.as_ptr();
@@ -76,7 +76,7 @@ fn store_with_full_fence(word: &AtomicU64, value: u64) {
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", not(miri))))]
 #[inline(always)]
 fn store_with_full_fence(word: &AtomicU64, value: u64) {
     word.store(value, Ordering::Release);

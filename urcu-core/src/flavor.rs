@@ -27,7 +27,7 @@ pub enum ReadSide {
 ///
 /// 1. `domain()` always returns the same static, made with `LAYOUT`, that no other flavor uses.
 /// 2. `with_record` always gives the same record to the same thread, made by [`ThreadRecord::new`], and works in signal
-///    handlers and in the thread's exit destructors. `reader` and `set_reader` are not overridden.
+///    handlers and in the thread's exit destructors. `reader` is not overridden.
 /// 3. `heavy_barrier()`, together with the light barrier of `READ_SIDE`, keeps the contract of [`crate::asymmetric`]
 ///    towards every registered reader, and is a full fence on the caller.
 /// 4. If `runs_on_full_fences()` ever returned true it always does, and then `heavy_barrier()` need only be a full
@@ -52,12 +52,6 @@ pub unsafe trait Flavor: Copy + Debug + Default + Eq + Send + Sync + 'static {
     #[inline]
     fn reader() -> &'static Reader {
         Self::with_record(ThreadRecord::reader)
-    }
-
-    /// Changes it.
-    #[inline]
-    fn set_reader(reader: &'static Reader) {
-        Self::with_record(|record| record.set_reader(reader));
     }
 
     /// Step U2 of a grace period: see [`crate::grace_period`]. Called by one updater at a time.

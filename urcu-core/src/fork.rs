@@ -2,19 +2,30 @@
 
 use crate::defer;
 use crate::flavor::Flavor;
-use crate::sys;
+use crate::sync::Ordering;
+use crate::sys::{self, SignalsBlocked};
 
 /// Before `fork`: waits out the running grace period and keeps others from starting.
 ///
-/// The caller is outside every section (QSBR: offline), and calls one of the other two afterwards.
+/// The caller is outside every section and not online, and calls one of the other two afterwards.
+#[track_caller]
 pub(crate) fn before<F: Flavor>() {
+    let domain = F::domain();
+    let tid = sys::thread_id();
+    assert!(
+        domain.forking.load(Ordering::Relaxed) != tid,
+        "{}: fork_before() was called twice without fork_after_parent() or fork_after_child() in between",
+        F::NAME
+    );
     // Workers finish their rounds first, which takes grace periods.
     defer::before_fork::<F>();
-    F::domain().grace_periods.hold();
+    domain.grace_periods.hold();
+    domain.forking.store(tid, Ordering::Relaxed);
 }
 
 /// After `fork`, in the parent: lets grace periods go on.
 pub(crate) fn after_in_parent<F: Flavor>() {
+    F::domain().forking.store(0, Ordering::Relaxed);
     F::domain().grace_periods.resume();
     defer::after_fork_in_parent::<F>();
 }
@@ -22,42 +33,51 @@ pub(crate) fn after_in_parent<F: Flavor>() {
 /// After `fork`, in the child: forgets the readers whose threads do not exist here. The calling thread's own
 /// registration, if any, goes on under its new id.
 pub(crate) fn after_in_child<F: Flavor>() {
+    forget_readers::<F>();
+    defer::after_fork_in_child::<F>();
+}
+
+fn forget_readers<F: Flavor>() {
     let domain = F::domain();
+    // A handler that reads for the first time in the middle of this would lose its slot.
+    let _blocked = F::REGISTERS_ITSELF.then(SignalsBlocked::new);
     let own = F::reader();
     if own.is_registered() {
         own.set_identity(sys::thread_id(), sys::process_id());
     }
     domain.registry.prune(own);
     domain.process.set();
+    domain.forking.store(0, Ordering::Relaxed);
     domain.grace_periods.reset_after_fork();
-    defer::after_fork_in_child::<F>();
 }
 
-/// Detects a forked child whose hooks were not called: it would wait for readers that do not exist.
+/// Lets forked children put themselves right without the hooks: for flavors whose users know nothing of RCU.
 ///
-/// A flavor that registers threads by itself is used by code that knows nothing of hooks: there the child's first
-/// thread repairs the state. In the others it is a broken rule, which builds with debug assertions report.
+/// By `pthread_atfork`, in the child only, and without taking a lock or allocating there. What the hooks do and this does
+/// not: callbacks that a worker beside the default one held, and queues that some thread was emptying at the moment of
+/// the fork, are lost in the child.
+pub fn repair_children<F: Flavor>() {
+    unsafe extern "C" fn in_child<F: Flavor>() {
+        // With the hooks, everything is held by this thread and `after_in_child` is to come.
+        if F::domain().forking.load(Ordering::Relaxed) == 0 {
+            forget_readers::<F>();
+            defer::after_unprepared_fork::<F>();
+        }
+    }
+    // SAFETY: the handler is async-signal-safe and stays loaded: `pthread_atfork` handlers go with their shared object.
+    unsafe { libc::pthread_atfork(None, None, Some(in_child::<F>)) };
+}
+
+/// Detects a forked child whose hooks were not called: it would wait for readers that do not exist. Reported in builds with
+/// debug assertions.
 #[track_caller]
 pub(crate) fn check<F: Flavor>() {
-    if !(F::REGISTERS_ITSELF || cfg!(debug_assertions)) {
-        return;
+    if cfg!(debug_assertions) && F::domain().process.is_other_process() {
+        let path = F::NAME.replace('-', "_");
+        panic!(
+            "{}: this process was forked from one with registered readers, and the fork hooks were not called; call \
+             {path}::raw::fork_before() before fork, then fork_after_parent() or fork_after_child()",
+            F::NAME,
+        );
     }
-    if F::domain().process.is_other_process() {
-        check_failed::<F>();
-    }
-}
-
-#[cold]
-#[track_caller]
-fn check_failed<F: Flavor>() {
-    if F::REGISTERS_ITSELF && sys::thread_id() == sys::process_id() {
-        after_in_child::<F>();
-        return;
-    }
-    let path = F::NAME.replace('-', "_");
-    panic!(
-        "{}: this process was forked from one with registered readers, and the fork hooks were not called; call \
-         {path}::raw::fork_before() before fork, then fork_after_parent() or fork_after_child()",
-        F::NAME,
-    );
 }

@@ -379,11 +379,11 @@ fn end_if_thread_is_gone<F: Flavor>(reader: &'static Reader) {
     );
     let tid = reader.tid();
     // A record of another process is that of a forked child's parent: nothing is known about it.
-    if tid == 0 || reader.pid() != sys::process_id() || sys::thread_exists(tid) {
+    if tid == 0 || reader.pid() != sys::process_id() || !sys::thread_has_ended(tid) {
         return;
     }
     // One updater alone is here (it holds the turn), but registration may reap as well.
     if reader.end_ownership(tid) {
-        registration::end_with_thread::<F>(reader, tid, None);
+        registration::end_with_thread::<F>(reader, tid, || None);
     }
 }

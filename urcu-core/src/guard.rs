@@ -83,7 +83,11 @@ impl<F: Flavor> Drop for Guard<'_, F> {
             }
             ReadSide::QuiescentStates => {
                 if let Some(reader) = self.reader {
-                    reader.guards.store(reader.guards.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+                    let guards = reader.guards.load(Ordering::Relaxed) - 1;
+                    reader.guards.store(guards, Ordering::Relaxed);
+                    if guards == 0 && reader.orphaned.load(Ordering::Relaxed) {
+                        registration::unregister::<F>();
+                    }
                 }
             }
         }

@@ -56,6 +56,8 @@ pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
 pub use domain::{Domain, DomainId};
 pub use error::{BarrierError, InitError, RegisterError, WorkerError};
 pub use flavor::{Flavor, ReadSide};
+#[doc(hidden)]
+pub use fork::repair_children;
 pub use guard::Guard;
 pub use head::{Callback, RcuHead};
 pub use membarrier::Membarrier;
@@ -63,6 +65,8 @@ pub use pointer::{CompareExchangeError, Rcu, Retired};
 pub use poll::{GracePeriod, Synchronize};
 pub use reader::{Reader, ThreadRecord};
 pub use reclaim::{FlushOnDrop, barrier, defer, limits, retire_box, set_limits, set_stall_limit, stats};
+#[doc(hidden)]
+pub use registration::prepare;
 pub use report::{Report, ReportHook, set_report_hook};
 pub use thread::{Offline, Thread, read_lock, synchronize};
 pub use vtable::{FlavorVtable, VTABLE_VERSION, VtableError};

@@ -91,6 +91,19 @@ impl<T> Lock<T> {
         self.raw.take();
     }
 
+    /// In a forked child where a thread that does not exist may hold it, in the middle of a change: then `fresh` takes the
+    /// place of the value, which is leaked.
+    pub(crate) fn reset_after_fork(&self, fresh: T) {
+        if self.raw.try_take() {
+            self.raw.give_back();
+            core::mem::forget(fresh);
+        } else {
+            // SAFETY: the child has one thread, and the holder is not it.
+            unsafe { self.value.get().write(fresh) };
+            self.raw.reset();
+        }
+    }
+
     /// In either process.
     pub(crate) fn release_after_fork(&self) {
         self.raw.give_back();

@@ -62,7 +62,8 @@ pub fn compare_exchange_pointer<T>(pointer: &AtomicPtr<T>, current: *mut T, new:
 /// # Safety
 ///
 /// - Each call is matched by one [`read_unlock`] on the same thread.
-/// - QSBR: the thread is registered and online.
+/// - QSBR: the thread is registered and online; no quiescent state, offline or wait for a grace period happens before the
+///   `read_unlock`, by safe functions (of whatever library on this thread) either.
 #[inline]
 #[track_caller]
 pub unsafe fn read_lock<F: Flavor>() {
@@ -322,11 +323,13 @@ pub fn poll<F: Flavor>(cookie: u64) -> bool {
 ///
 /// # Panics
 ///
-/// Inside a section.
+/// Inside a section; QSBR: on a thread that is online by a `Thread`; when called twice in a row.
 #[track_caller]
 pub fn fork_before<F: Flavor>() {
-    thread::assert_outside::<F>(F::reader(), "forks");
-    fork::before::<F>();
+    let reader = F::reader();
+    thread::assert_outside::<F>(reader, "forks");
+    thread::assert_no_hidden_guard::<F>(reader);
+    thread::offline_while::<F, _>(reader, fork::before::<F>);
 }
 
 /// After `fork`, in the parent. Grace periods go on.

@@ -15,8 +15,9 @@ use crate::sync::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Orderi
 ///
 /// # Invariants
 ///
-/// 1. Only the thread that owns the record stores into `word`, with one exception: an updater may set the mark A by a
-///    compare-exchange, which a racing store of the owner may undo.
+/// 1. Only the thread that owns the record stores into `word`, with two exceptions: an updater may set the mark A by a
+///    compare-exchange, which a racing store of the owner may undo; and the record of an owner that does not exist any
+///    more (or, in a forked child, does not exist there) is cleared by whoever finds that out.
 /// 2. `guards` and `entered_at` are used by the owner only.
 /// 3. In a free record `word` is 0 (no nesting) and `tid` is 0.
 #[derive(Debug)]
@@ -28,10 +29,12 @@ pub struct Reader {
     pub(crate) guards: AtomicU32,
     /// Set when the owner, online in QSBR, deferred beyond the hard limit: its next quiescent state waits for room.
     pub(crate) owes: AtomicBool,
+    /// Set when the owner's `Thread` was dropped under a guard that does not borrow it.
+    pub(crate) orphaned: AtomicBool,
     /// Where the outermost section began, in builds with debug assertions.
     entered_at: AtomicPtr<Location<'static>>,
     /// The last barrier request that this thread's signal handler has served (signal flavor).
-    pub acknowledged: AtomicU64,
+    acknowledged: AtomicU64,
     identity: Identity,
 }
 
@@ -72,6 +75,7 @@ impl Reader {
             word: AtomicU64::new(word),
             guards: AtomicU32::new(0),
             owes: AtomicBool::new(false),
+            orphaned: AtomicBool::new(false),
             entered_at: AtomicPtr::new(ptr::null_mut()),
             acknowledged: AtomicU64::new(0),
             identity: Identity {
@@ -109,8 +113,23 @@ impl Reader {
 
     /// The kernel's id of the owner; 0 while a registration or the end of one is under way.
     pub fn tid(&self) -> i32 {
-        // Relaxed: whoever must not miss a fresh value has a full fence between its own store and this load.
-        self.identity.tid.load(Ordering::Relaxed)
+        // Acquire: a barrier that skips a reader whose id is gone relies on the end of its last section. PAIR(tid)
+        self.identity.tid.load(Ordering::Acquire)
+    }
+
+    /// The last barrier request that the owner has served. Acquire. PAIR(acknowledge)
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Acquire)
+    }
+
+    /// Notes that the owner has served every barrier request up to this one. Release. PAIR(acknowledge)
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner and has executed a full fence since the request was made.
+    pub unsafe fn acknowledge(&self, request: u64) {
+        // A maximum, because a handler may run in the middle of the registration's own acknowledgement.
+        self.acknowledged.fetch_max(request, Ordering::AcqRel);
     }
 
     /// The process of the owner.
@@ -128,12 +147,13 @@ impl Reader {
 
     pub(crate) fn set_identity(&self, tid: i32, pid: i32) {
         self.identity.pid.store(pid, Ordering::Relaxed);
-        self.identity.tid.store(tid, Ordering::Relaxed);
+        // Release. PAIR(tid)
+        self.identity.tid.store(tid, Ordering::Release);
     }
 
     /// Ends the ownership of a thread that is gone; `true` for exactly one caller.
     pub(crate) fn end_ownership(&self, tid: i32) -> bool {
-        self.identity.tid.compare_exchange(tid, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        self.identity.tid.compare_exchange(tid, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Claims the one `Thread` value of this registration. The owner's business only.
@@ -148,6 +168,8 @@ impl Reader {
     /// Marks the record as one that nobody will ever clear.
     pub(crate) fn abandon(&self) {
         self.identity.abandoned.store(true, Ordering::Relaxed);
+        // Nobody answers signals under this id any more.
+        self.identity.tid.store(0, Ordering::Release);
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
@@ -165,6 +187,8 @@ impl Reader {
     pub(crate) fn clear(&self) {
         self.set_identity(0, 0);
         self.set_handle(false);
+        self.identity.abandoned.store(false, Ordering::Relaxed);
+        self.orphaned.store(false, Ordering::Relaxed);
         self.guards.store(0, Ordering::Relaxed);
         self.owes.store(false, Ordering::Relaxed);
         self.note_entry(None);
@@ -229,9 +253,8 @@ impl ThreadRecord {
         self.reader.get()
     }
 
-    /// Changes it.
     #[inline]
-    pub fn set_reader(&self, reader: &'static Reader) {
+    pub(crate) fn set_reader(&self, reader: &'static Reader) {
         self.reader.set(reader);
     }
 

@@ -5,11 +5,12 @@ use core::ffi::c_void;
 use crate::defer;
 use crate::error::RegisterError;
 use crate::flavor::{Flavor, ReadSide};
+use crate::fork;
 use crate::quiescence;
 use crate::reader::Reader;
 use crate::report::{Report, report};
 use crate::sync::{Ordering, fence};
-use crate::sys::{self, DESTRUCTOR_ROUNDS, SignalsBlocked};
+use crate::sys::{self, SignalsBlocked};
 
 /// Registers the calling thread, which is not inside a signal handler.
 pub(crate) fn register<F: Flavor>() -> Result<&'static Reader, RegisterError> {
@@ -30,6 +31,13 @@ pub(crate) fn pin<F: Flavor>() {
     if !F::domain().pinned.swap(true, Ordering::Relaxed) {
         sys::pin_shared_object(on_thread_exit::<F> as unsafe extern "C" fn(*mut c_void) as usize);
     }
+}
+
+/// What a flavor whose threads register themselves does when it is loaded: its code stays, and its thread-specific key is
+/// made early, while keys are cheap to set.
+pub fn prepare<F: Flavor>() {
+    pin::<F>();
+    let _ = F::domain().exit_key.make(on_thread_exit::<F>);
 }
 
 /// What a lock does on a thread that is not registered: flavors that register by themselves do so, the others panic
@@ -64,9 +72,18 @@ pub(crate) fn refuse<F: Flavor>(reader: &'static Reader) -> ! {
     );
 }
 
-/// The registration proper. Async-signal-safe: it maps memory but allocates nothing, and takes no lock.
+/// The registration proper. Async-signal-safe: it maps memory but takes no lock, and allocates nothing as long as the
+/// flavor's thread-specific key is among the process's first 32.
 fn register_anywhere<F: Flavor>() -> Result<&'static Reader, RegisterError> {
+    let errno = sys::errno();
+    let registered = register_here::<F>();
+    sys::set_errno(errno);
+    registered
+}
+
+fn register_here<F: Flavor>() -> Result<&'static Reader, RegisterError> {
     F::init()?;
+    fork::check::<F>();
     // A handler that reads in the middle of this would register the thread a second time.
     let _blocked = F::REGISTERS_ITSELF.then(SignalsBlocked::new);
     if F::reader().is_registered() {
@@ -78,19 +95,20 @@ fn register_anywhere<F: Flavor>() -> Result<&'static Reader, RegisterError> {
         disarm_exit::<F>();
         return Err(RegisterError::OutOfMemory);
     };
-    domain.process.set();
+    domain.process.set_if_unset();
     reader.set_identity(sys::thread_id(), sys::process_id());
     match F::READ_SIDE {
         ReadSide::Sections(_) => {
             let idle = if F::runs_on_full_fences() { F::LAYOUT.slow() } else { 0 };
-            reader.word.store(idle, Ordering::Relaxed);
+            // Release like every store to a word. PAIR(section-end)
+            reader.word.store(idle, Ordering::Release);
             // The slot's bit and the identity before the first section's loads. PAIR(register-scan)
             fence(Ordering::SeqCst);
         }
         // Ends with that fence.
         ReadSide::QuiescentStates => quiescence::go_online::<F>(reader),
     }
-    F::set_reader(reader);
+    set_reader::<F>(reader);
     F::on_register();
     Ok(reader)
 }
@@ -113,10 +131,15 @@ pub(crate) fn unregister<F: Flavor>() {
         sys::thread_name(),
         entry_site(reader),
     );
-    // In this order: a handler that reads in between registers itself again or panics, but never uses a free slot.
-    F::set_reader(Reader::unregistered());
+    // In this order: a handler that reads in between uses the record, or registers the thread again and arms its
+    // destructor; it never uses a free slot.
     disarm_exit::<F>();
+    set_reader::<F>(Reader::unregistered());
     end::<F>(reader);
+}
+
+fn set_reader<F: Flavor>(reader: &'static Reader) {
+    F::with_record(|record| record.set_reader(reader));
 }
 
 /// How many sections the calling thread is inside of, as far as they are counted.
@@ -143,7 +166,8 @@ fn end<F: Flavor>(reader: &'static Reader) {
 
 /// Makes the thread's end end its registration and its updater.
 pub(crate) fn arm_exit<F: Flavor>() -> Result<(), i32> {
-    F::domain().exit_key.arm(on_thread_exit::<F>, 1)
+    // SAFETY: the one destructor of this domain's key; it takes any value at the end of any thread.
+    unsafe { F::domain().exit_key.arm(on_thread_exit::<F>, 1) }
 }
 
 /// Undoes that, unless the thread has deferred calls.
@@ -153,31 +177,23 @@ fn disarm_exit<F: Flavor>() {
     }
 }
 
-/// The exit destructor of a registered thread. `round` counts its calls.
+/// The exit destructor of a thread that is registered or has deferred calls.
 ///
-/// It puts itself off until the last round, so that other destructors can still read, and the thread's Rust
-/// thread-locals with whatever guards they hold are gone by then. A section that is open all the same belongs to the raw
-/// tier, and ends here; or its guard was leaked, and then it cannot be ended: see [`Guard`](crate::Guard).
-unsafe extern "C" fn on_thread_exit<F: Flavor>(round: *mut c_void) {
-    let reader = F::reader();
-    let is_updater = F::with_record(|record| record.updater()).is_some();
-    if !reader.is_registered() && !is_updater {
-        return;
-    }
-    let round = round.addr();
-    if round < DESTRUCTOR_ROUNDS && F::domain().exit_key.arm(on_thread_exit::<F>, round + 1).is_ok() {
-        return;
-    }
+/// The thread's Rust thread-locals, with whatever guards they hold, are gone by now. A section that is open all the same
+/// belongs to the raw tier, and ends here; or its guard was leaked, and then it cannot be ended: see
+/// [`Guard`](crate::Guard). A later destructor that reads again registers the thread again, and is followed by this one,
+/// in flavors that register by themselves; in the others it is refused.
+unsafe extern "C" fn on_thread_exit<F: Flavor>(_value: *mut c_void) {
     defer::end_updater::<F>();
-    if !reader.is_registered() {
-        return;
+    let reader = F::reader();
+    if reader.is_registered() {
+        set_reader::<F>(Reader::exited());
+        end_with_thread::<F>(reader, sys::thread_id(), || Some(sys::thread_name()));
     }
-    F::set_reader(Reader::exited());
-    end_with_thread::<F>(reader, sys::thread_id(), Some(sys::thread_name()));
 }
 
 /// Ends the registration of a thread that is ending, or has ended, unless references may have outlived it.
-pub(crate) fn end_with_thread<F: Flavor>(reader: &'static Reader, tid: i32, name: Option<String>) {
+pub(crate) fn end_with_thread<F: Flavor>(reader: &'static Reader, tid: i32, name: impl FnOnce() -> Option<String>) {
     let word = reader.word.load(Ordering::Acquire);
     let (nesting, leaked) = match F::READ_SIDE {
         ReadSide::Sections(_) => {
@@ -194,10 +210,16 @@ pub(crate) fn end_with_thread<F: Flavor>(reader: &'static Reader, tid: i32, name
         reader.abandon();
     }
     if leaked || nesting != 0 {
-        let entered_at = reader.entered_at();
+        let (name, entered_at) = (name(), reader.entered_at());
         report(&Report::ThreadEndedInSection { flavor: F::NAME, tid, name, nesting, entered_at, ended: !leaked });
     }
-    if !leaked {
-        end::<F>(reader);
+    if leaked {
+        return;
     }
+    if reader.has_handle() && sys::thread_exists(tid) {
+        // A leaked `Thread` knows the record, and a destructor that is still to run may know the `Thread`: the slot is
+        // given back by `Registry::reap_ended_threads` once the thread is gone. Until then it holds nothing up.
+        return;
+    }
+    end::<F>(reader);
 }

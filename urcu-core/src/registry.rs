@@ -19,11 +19,23 @@ const WORD_SLOTS: usize = u64::BITS as usize;
 /// Chunk `k` has `64 << k` slots: four million in all, as many as Linux has thread ids.
 const CHUNKS: usize = 16;
 
-/// One chunk: the bitmap of slots in use and the slots.
+/// One chunk: the bitmap of slots in use, and the slots, 64 to a word of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Chunk {
     in_use: &'static [AtomicU64],
     readers: &'static [Reader],
+}
+
+impl Chunk {
+    /// A chunk of these slots.
+    ///
+    /// # Panics
+    ///
+    /// Unless there are 64 slots to each word of the bitmap.
+    pub const fn new(in_use: &'static [AtomicU64], readers: &'static [Reader]) -> Self {
+        assert!(readers.len() == in_use.len() * WORD_SLOTS, "64 slots to a word of the bitmap");
+        Self { in_use, readers }
+    }
 }
 
 /// Where a registry keeps its chunks.
@@ -229,15 +241,18 @@ impl<S: Storage> Registry<S> {
         self.len() == 0
     }
 
-    /// Frees the slots of threads that are gone without their exit destructor having run, outside sections only:
-    /// threads ended by a bare exit system call, or that read again in the very last round of destructors.
-    fn reap_ended_threads(&'static self, layout: WordLayout) -> bool {
+    /// Frees the slots of threads that are gone and did not give them back, outside sections only: threads that leaked
+    /// their `Thread`, were ended by a bare exit system call, or read again in the very last round of destructors.
+    /// Whether there were any.
+    ///
+    /// Done before the registry grows, so that it grows at most to twice what is needed.
+    pub(crate) fn reap_ended_threads(&'static self, layout: WordLayout) -> bool {
         let process = sys::process_id();
         let mut reaped = false;
         self.for_each(|reader| {
             let tid = reader.tid();
             let idle = layout.nesting(reader.word.load(Ordering::Acquire)) == 0;
-            if tid != 0 && idle && reader.pid() == process && !sys::thread_exists(tid) && reader.end_ownership(tid) {
+            if tid != 0 && idle && reader.pid() == process && sys::thread_has_ended(tid) && reader.end_ownership(tid) {
                 self.release(reader);
                 reaped = true;
             }

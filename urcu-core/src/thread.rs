@@ -8,13 +8,15 @@ use crate::flavor::{Flavor, ReadSide};
 use crate::guard::Guard;
 use crate::reader::Reader;
 use crate::registration::{self, entry_site, open_sections};
+use crate::sync::Ordering;
 use crate::util::OnDrop;
 use crate::{fork, grace_period, quiescence, sys};
 
 /// The calling thread's registration with a flavor.
 ///
 /// There is one per thread and flavor at a time. Dropping it ends the registration; leaking it leaves that to the end
-/// of the thread. Neither `Send` nor `Sync`.
+/// of the thread (in QSBR, where a leaked `Thread` may have leaked guards that nobody counts, the registration then never
+/// ends, and whoever waits for a grace period panics). Neither `Send` nor `Sync`.
 ///
 /// The methods that take `&mut self` are those that must not happen inside a section: a [`Guard`] made by
 /// [`read_lock`](Self::read_lock) borrows the `Thread`, so the compiler refuses them while one lives.
@@ -36,9 +38,10 @@ impl<F: Flavor> Thread<F> {
     #[doc(alias = "rcu_register_thread")]
     pub fn register() -> Result<Self, RegisterError> {
         let reader = F::reader();
-        // A flavor that registers by itself may have done so: the `Thread` then takes that registration over.
-        let reader =
-            if F::REGISTERS_ITSELF && reader.is_registered() { reader } else { registration::register::<F>()? };
+        // A flavor that registers by itself may have done so, or an earlier `Thread` was dropped under a guard that did not
+        // borrow it: the new one takes that registration over.
+        let takes_over = F::REGISTERS_ITSELF || reader.orphaned.swap(false, Ordering::Relaxed);
+        let reader = if takes_over && reader.is_registered() { reader } else { registration::register::<F>()? };
         if !reader.take_handle() {
             return Err(RegisterError::AlreadyRegistered { flavor: F::NAME });
         }
@@ -140,19 +143,18 @@ impl<F: Flavor> Thread<F> {
 }
 
 impl<F: Flavor> Drop for Thread<F> {
-    /// # Panics
-    ///
-    /// While a guard of the free `read_lock()` lives on this thread (unless it is unwinding already; then the
-    /// registration goes on until the thread ends).
+    /// While a guard of the free `read_lock()` lives on this thread, the registration goes on: in QSBR until that guard is
+    /// dropped, in the other flavors (where it holds nothing up) until the thread ends or registers again.
     fn drop(&mut self) {
         if !core::ptr::eq(F::reader(), self.reader) {
             return;
         }
-        if open_sections::<F>(self.reader) != 0 && std::thread::panicking() {
+        if open_sections::<F>(self.reader) == 0 {
+            registration::unregister::<F>();
+        } else {
             self.reader.set_handle(false);
-            return;
+            self.reader.orphaned.store(true, Ordering::Relaxed);
         }
-        registration::unregister::<F>();
     }
 }
 

@@ -27,6 +27,10 @@ pub struct WordLayout {
 impl WordLayout {
     /// A layout with this many bits for the nesting count.
     ///
+    /// Sixteen leave 45 bits for the number: a reader would have to be stopped between loading the number and storing its
+    /// word for 2^44 grace periods to look newer than it is. With 32 it would be 2^28, which is minutes of back-to-back
+    /// grace periods: too few to rely on.
+    ///
     /// # Panics
     ///
     /// Unless `8 <= nesting_bits <= 32`: fewer do not nest usefully, more leave no room for the number.

@@ -90,7 +90,8 @@ fn install(signal: i32) -> Result<(), InitError> {
     // SAFETY: plain data, for which zero is the empty mask and no flags.
     let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
     action.sa_sigaction = handler_address();
-    action.sa_flags = libc::SA_RESTART;
+    // On the alternate stack where a thread has one: its own may be a small one.
+    action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
     // SAFETY: a valid action whose handler is async-signal-safe.
     match unsafe { libc::sigaction(signal, &raw const action, core::ptr::null_mut()) } {
         0 => Ok(()),
@@ -131,8 +132,9 @@ fn acknowledge(reader: &Reader) {
     // H2.
     fence(Ordering::SeqCst);
     if reader.is_registered() {
-        // H3. PAIR(acknowledge)
-        reader.acknowledged.store(request, Ordering::Release);
+        // H3.
+        // SAFETY: the calling thread's own record, after a full fence.
+        unsafe { reader.acknowledge(request) };
     }
 }
 
@@ -185,12 +187,12 @@ fn wait_for(reader: &Reader, request: u64, signal: i32) {
     let tid = reader.tid();
     let mut backoff = Backoff::new();
     // A new owner has registered since, with a full fence. Acquire. PAIR(acknowledge)
-    while tid != 0 && reader.tid() == tid && reader.acknowledged.load(Ordering::Acquire) < request {
+    while tid != 0 && reader.tid() == tid && reader.acknowledged() < request {
         if backoff.snooze() {
             continue;
         }
-        sleep(|| reader.acknowledged.load(Ordering::Acquire) >= request);
-        if !sys::thread_exists(tid) {
+        sleep(|| reader.acknowledged() >= request);
+        if sys::thread_has_ended(tid) {
             return;
         }
         assert!(

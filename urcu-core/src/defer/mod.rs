@@ -446,6 +446,20 @@ pub(crate) fn after_fork_in_parent<F: Flavor>() {
     F::domain().deferred.workers.resume_all();
 }
 
+/// In a forked child, without `before_fork`, and without taking a lock or allocating.
+pub(crate) fn after_unprepared_fork<F: Flavor>() {
+    let deferred = &F::domain().deferred;
+    deferred.round_here.reset_after_fork(());
+    deferred.default_worker.forget_thread();
+    deferred.workers.forget_after_unprepared_fork();
+    for updater in deferred.updaters.iter() {
+        for queue in [&updater.remote, &updater.local] {
+            queue.give_up_if_held();
+        }
+    }
+    deferred.updaters.disown_all_but(F::with_record(|record| record.updater()));
+}
+
 /// After `fork`, in the child: what was pending runs here, too, on a new default worker.
 pub(crate) fn after_fork_in_child<F: Flavor>() {
     let deferred = &F::domain().deferred;

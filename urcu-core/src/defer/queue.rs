@@ -132,6 +132,21 @@ impl Queue {
         self.lock.store(0, Ordering::Release);
     }
 
+    /// In a forked child: if a thread that does not exist was emptying the queue, what is in it is lost, and a fresh start
+    /// made.
+    pub(crate) fn give_up_if_held(&self) {
+        if self.lock.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        // SAFETY: the child has one thread, and the holder is not it.
+        unsafe { self.chain.get().write(Chain { first: ptr::null_mut(), last: ptr::null_mut(), ready: false }) };
+        self.filling.store(ptr::null_mut(), Ordering::Relaxed);
+        self.sealed.store(ptr::null_mut(), Ordering::Relaxed);
+        self.spare.store(ptr::null_mut(), Ordering::Relaxed);
+        self.executed.store(self.sealed_calls.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.lock.store(0, Ordering::Release);
+    }
+
     /// Calls ever added. A snapshot.
     pub(crate) fn queued(&self) -> u64 {
         self.sealed_calls.load(Ordering::Relaxed) + self.filling().map_or(0, |block| block.len() as u64)

@@ -134,6 +134,23 @@ impl WorkerSet {
         }
     }
 
+    /// In a forked child, without having been paused: there are no workers, and what they held is lost. Allocates nothing.
+    pub(crate) fn forget_after_unprepared_fork(&'static self) {
+        self.list.reset_after_fork(Lists { running: Vec::new(), stopped: Vec::new() });
+        self.adopted.reset_after_fork(Vec::new());
+        core::mem::forget(core::mem::take(&mut self.lists().running));
+        self.forget_choices();
+    }
+
+    fn forget_choices(&'static self) {
+        self.special.store(false, Ordering::Relaxed);
+        for cpu in 0..usize::try_from(self.cpus.load(Ordering::Relaxed)).unwrap_or(0) {
+            if let Some(slot) = self.cpu_slot(cpu) {
+                slot.store(ptr::null_mut(), Ordering::Relaxed);
+            }
+        }
+    }
+
     /// In a forked child: no worker has a thread, and what they held goes to the default one.
     pub(crate) fn forget_threads(&'static self, deferred: &Deferred) {
         let mut leftover = Vec::new();
@@ -143,12 +160,7 @@ impl WorkerSet {
             worker.close(&mut leftover);
         }
         self.lists().stopped.extend(running);
-        self.special.store(false, Ordering::Relaxed);
-        for cpu in 0..usize::try_from(self.cpus.load(Ordering::Relaxed)).unwrap_or(0) {
-            if let Some(slot) = self.cpu_slot(cpu) {
-                slot.store(ptr::null_mut(), Ordering::Relaxed);
-            }
-        }
+        self.forget_choices();
         deferred.adopt(leftover);
     }
 }

@@ -6,11 +6,12 @@
 //! 2. [`publish`]: how a new version becomes visible, and why the order of two stores matters.
 //! 3. [`remove`]: how an old version goes away while readers still stand on it.
 //! 4. [`grace_period`]: what exactly an updater waits for.
-//! 5. [`flavors`]: five ways to pay for the barrier, and how to choose one.
-//! 6. [`qsbr`]: the flavor whose readers cost nothing, in a work loop and in an event loop.
-//! 7. [`tiers`]: the safe face, the raw tier, and where each C name went.
-//! 8. [`rules`]: what the compiler checks, what panics, and what is left to you.
-//! 9. [`patterns`]: four shapes that most uses of RCU fall into.
+//! 5. [`deferred`]: freeing without waiting: who does it, how much may pile up, and how to wait after all.
+//! 6. [`flavors`]: five ways to pay for the barrier, and how to choose one.
+//! 7. [`qsbr`]: the flavor whose readers cost nothing, in a work loop and in an event loop.
+//! 8. [`tiers`]: the safe face, the raw tier, and where each C name went.
+//! 9. [`rules`]: what the compiler checks, what panics, and what is left to you.
+//! 10. [`patterns`]: five shapes that most uses of RCU fall into.
 //!
 //! # Words
 //!
@@ -25,8 +26,9 @@
 //! | grace period | a stretch of time at whose end every section that was open at its start is over |
 //! | quiescent state | a moment at which a thread holds no RCU reference |
 //! | retire | hand over an unlinked object, to be reclaimed after a grace period |
-//! | defer | run a callback after a grace period, without waiting for it |
+//! | defer | have code run after a grace period, without waiting for it |
 //! | reclaim | do with a retired object what it was retired for: drop it, usually |
+//! | worker | a thread that waits for grace periods on behalf of others and runs what they have deferred |
 //! | flavor | one way to implement readers and grace periods, one crate each |
 //! | domain | the global state of one flavor: its registry and its grace-period number |
 
@@ -65,34 +67,41 @@ pub mod grace_period {
     #![doc = include_str!("grace_period.md")]
 }
 
+pub mod deferred {
+    //! Chapter 5: retiring without waiting.
+    //!
+    #![doc = figure!("deferred.svg")]
+    #![doc = include_str!("deferred.md")]
+}
+
 pub mod flavors {
-    //! Chapter 5: the five flavors, what each costs and forbids, how to choose.
+    //! Chapter 6: the five flavors, what each costs and forbids, how to choose.
     //!
     #![doc = figure!("flavors.svg")]
     #![doc = include_str!("flavors.md")]
 }
 
 pub mod qsbr {
-    //! Chapter 6: QSBR in a work loop and in an event loop.
+    //! Chapter 7: QSBR in a work loop and in an event loop.
     //!
     #![doc = figure!("qsbr-loops.svg")]
     #![doc = include_str!("qsbr.md")]
 }
 
 pub mod tiers {
-    //! Chapter 7: the face, the raw tier and the C names.
+    //! Chapter 8: the face, the raw tier and the C names.
     //!
     #![doc = include_str!("tiers.md")]
 }
 
 pub mod rules {
-    //! Chapter 8: rules and traps.
+    //! Chapter 9: rules and traps.
     //!
     #![doc = include_str!("rules.md")]
 }
 
 pub mod patterns {
-    //! Chapter 9: patterns.
+    //! Chapter 10: patterns.
     //!
     #![doc = include_str!("patterns.md")]
 }

@@ -25,6 +25,19 @@ pub fn thread_exists(tid: i32) -> bool {
     send_signal(tid, 0).is_ok() || errno() != libc::ESRCH
 }
 
+/// Whether a thread of this process has ended: it does not exist, or is a zombie (a leader that exited before the others).
+///
+/// An id may be used again by a later thread, so `false` can be a stranger; `true` is certain.
+pub fn thread_has_ended(tid: i32) -> bool {
+    if !thread_exists(tid) {
+        return true;
+    }
+    let state = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")).ok();
+    // The state follows the name, which is in parentheses and may contain any character.
+    let state = state.as_deref().and_then(|stat| stat.rsplit_once(") ")).and_then(|(_, rest)| rest.chars().next());
+    matches!(state, Some('Z' | 'X'))
+}
+
 /// Sends `signal` to one thread of this process; 0 only checks that the thread exists.
 ///
 /// # Errors

@@ -68,10 +68,28 @@ pub fn repair_children<F: Flavor>() {
     unsafe { libc::pthread_atfork(None, None, Some(in_child::<F>)) };
 }
 
-/// Detects a forked child whose hooks were not called: it would wait for readers that do not exist. Reported in builds with
-/// debug assertions.
+/// Whether the calling thread is between `fork_before` and one of the hooks after it, and so holds every lock there is.
+pub(crate) fn is_under_way_here<F: Flavor>() -> bool {
+    let forking = F::domain().forking.load(Ordering::Relaxed);
+    forking != 0 && forking == sys::thread_id()
+}
+
+/// Called by whatever waits. Detects waiting between the fork hooks, which would be for this thread itself, and (in builds
+/// with debug assertions) a forked child whose hooks were not called: it would wait for readers that do not exist.
 #[track_caller]
 pub(crate) fn check<F: Flavor>() {
+    assert!(
+        !is_under_way_here::<F>(),
+        "{}: thread '{}' waits between fork_before() and fork_after_parent() or fork_after_child()",
+        F::NAME,
+        sys::thread_name()
+    );
+    check_process::<F>();
+}
+
+/// See [`check`].
+#[track_caller]
+pub(crate) fn check_process<F: Flavor>() {
     if cfg!(debug_assertions) && F::domain().process.is_other_process() {
         let path = F::NAME.replace('-', "_");
         panic!(

@@ -53,7 +53,7 @@
 //! barrier, which is a full fence on the leader too. So either the caller sees the new count, and waits for the next
 //! grace period, or its unlinking comes before the leader's barrier, and this one serves it.
 //!
-//! [`begin`] and [`has_elapsed`] are the same steps without the wait, for deferred reclamation.
+//! `begin` and `has_elapsed` are the same steps without the wait, for deferred reclamation.
 //!
 //! Progress: blocking, by nature. A grace period ends once each section that was open at its start has ended.
 

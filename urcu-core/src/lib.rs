@@ -11,6 +11,7 @@
 //! | RCU-protected pointer, unlinked value | [`Rcu`], [`RcuBox`], [`Retired`] |
 //! | flavor: static, and as a table for C and structures | [`Flavor`], [`FlavorVtable`], [`DomainId`] |
 //! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`word`], [`registry`] |
+//! | deferred reclamation | [`Retired`], [`Limits`], [`FlushOnDrop`], [`WorkerBuilder`], [`GracePeriod`] |
 //! | the C library's model | [`raw`] |
 //! | what cannot be returned as an error | [`Report`], [`set_report_hook`] |
 

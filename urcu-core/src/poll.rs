@@ -8,7 +8,7 @@ use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::flavor::Flavor;
-use crate::{grace_period, reclaim, thread};
+use crate::{fork, grace_period, reclaim, thread};
 
 /// A grace period that starts after it was asked for.
 #[doc(alias = "urcu_gp_poll_state")]
@@ -37,6 +37,7 @@ impl<F: Flavor> GracePeriod<F> {
     #[track_caller]
     pub fn wait(&self) {
         if !self.is_done() {
+            fork::check::<F>();
             thread::assert_outside::<F>(F::reader(), "waits for a grace period");
             thread::assert_no_hidden_guard::<F>(F::reader());
             thread::offline_while::<F, _>(F::reader(), || grace_period::wait_for_number::<F>(self.number));
@@ -60,6 +61,7 @@ impl<F: Flavor> fmt::Debug for GracePeriod<F> {
 
 /// The number of a grace period that starts after this call; the default worker runs it.
 pub(crate) fn start<F: Flavor>() -> u64 {
+    fork::check::<F>();
     let domain = F::domain();
     let number = domain.grace_periods.next();
     let worker = &domain.deferred.default_worker;
@@ -76,7 +78,7 @@ pub(crate) fn is_done<F: Flavor>(number: u64) -> bool {
 
 /// What `synchronize_async` returns: ready once a grace period has ended that started after it was made.
 ///
-/// Belongs to no executor. The default worker wakes the task.
+/// Belongs to no executor. The worker chosen for the thread that made it wakes the task.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Synchronize<F: Flavor> {
     state: Arc<Mutex<State>>,

@@ -9,6 +9,7 @@ use crate::defer::{self, Call};
 use crate::error::{BarrierError, InitError, RegisterError};
 use crate::flavor::{Flavor, ReadSide};
 use crate::head::{Callback, RcuHead};
+use crate::reader::Reader;
 use crate::section::Tier;
 use crate::sync::{AtomicPtr, Ordering};
 use crate::{fork, poll, quiescence, reclaim, registration, section, thread};
@@ -107,7 +108,9 @@ pub fn read_ongoing<F: Flavor>() -> bool {
 #[inline]
 pub unsafe fn quiescent_state<F: Flavor>() {
     if F::READ_SIDE == ReadSide::QuiescentStates {
-        quiescence::announce::<F>(F::reader());
+        let reader = F::reader();
+        debug_assert_outside::<F>(reader);
+        quiescence::announce::<F>(reader);
     }
 }
 
@@ -120,8 +123,18 @@ pub unsafe fn quiescent_state<F: Flavor>() {
 pub unsafe fn thread_offline<F: Flavor>() {
     if F::READ_SIDE == ReadSide::QuiescentStates {
         let reader = F::reader();
+        debug_assert_outside::<F>(reader);
         quiescence::go_offline::<F>(reader);
         quiescence::pay::<F>(reader);
+    }
+}
+
+/// Guards of the free `read_lock()` are counted, so this broken rule of the raw tier can be seen.
+#[inline]
+#[track_caller]
+fn debug_assert_outside<F: Flavor>(reader: &Reader) {
+    if cfg!(debug_assertions) {
+        thread::assert_outside::<F>(reader, "announces a quiescent state or goes offline");
     }
 }
 

@@ -49,6 +49,8 @@ struct Identity {
     handle: AtomicBool,
     /// Whether the owner has ended and left a guard or a QSBR `Thread` behind: the record stays in use for ever.
     abandoned: AtomicBool,
+    /// Whether the owner is ending and has leaked its `Thread`.
+    ending: AtomicBool,
 }
 
 /// A word that is neither 0 (so the fast path of a lock leaves it alone) nor has any nesting in any layout.
@@ -84,6 +86,7 @@ impl Reader {
                 pid: AtomicI32::new(0),
                 handle: AtomicBool::new(false),
                 abandoned: AtomicBool::new(false),
+                ending: AtomicBool::new(false),
             },
         }
     }
@@ -172,6 +175,14 @@ impl Reader {
         self.identity.tid.store(0, Ordering::Release);
     }
 
+    pub(crate) fn set_ending(&self) {
+        self.identity.ending.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.identity.ending.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_abandoned(&self) -> bool {
         self.identity.abandoned.load(Ordering::Relaxed)
     }
@@ -188,6 +199,7 @@ impl Reader {
         self.set_identity(0, 0);
         self.set_handle(false);
         self.identity.abandoned.store(false, Ordering::Relaxed);
+        self.identity.ending.store(false, Ordering::Relaxed);
         self.orphaned.store(false, Ordering::Relaxed);
         self.guards.store(0, Ordering::Relaxed);
         self.owes.store(false, Ordering::Relaxed);

@@ -193,10 +193,11 @@ pub fn set_stall_limit<F: Flavor>(limit: Option<Duration>) {
 impl<T, F: Flavor> crate::pointer::Retired<T, F> {
     /// Drops the value after a grace period, without waiting for it.
     ///
-    /// Any context, also inside a section. Allocates nothing (but a block of 512 entries now and then); no locked
-    /// instruction, no system call while the worker is awake. A value with a destructor is dropped by the worker; one
-    /// without is freed there or on this thread, at some later retirement. Beyond the hard limit ([`Limits`]) it waits,
-    /// unless inside a section: so it may not be called with a lock held that a reader takes inside a section.
+    /// Any context but signal handlers, also inside a section. Adding it writes three words of the thread's own memory;
+    /// what costs more (a block of 512 entries, a grace period begun, the worker woken) is shared. A value with a destructor
+    /// is dropped by the worker; one without is freed there or on this thread, at some later retirement. Beyond the hard
+    /// limit ([`Limits`]) it waits, unless inside a section or a deferred call: so it may not be called with a lock held that
+    /// a reader takes inside a section, or that a deferred call takes.
     ///
     /// Dropping a `Retired` does the same.
     #[doc(alias = "call_rcu")]

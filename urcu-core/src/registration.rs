@@ -10,7 +10,7 @@ use crate::quiescence;
 use crate::reader::Reader;
 use crate::report::{Report, report};
 use crate::sync::{Ordering, fence};
-use crate::sys::{self, SignalsBlocked};
+use crate::sys::{self, DESTRUCTOR_ROUNDS, SignalsBlocked};
 
 /// Registers the calling thread, which is not inside a signal handler.
 pub(crate) fn register<F: Flavor>() -> Result<&'static Reader, RegisterError> {
@@ -83,7 +83,7 @@ fn register_anywhere<F: Flavor>() -> Result<&'static Reader, RegisterError> {
 
 fn register_here<F: Flavor>() -> Result<&'static Reader, RegisterError> {
     F::init()?;
-    fork::check::<F>();
+    fork::check_process::<F>();
     // A handler that reads in the middle of this would register the thread a second time.
     let _blocked = F::REGISTERS_ITSELF.then(SignalsBlocked::new);
     if F::reader().is_registered() {
@@ -179,11 +179,17 @@ fn disarm_exit<F: Flavor>() {
 
 /// The exit destructor of a thread that is registered or has deferred calls.
 ///
-/// The thread's Rust thread-locals, with whatever guards they hold, are gone by now. A section that is open all the same
+/// It counts its calls in `round` and puts itself off until the last one, so that other destructors can still read. The
+/// thread's Rust thread-locals, with whatever guards they hold, are gone by then. A section that is open all the same
 /// belongs to the raw tier, and ends here; or its guard was leaked, and then it cannot be ended: see
-/// [`Guard`](crate::Guard). A later destructor that reads again registers the thread again, and is followed by this one,
-/// in flavors that register by themselves; in the others it is refused.
-unsafe extern "C" fn on_thread_exit<F: Flavor>(_value: *mut c_void) {
+/// [`Guard`](crate::Guard). A destructor that reads even later registers the thread again in flavors that register by
+/// themselves, and is refused in the others.
+unsafe extern "C" fn on_thread_exit<F: Flavor>(round: *mut c_void) {
+    let round = round.addr();
+    // SAFETY: as in `arm_exit`.
+    if round < DESTRUCTOR_ROUNDS && unsafe { F::domain().exit_key.arm(on_thread_exit::<F>, round + 1) }.is_ok() {
+        return;
+    }
     defer::end_updater::<F>();
     let reader = F::reader();
     if reader.is_registered() {
@@ -217,8 +223,8 @@ pub(crate) fn end_with_thread<F: Flavor>(reader: &'static Reader, tid: i32, name
         return;
     }
     if reader.has_handle() && sys::thread_exists(tid) {
-        // A leaked `Thread` knows the record, and a destructor that is still to run may know the `Thread`: the slot is
-        // given back by `Registry::reap_ended_threads` once the thread is gone. Until then it holds nothing up.
+        // A leaked `Thread` knows the record, and a destructor that is still to run may know the `Thread`.
+        F::domain().registry.leave_to_reaper(reader);
         return;
     }
     end::<F>(reader);

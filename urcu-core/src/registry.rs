@@ -10,7 +10,7 @@
 use core::mem::size_of;
 
 use crate::reader::Reader;
-use crate::sync::{AtomicPtr, AtomicU64, Ordering, fence};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use crate::sys;
 use crate::word::WordLayout;
 
@@ -137,12 +137,18 @@ unsafe impl Storage for ProcessMemory {
 #[derive(Debug)]
 pub struct Registry<S = ProcessMemory> {
     storage: S,
+    /// Slots of threads that are ending and leaked their `Thread`: free once the thread is gone.
+    ending: AtomicU32,
+    /// How many of them make a registration look for threads that are gone.
+    reap_at: AtomicU32,
 }
+
+const REAP_AT_LEAST: u32 = 16;
 
 impl Registry {
     /// An empty registry in process memory.
     pub const fn new() -> Self {
-        Self { storage: ProcessMemory::new() }
+        Self { storage: ProcessMemory::new(), ending: AtomicU32::new(0), reap_at: AtomicU32::new(REAP_AT_LEAST) }
     }
 }
 
@@ -158,10 +164,16 @@ impl<S: Storage> Registry<S> {
     /// Async-signal-safe. Lock-free. The caller fills the record in and then issues a full fence before its first
     /// section: see [`Registry::for_each`].
     pub(crate) fn claim(&'static self, layout: WordLayout) -> Option<&'static Reader> {
+        if self.ending.load(Ordering::Relaxed) >= self.reap_at.load(Ordering::Relaxed) {
+            self.reap_ended_threads(layout, true);
+            // Doubling, so that the work is spread over as many registrations.
+            let left = self.ending.load(Ordering::Relaxed);
+            self.reap_at.store((2 * left).max(REAP_AT_LEAST), Ordering::Relaxed);
+        }
         for index in 0..CHUNKS {
             let chunk = match self.storage.chunk(index) {
                 Some(chunk) => chunk,
-                None if self.reap_ended_threads(layout) => return self.claim(layout),
+                None if self.reap_ended_threads(layout, false) => return self.claim(layout),
                 None => self.storage.grow(index)?,
             };
             for (at, in_use) in chunk.in_use.iter().enumerate() {
@@ -190,6 +202,9 @@ impl<S: Storage> Registry<S> {
         let slot = reader.slot() as usize + WORD_SLOTS;
         let index = (slot / WORD_SLOTS).ilog2() as usize;
         let position = slot - ProcessMemory::slots(index);
+        if reader.is_ending() {
+            self.ending.fetch_sub(1, Ordering::Relaxed);
+        }
         reader.clear();
         let chunk = self.storage.chunk(index).expect("a slot in use lies in a chunk that exists");
         // Release: the record is cleared before the next owner claims it. PAIR(slot)
@@ -230,10 +245,17 @@ impl<S: Storage> Registry<S> {
         None
     }
 
+    /// Keeps the slot of an ending thread until the thread is gone; it counts as free, and holds nothing up.
+    pub(crate) fn leave_to_reaper(&'static self, reader: &Reader) {
+        reader.set_ending();
+        self.ending.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How many readers are registered. A snapshot.
     pub fn len(&'static self) -> usize {
         let chunks = (0..CHUNKS).map_while(|index| self.storage.chunk(index));
-        chunks.flat_map(|chunk| chunk.in_use).map(|bits| bits.load(Ordering::Relaxed).count_ones() as usize).sum()
+        chunks.flat_map(|chunk| chunk.in_use).map(|bits| bits.load(Ordering::Relaxed).count_ones() as usize).sum::<usize>()
+            - self.ending.load(Ordering::Relaxed) as usize
     }
 
     /// Whether nobody is registered. A snapshot.
@@ -245,14 +267,16 @@ impl<S: Storage> Registry<S> {
     /// their `Thread`, were ended by a bare exit system call, or read again in the very last round of destructors.
     /// Whether there were any.
     ///
-    /// Done before the registry grows, so that it grows at most to twice what is needed.
-    pub(crate) fn reap_ended_threads(&'static self, layout: WordLayout) -> bool {
+    /// Those that are known to be ending are looked at when there are many of them, the others before the registry grows, so that
+    /// it grows at most to twice what is needed.
+    pub(crate) fn reap_ended_threads(&'static self, layout: WordLayout, only_ending: bool) -> bool {
         let process = sys::process_id();
         let mut reaped = false;
         self.for_each(|reader| {
             let tid = reader.tid();
             let idle = layout.nesting(reader.word.load(Ordering::Acquire)) == 0;
-            if tid != 0 && idle && reader.pid() == process && sys::thread_has_ended(tid) && reader.end_ownership(tid) {
+            let candidate = !only_ending || reader.is_ending();
+            if tid != 0 && candidate && idle && reader.pid() == process && sys::thread_has_ended(tid) && reader.end_ownership(tid) {
                 self.release(reader);
                 reaped = true;
             }

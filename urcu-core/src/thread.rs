@@ -67,8 +67,9 @@ impl<F: Flavor> Thread<F> {
     /// Announces that this thread holds no references: QSBR's way to let grace periods end. Nothing in the other
     /// flavors.
     ///
-    /// Wait-free, apart from one `futex` call when an updater sleeps. Not inside a section: while a guard of this
-    /// `Thread` lives, it does not compile.
+    /// Wait-free, apart from one `futex` call when an updater sleeps; but if the thread, while online, has deferred beyond
+    /// the hard limit ([`Limits`](crate::Limits)), it waits for room. Not inside a section: while a guard of this `Thread`
+    /// lives, it does not compile.
     ///
     /// # Panics
     ///
@@ -89,7 +90,8 @@ impl<F: Flavor> Thread<F> {
     /// It consumes the `Thread`: a thread that is offline has nothing to read with, whatever happens to the
     /// [`Offline`]. To go offline for the length of a call, see [`while_offline`](Self::while_offline).
     ///
-    /// Wait-free, apart from one `futex` call when an updater sleeps. Not inside a section.
+    /// Wait-free, apart from one `futex` call when an updater sleeps; waits for room as
+    /// [`quiescent_state`](Self::quiescent_state) does. Not inside a section.
     ///
     /// # Panics
     ///

@@ -27,16 +27,16 @@
 //!
 //! | | [qsbr] | [membarrier] | [signal] | [bp] | [mb] |
 //! |---|---|---|---|---|---|
-//! | a section costs | nothing | two stores, two loads | as membarrier | as membarrier | one locked exchange more |
-//! | a grace period costs | a scan | one `membarrier(2)` and a scan | a signal to every registered thread | as membarrier | a scan |
+//! | a section costs | nothing | two stores, three loads | as membarrier | as membarrier | the same, one of the stores a locked exchange |
+//! | a grace period costs | a fence and a scan | one `membarrier(2)` and a scan | a signal to every registered thread and a scan | as membarrier | a fence and a scan |
 //! | registration | explicit | explicit | explicit | by itself at the first section | explicit |
 //! | quiescent states | announced by every reader | none | none | none | none |
 //! | blocking inside a section | holds up grace periods, as does blocking *online* | holds up grace periods | the same | the same | the same |
-//! | in signal handlers | no | after registration | after registration | always | after registration |
+//! | reading in signal handlers | no | after registration | after registration | always | after registration |
 //! | needs | an application built around it | Linux 4.14, else full fences | a signal number | as membarrier | nothing |
 //!
 //! Sections in all flavors: may nest, may block, belong to their thread. Not allowed inside one: waiting for a grace period
-//! of the same flavor, in any disguise (a lock whose holder does so, a join of such a thread).
+//! of the same flavor, in any disguise (`barrier`, a lock whose holder does so, a join of such a thread).
 //!
 //! [qsbr]: https://docs.rs/urcu-qsbr
 //! [membarrier]: https://docs.rs/urcu-membarrier
@@ -44,14 +44,32 @@
 //! [bp]: https://docs.rs/urcu-bp
 //! [mb]: https://docs.rs/urcu-mb
 //!
+//! # Deferred reclamation
+//!
+//! A [`Retired`] value that is dropped is freed after a grace period: by a worker if it has a destructor, else by the
+//! retiring thread itself at some later retirement, or by the worker. `retire` and `defer` do the same with boxes and
+//! closures; `barrier` waits for all of it, `set_limits` bounds it. Beyond the hard limit retiring waits like
+//! [`synchronize`] (when online: the next quiescent state does), so nothing is retired with a lock held that sections
+//! or deferred calls take.
+//!
+//! # Features
+//!
+//! All are on by default, and only add functions: `callbacks` (retire, defer, barrier, limits, workers), `poll` (grace
+//! periods that are asked about or awaited), `stats` (counters, the limit of the stall report).
+//!
 //! # Forbidden and limited uses
 //!
 //! - **Fork.** When parent and child both go on using RCU, call [`raw::fork_before`] before `fork` and one of
-//!   [`raw::fork_after_parent`], [`raw::fork_after_child`] after it. `fork` followed by `exec` needs nothing.
-//! - **Thread exit.** A thread that ends without dropping its [`Thread`] is unregistered by its exit. One that ends inside a
-//!   section has the section ended, and a [`Report`] says so.
-//! - **`dlclose`.** Thread-exit destructors need their code, so the shared object that holds this crate stays loaded once a
-//!   thread has been registered.
+//!   [`raw::fork_after_parent`], [`raw::fork_after_child`] after it. What is pending at the fork then runs in both
+//!   processes. `fork` followed by `exec` needs nothing.
+//! - **Thread exit.** A thread that ends without dropping its [`Thread`] is unregistered by its exit if it used the raw
+//!   tier, or was offline. A [`Thread`] leaked online, or a leaked [`Guard`], is never ended, since references may live
+//!   on: from then on whoever waits for a grace period panics. A [`Report`] tells of it.
+//! - **Signal handlers.** Reading in them: see the table. Nothing else: no `register`, no waiting, no retiring.
+//! - **Process exit.** Pending calls are not run. Call `barrier` before, if their effects matter.
+//! - **`dlclose`.** Exit destructors need their code, so the shared object that holds this crate stays loaded once a
+//!   thread has been registered or a worker runs. Before another object is unloaded whose destructors or callbacks may
+//!   be pending, call `barrier`.
 
 mod barrier;
 mod flavor;
@@ -163,10 +181,11 @@ pub use urcu_core::{BarrierError, Limits, RcuHead, WorkerError};
 /// For what readers have reached through raw pointers and cannot reach any more: memory that they may *still* be looking
 /// at must not be turned into a `Box` first; see [`raw::retire`] and [`RcuBox`].
 ///
-/// Any context, inside sections too. Allocates nothing but a block of 512 entries now and then. A value with a destructor
-/// is dropped on a worker, one without is freed there or on this thread at a later retirement. Beyond the hard limit
-/// ([`set_limits`]) it waits for room, unless inside a section (online counts as inside): so not with a lock held that readers take
-/// inside sections.
+/// Any context but signal handlers, inside sections too. Allocates nothing but a block of 512 entries now and then. A
+/// value with a destructor is dropped on a worker, one without is freed there or on this thread at a later retirement.
+/// Beyond the hard limit
+/// ([`set_limits`]) it waits for room, unless inside a section or a deferred call (online: the next quiescent state waits
+/// instead): so not with a lock held that readers take inside sections, or that deferred calls take.
 #[cfg(feature = "callbacks")]
 #[doc(alias = "call_rcu")]
 pub fn retire<T: Send + 'static>(value: Box<T>) {
@@ -207,7 +226,7 @@ pub fn barrier() -> Result<(), BarrierError> {
 pub type FlushOnDrop = urcu_core::FlushOnDrop<Flavor>;
 
 /// [`barrier`] when the returned guard is dropped: for the end of a structure's or a test's life. Not to be dropped inside a
-/// section or a deferred call (panics).
+/// section, online by a [`Thread`], or in a deferred call (panics).
 #[cfg(feature = "callbacks")]
 pub const fn flush_on_drop() -> FlushOnDrop {
     FlushOnDrop::new()

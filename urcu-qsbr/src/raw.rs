@@ -49,7 +49,7 @@ pub fn read_ongoing() -> bool {
 }
 
 /// Announces a quiescent state. Registered; nothing offline. Wait-free, apart from one `futex` call when an updater
-/// sleeps.
+/// sleeps; but waits for room if the thread, while online, has deferred beyond the hard limit.
 ///
 /// # Safety
 ///
@@ -63,7 +63,7 @@ pub unsafe fn quiescent_state() {
 }
 
 /// Takes the thread out of the set that grace periods wait for; nothing when it is offline. Registered. Wait-free,
-/// apart from one `futex` call when an updater sleeps.
+/// apart from one `futex` call when an updater sleeps; waits for room as [`quiescent_state`] does.
 ///
 /// # Safety
 ///

@@ -10,8 +10,9 @@ pub(crate) const QUIET_CALLS: u64 = 64;
 
 /// How much may be deferred and not freed.
 ///
-/// Counted in blocks of 512 calls, so what is enforced is exact to one block per thread. Bytes are those of the values
-/// that are retired (not of what they own); for callbacks and closures only their number counts.
+/// Counted in blocks of 512 calls, so what is enforced is exact to one block in each of a thread's two queues. Bytes are
+/// those of the values that are retired (not of what they own); for callbacks and closures only their number counts, and not
+/// at all when they go to a worker other than the default one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Beyond this many calls the worker is woken at once instead of being left to its own pace.

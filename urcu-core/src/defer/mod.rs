@@ -26,7 +26,7 @@ use crate::flavor::{Flavor, ReadSide};
 use crate::head::{Callback, RcuHead};
 use crate::lock::Lock;
 use crate::sync::Ordering;
-use crate::{grace_period, quiescence, registration, sys, thread};
+use crate::{fork, grace_period, quiescence, registration, sys, thread};
 use block::BLOCK_CALLS;
 pub(crate) use block::Call;
 use queue::{Emptied, Queue};
@@ -219,7 +219,11 @@ pub(crate) fn wait_for_room<F: Flavor>() {
         reader.owes.store(true, Ordering::Relaxed);
         return;
     }
-    let may_wait = || !crate::raw::read_ongoing::<F>() && !F::with_record(|record| record.is_reclaiming());
+    let may_wait = || {
+        !crate::raw::read_ongoing::<F>()
+            && !F::with_record(|record| record.is_reclaiming())
+            && !fork::is_under_way_here::<F>()
+    };
     while limits.beyond_hard() && may_wait() {
         help_own_local::<F>();
         if limits.beyond_hard() {
@@ -322,6 +326,7 @@ pub(crate) fn barrier<F: Flavor>() -> Result<(), BarrierError> {
 /// [`barrier`] with the caller's thread offline meanwhile (QSBR), and its section checked.
 #[track_caller]
 pub(crate) fn barrier_outside<F: Flavor>() -> Result<(), BarrierError> {
+    fork::check::<F>();
     let reader = F::reader();
     thread::assert_outside::<F>(reader, "waits for deferred calls");
     thread::offline_while::<F, _>(reader, barrier::<F>)
@@ -401,7 +406,8 @@ pub(crate) fn stats<F: Flavor>() -> Stats {
             }
         }
     }
-    let handed_over = deferred.workers.executed();
+    // Between the fork hooks this thread holds that lock itself.
+    let handed_over = if fork::is_under_way_here::<F>() { 0 } else { deferred.workers.executed() };
     Stats {
         queued: queued + handed_over,
         executed: executed + handed_over,
@@ -417,6 +423,7 @@ pub(crate) fn stats<F: Flavor>() -> Stats {
 /// Before `fork`: every queue whole, every worker aside.
 pub(crate) fn before_fork<F: Flavor>() {
     let deferred = &F::domain().deferred;
+    deferred.updaters.hold_for_fork();
     deferred.round_here.hold_for_fork();
     deferred.default_worker.pause();
     deferred.workers.pause_all();
@@ -432,6 +439,7 @@ pub(crate) fn before_fork<F: Flavor>() {
 fn release_queues<F: Flavor>() {
     F::domain().deferred.workers.release_after_fork();
     F::domain().deferred.round_here.release_after_fork();
+    F::domain().deferred.updaters.release_after_fork();
     for updater in F::domain().deferred.updaters.iter() {
         for queue in [&updater.remote, &updater.local] {
             queue.release_after_fork();
@@ -450,6 +458,7 @@ pub(crate) fn after_fork_in_parent<F: Flavor>() {
 pub(crate) fn after_unprepared_fork<F: Flavor>() {
     let deferred = &F::domain().deferred;
     deferred.round_here.reset_after_fork(());
+    deferred.updaters.reset_after_fork();
     deferred.default_worker.forget_thread();
     deferred.workers.forget_after_unprepared_fork();
     for updater in deferred.updaters.iter() {

@@ -3,6 +3,7 @@
 use core::ptr;
 
 use crate::defer::queue::Queue;
+use crate::lock::Lock;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// A thread's two queues. Never freed; taken over by another thread when its owner has ended.
@@ -49,15 +50,32 @@ impl Updater {
 /// All updaters of a domain; grows only.
 pub(crate) struct Updaters {
     first: AtomicPtr<Updater>,
+    joining: Lock<()>,
 }
 
 impl Updaters {
     pub(crate) const fn new() -> Self {
-        Self { first: AtomicPtr::new(ptr::null_mut()) }
+        Self { first: AtomicPtr::new(ptr::null_mut()), joining: Lock::new(()) }
+    }
+
+    /// Keeps threads from joining until [`release_after_fork`](Self::release_after_fork): a queue that is made between the
+    /// hooks would not be held.
+    pub(crate) fn hold_for_fork(&self) {
+        self.joining.hold_for_fork();
+    }
+
+    pub(crate) fn release_after_fork(&self) {
+        self.joining.release_after_fork();
+    }
+
+    /// In a forked child, without having been held.
+    pub(crate) fn reset_after_fork(&self) {
+        self.joining.reset_after_fork(());
     }
 
     /// An updater for the calling thread: one whose owner has ended, or a new one. Allocates at worst.
     pub(crate) fn acquire(&'static self) -> &'static Updater {
+        let _joining = self.joining.lock();
         for updater in self.iter() {
             let free = !updater.owned.load(Ordering::Relaxed);
             // PAIR(updater-owner)

@@ -298,9 +298,7 @@ impl Worker {
 
     /// Before `fork`: returns once the thread, if any, has put itself aside between two rounds.
     pub(crate) fn pause(&self) {
-        if !self.exists() {
-            return;
-        }
+        // A thread that is started meanwhile puts itself aside before its first round.
         self.pause.store(PAUSE, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.wake();

@@ -13,7 +13,7 @@ use crate::error::WorkerError;
 use crate::flavor::Flavor;
 use crate::lock::{Held, Lock};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use crate::{sys, thread};
+use crate::{fork, sys, thread};
 
 /// A domain's workers beside the default one.
 pub(crate) struct WorkerSet {
@@ -226,6 +226,7 @@ impl<F: Flavor> WorkerBuilder<F> {
     /// [`WorkerError::NoThread`], or [`WorkerError::Scheduling`] when the processor does not exist or the priority is
     /// not permitted.
     pub fn spawn(self) -> Result<WorkerHandle<F>, WorkerError> {
+        fork::check::<F>();
         let workers = &F::domain().deferred.workers;
         let worker = workers.lists().stopped.pop().unwrap_or_else(|| Box::leak(Box::new(Worker::new())));
         worker.reopen();
@@ -308,6 +309,7 @@ impl<F: Flavor> WorkerHandle<F> {
         if F::with_record(|record| record.is_reclaiming()) {
             return Err(WorkerError::InCallback { flavor: F::NAME });
         }
+        fork::check::<F>();
         let reader = F::reader();
         thread::assert_outside::<F>(reader, "stops a worker");
         let workers = &F::domain().deferred.workers;

@@ -5,11 +5,14 @@ use core::ffi::c_void;
 use super::linux::errno;
 use crate::sync::{AtomicU32, Ordering};
 
+/// How often POSIX systems call thread-specific destructors at least, while values keep being set.
+pub(crate) const DESTRUCTOR_ROUNDS: usize = 4;
+
 /// A thread-specific value whose only purpose is its destructor.
 ///
 /// A `pthread` key and not a `thread_local!` with `Drop`, for three reasons. Its destructors run after those of all
-/// Rust thread-locals, so those may still read, and guards that live in them are dropped first. It can be armed again by
-/// a thread whose destructor has run already. And arming it neither locks nor (for the process's first 32 keys)
+/// Rust thread-locals, so those may still read, and guards that live in them are dropped first. It can be armed again
+/// while it runs, so that it comes last among the keys as well. And arming it neither locks nor (for the process's first 32 keys)
 /// allocates, so a reader may register itself in a signal handler.
 #[derive(Debug)]
 pub(crate) struct ExitKey {

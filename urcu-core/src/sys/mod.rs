@@ -7,6 +7,6 @@ mod exit_key;
 mod fork_mark;
 mod linux;
 
-pub(crate) use exit_key::ExitKey;
+pub(crate) use exit_key::{DESTRUCTOR_ROUNDS, ExitKey};
 pub(crate) use fork_mark::ForkMark;
 pub use linux::*;

@@ -248,6 +248,10 @@ pub fn set_limits(limits: Limits) {
     urcu_core::set_limits::<Flavor>(limits);
 }
 
+/// A retired value that can be had back once its grace period has ended: what [`Retired::start_poll`](urcu_core::Retired::start_poll) returns.
+#[cfg(feature = "poll")]
+pub type Polled<T> = urcu_core::Polled<T, Flavor>;
+
 /// A grace period to be asked about.
 #[cfg(feature = "poll")]
 pub type GracePeriod = urcu_core::GracePeriod<Flavor>;

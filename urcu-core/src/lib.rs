@@ -62,7 +62,7 @@ pub use fork::repair_children;
 pub use guard::Guard;
 pub use head::{Callback, RcuHead};
 pub use membarrier::Membarrier;
-pub use pointer::{CompareExchangeError, Rcu, Retired};
+pub use pointer::{CompareExchangeError, Polled, Rcu, Retired};
 pub use poll::{GracePeriod, Synchronize};
 pub use reader::{Reader, ThreadRecord};
 pub use reclaim::{FlushOnDrop, barrier, defer, limits, retire_box, set_limits, set_stall_limit, stats};

@@ -8,6 +8,7 @@ use core::ptr::{self, NonNull};
 use crate::boxed::RcuBox;
 use crate::flavor::Flavor;
 use crate::guard::Guard;
+use crate::poll::GracePeriod;
 use crate::raw;
 use crate::reclaim;
 use crate::sync::{AtomicPtr, Ordering};
@@ -227,6 +228,13 @@ impl<T, F: Flavor> Retired<T, F> {
         self.into_box().into_inner()
     }
 
+    /// Asks for a grace period, after which the value can be had back: to be recycled without waiting.
+    ///
+    /// Any context; the default worker runs the grace period.
+    pub fn start_poll(self) -> Polled<T, F> {
+        Polled { period: GracePeriod::start(), retired: self }
+    }
+
     /// The address, for whoever consumes it.
     #[inline]
     pub(crate) fn value(&self) -> NonNull<T> {
@@ -238,6 +246,36 @@ impl<T, F: Flavor> Retired<T, F> {
         let retired = ManuallyDrop::new(self);
         // SAFETY: a grace period has passed since it was unlinked, so no reader holds a reference.
         unsafe { RcuBox::from_raw(retired.value) }
+    }
+}
+
+/// A retired value whose grace period is under way: see [`Retired::start_poll`].
+///
+/// Dropping it drops the value after another grace period.
+pub struct Polled<T, F: Flavor> {
+    retired: Retired<T, F>,
+    period: GracePeriod<F>,
+}
+
+impl<T, F: Flavor> Polled<T, F> {
+    /// Whether the value can be had back. Any context; wait-free. Once true, always true.
+    pub fn is_done(&self) -> bool {
+        self.period.is_done()
+    }
+
+    /// The value in its allocation. Any context; wait-free.
+    ///
+    /// # Errors
+    ///
+    /// This again, while the grace period has not ended.
+    pub fn try_into_box(self) -> Result<RcuBox<T>, Self> {
+        if self.is_done() { Ok(self.retired.into_box()) } else { Err(self) }
+    }
+}
+
+impl<T, F: Flavor> fmt::Debug for Polled<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Polled").field("flavor", &F::NAME).field("is_done", &self.is_done()).finish()
     }
 }
 

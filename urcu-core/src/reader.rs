@@ -237,7 +237,8 @@ impl Reader {
 pub struct ThreadRecord {
     reader: Cell<&'static Reader>,
     updater: Cell<Option<&'static Updater>>,
-    worker: Cell<Option<&'static Worker>>,
+    /// The thread's own worker, and which use of it.
+    worker: Cell<Option<(&'static Worker, u32)>>,
     /// Whether the thread is running deferred calls.
     reclaiming: Cell<bool>,
 }
@@ -279,11 +280,11 @@ impl ThreadRecord {
         self.updater.set(updater);
     }
 
-    pub(crate) fn worker(&self) -> Option<&'static Worker> {
+    pub(crate) fn worker(&self) -> Option<(&'static Worker, u32)> {
         self.worker.get()
     }
 
-    pub(crate) fn set_worker(&self, worker: Option<&'static Worker>) {
+    pub(crate) fn set_worker(&self, worker: Option<(&'static Worker, u32)>) {
         self.worker.set(worker);
     }
 

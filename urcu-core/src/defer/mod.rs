@@ -6,7 +6,7 @@
 //!   the retiring thread runs them itself, a few at each retirement, once their grace period has ended. Freeing in step
 //!   with retiring is what allocators like best: the blocks are reused at once.
 //! - **Remote** calls run arbitrary code: destructors, callbacks, closures. They run on a worker, outside every section
-//!   and with no lock held, so that a destructor may lock what its retirer holds.
+//!   and with no lock held.
 //!
 //! Both go through the retiring thread's own [`queue`]; adding a call writes three words of the thread's own memory. The
 //! [`worker`] serves whatever a thread leaves lying, and all remote calls.
@@ -25,7 +25,8 @@ use crate::error::BarrierError;
 use crate::flavor::{Flavor, ReadSide};
 use crate::head::{Callback, RcuHead};
 use crate::lock::Lock;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
+use crate::util::OnDrop;
 use crate::{fork, grace_period, quiescence, registration, sys, thread};
 use block::BLOCK_CALLS;
 pub(crate) use block::Call;
@@ -54,6 +55,9 @@ pub(crate) struct Deferred {
     pub(crate) limits: LimitState,
     pub(crate) default_worker: Worker,
     pub(crate) workers: WorkerSet,
+    /// Calls that somebody has taken and not run yet, and when the oldest of them was added.
+    taken: AtomicU64,
+    taken_since: AtomicU64,
     /// Held by a thread that does a round in the place of a worker.
     round_here: Lock<()>,
 }
@@ -65,8 +69,24 @@ impl Deferred {
             limits: LimitState::new(),
             default_worker: Worker::new(),
             workers: WorkerSet::new(),
+            taken: AtomicU64::new(0),
+            taken_since: AtomicU64::new(u64::MAX),
             round_here: Lock::new(()),
         }
+    }
+
+    /// Counts calls that have been taken out of their queues as pending until the guard is dropped.
+    fn in_flight(&'static self, calls: usize, since: u64) -> impl Drop + use<> {
+        // Relaxed: counters for humans.
+        self.taken.fetch_add(calls as u64, Ordering::Relaxed);
+        if calls != 0 {
+            self.taken_since.fetch_min(since, Ordering::Relaxed);
+        }
+        OnDrop(move || {
+            if self.taken.fetch_sub(calls as u64, Ordering::Relaxed) == calls as u64 {
+                self.taken_since.store(u64::MAX, Ordering::Relaxed);
+            }
+        })
     }
 
     /// Whether anything waits for the default worker. A snapshot.
@@ -250,8 +270,10 @@ fn help_own_local<F: Flavor>() {
     let emptied = own.take_all(&mut calls);
     // The queue stays ours until they have run: a barrier waits for that.
     if !calls.is_empty() {
+        let in_flight = F::domain().deferred.in_flight(calls.len(), sys::coarse_nanos());
         grace_period::wait::<F>();
         run_unregistered::<F>(&mut calls);
+        drop(in_flight);
         F::domain().deferred.limits.settle(emptied);
     }
 }
@@ -295,6 +317,8 @@ pub(crate) unsafe fn call<F: Flavor>(head: *mut RcuHead, callback: Callback) {
     if let Some(worker) = deferred.workers.chosen::<F>() {
         // SAFETY: the caller's promise.
         if unsafe { worker.push(head, callback) } {
+            deferred.limits.sealed(1, 0);
+            wait_for_room::<F>();
             return;
         }
     }
@@ -374,7 +398,7 @@ pub(crate) fn end_updater<F: Flavor>() {
 pub struct Stats {
     /// Calls ever deferred: retired values, callbacks, closures.
     pub queued: u64,
-    /// Calls that have run, or have been taken by a worker that waits for their grace period.
+    /// Calls that have run.
     pub executed: u64,
     /// The difference.
     pub pending: u64,
@@ -395,26 +419,27 @@ pub(crate) fn stats<F: Flavor>() -> Stats {
     let domain = F::domain();
     let deferred = &domain.deferred;
     let now = sys::coarse_nanos();
-    let (mut queued, mut executed, mut oldest) = (0, 0, now);
+    // In this order, so that the differences are not negative.
+    let taken = deferred.taken.load(Ordering::Relaxed);
+    let (mut queued, mut left, mut oldest) = (0, 0, deferred.taken_since.load(Ordering::Relaxed));
     for updater in deferred.updaters.iter() {
         for queue in [&updater.remote, &updater.local] {
-            // In this order, so that the difference is not negative.
-            executed += queue.executed();
+            left += queue.executed();
             queued += queue.queued();
-            if let Some(block) = queue.filling().filter(|block| block.pending() != 0) {
-                oldest = oldest.min(block.since());
-            }
+            oldest = oldest.min(queue.oldest());
         }
     }
     // Between the fork hooks this thread holds that lock itself.
-    let handed_over = if fork::is_under_way_here::<F>() { 0 } else { deferred.workers.executed() };
+    let (pushed, popped) = if fork::is_under_way_here::<F>() { (0, 0) } else { deferred.workers.counts() };
+    let queued = queued + pushed;
+    let executed = (left + popped).saturating_sub(taken);
     Stats {
-        queued: queued + handed_over,
-        executed: executed + handed_over,
+        queued,
+        executed,
         pending: queued.saturating_sub(executed),
         bytes_pending: deferred.limits.bytes(),
         grace_periods: F::LAYOUT.number(domain.period.load(Ordering::Relaxed)) - 1,
-        oldest_pending: core::time::Duration::from_nanos(now - oldest),
+        oldest_pending: core::time::Duration::from_nanos(now.saturating_sub(oldest)),
         longest_reader: core::time::Duration::from_nanos(domain.longest_wait.load(Ordering::Relaxed)),
         readers: domain.registry.len(),
     }

@@ -33,6 +33,8 @@ pub(crate) struct Queue {
     /// Held by the one who reclaims.
     lock: CachePadded<AtomicU32>,
     executed: AtomicU64,
+    /// When the oldest call of the chain was added, in coarse nanoseconds; `u64::MAX` while the chain is empty.
+    chain_since: AtomicU64,
     chain: UnsafeCell<Chain>,
 }
 
@@ -54,6 +56,7 @@ impl Queue {
             sealed_calls: AtomicU64::new(0),
             lock: CachePadded(AtomicU32::new(0)),
             executed: AtomicU64::new(0),
+            chain_since: AtomicU64::new(u64::MAX),
             chain: UnsafeCell::new(Chain { first: ptr::null_mut(), last: ptr::null_mut(), ready: false }),
         }
     }
@@ -144,12 +147,19 @@ impl Queue {
         self.sealed.store(ptr::null_mut(), Ordering::Relaxed);
         self.spare.store(ptr::null_mut(), Ordering::Relaxed);
         self.executed.store(self.sealed_calls.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.chain_since.store(u64::MAX, Ordering::Relaxed);
         self.lock.store(0, Ordering::Release);
     }
 
     /// Calls ever added. A snapshot.
     pub(crate) fn queued(&self) -> u64 {
         self.sealed_calls.load(Ordering::Relaxed) + self.filling().map_or(0, |block| block.len() as u64)
+    }
+
+    /// When the oldest pending call was added, as far as blocks tell; `u64::MAX` if there is none. A snapshot.
+    pub(crate) fn oldest(&self) -> u64 {
+        let filling = self.filling().filter(|block| block.pending() != 0).map_or(u64::MAX, Block::since);
+        self.chain_since.load(Ordering::Relaxed).min(filling)
     }
 
     /// Calls ever taken out. A snapshot.
@@ -210,6 +220,7 @@ impl Reclaimer<'_> {
             None => self.first = oldest,
         }
         self.last = newest;
+        self.note_oldest();
     }
 
     /// The oldest sealed block.
@@ -241,6 +252,11 @@ impl Reclaimer<'_> {
         call
     }
 
+    fn note_oldest(&self) {
+        let since = self.first().map_or(u64::MAX, Block::since);
+        self.queue.chain_since.store(since, Ordering::Relaxed);
+    }
+
     #[cold]
     fn recycle_first(&mut self) -> Emptied {
         let block = self.first;
@@ -252,6 +268,7 @@ impl Reclaimer<'_> {
             self.last = ptr::null_mut();
         }
         self.ready = false;
+        self.note_oldest();
         emptied.reset();
         push(&self.queue.spare, block);
         counted

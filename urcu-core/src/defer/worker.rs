@@ -77,7 +77,9 @@ pub(crate) struct Worker {
     done_wake: AtomicU32,
     /// The number of a grace period that somebody polls for.
     polled: AtomicU64,
-    executed: AtomicU64,
+    /// Heads ever handed over, and taken out.
+    pushed: AtomicU64,
+    taken: AtomicU64,
     pause: AtomicU32,
     stop: AtomicBool,
     generation: AtomicU32,
@@ -100,7 +102,8 @@ impl Worker {
             done: AtomicU64::new(0),
             done_wake: AtomicU32::new(0),
             polled: AtomicU64::new(0),
-            executed: AtomicU64::new(0),
+            pushed: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
             pause: AtomicU32::new(RUNNING),
             stop: AtomicBool::new(false),
             generation: AtomicU32::new(0),
@@ -131,6 +134,7 @@ impl Worker {
                 Err(now) => top = now,
             }
         }
+        self.pushed.fetch_add(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         self.wake();
         true
@@ -187,8 +191,10 @@ impl Worker {
         self.generation.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn executed(&self) -> u64 {
-        self.executed.load(Ordering::Relaxed)
+    /// Heads ever handed over, and those of them that have been taken out. A snapshot.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let taken = self.taken.load(Ordering::Relaxed);
+        (self.pushed.load(Ordering::Relaxed), taken)
     }
 
     pub(crate) fn tid(&self) -> i32 {
@@ -302,6 +308,7 @@ impl Worker {
         self.pause.store(PAUSE, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.wake();
+        // PAIR(worker-pause)
         while self.pause.load(Ordering::Acquire) == PAUSE && self.exists() {
             sys::futex_wait(&self.pause, PAUSE, Some(LONGEST_NAP));
         }
@@ -337,6 +344,7 @@ impl Worker {
             top = head.next;
         }
         calls[from..].reverse();
+        self.taken.fetch_add((calls.len() - from) as u64, Ordering::Relaxed);
     }
 
     /// Moves what a stopped or vanished worker still holds to `calls`.
@@ -361,6 +369,8 @@ struct Rounds<F: Flavor> {
     calls: Vec<Call>,
     /// Counts against the limits until the calls have run.
     emptied: Emptied,
+    /// When the oldest of them was added.
+    oldest: u64,
     nap: Duration,
     /// Whether this is the first round since the worker slept with nothing pending.
     woken: bool,
@@ -386,6 +396,7 @@ impl<F: Flavor> Rounds<F> {
             polling,
             calls: Vec::new(),
             emptied: Emptied::default(),
+            oldest: u64::MAX,
             nap: SHORTEST_NAP,
             woken: true,
             flavor: core::marker::PhantomData,
@@ -423,6 +434,9 @@ impl<F: Flavor> Rounds<F> {
         let everything = wanted > self.worker.done.load(Ordering::Relaxed);
         let polled = self.worker.polled.load(Ordering::SeqCst);
         self.worker.take_inbox(&mut self.calls, ptr::null_mut());
+        // Counted one by one when they were handed over.
+        self.emptied.calls += self.calls.len();
+        let since = sys::coarse_nanos();
         if self.is_default {
             F::domain().deferred.workers.take_adopted(&mut self.calls);
         }
@@ -432,11 +446,13 @@ impl<F: Flavor> Rounds<F> {
         if self.calls.is_empty() && !everything && !gp_wanted {
             return if busy { Outlook::Nap } else { Outlook::Sleep };
         }
+        let in_flight = F::domain().deferred.in_flight(self.calls.len(), self.oldest.min(since));
+        self.oldest = u64::MAX;
         if !self.calls.is_empty() || gp_wanted {
             grace_period::wait::<F>();
         }
-        let executed = run_registered::<F>(&mut self.calls);
-        self.worker.executed.fetch_add(executed, Ordering::Relaxed);
+        run_registered::<F>(&mut self.calls);
+        drop(in_flight);
         self.calls.shrink_to(LASTING_CALLS);
         F::domain().deferred.limits.settle(core::mem::take(&mut self.emptied));
         if everything {
@@ -469,6 +485,7 @@ impl<F: Flavor> Rounds<F> {
                     busy = true;
                     continue;
                 };
+                self.oldest = self.oldest.min(queue.oldest());
                 self.emptied += reclaimer.take_all(&mut self.calls);
             }
         }
@@ -515,7 +532,7 @@ impl<F: Flavor> Rounds<F> {
         if pause.load(Ordering::SeqCst) == RUNNING {
             return;
         }
-        // Release: everything of the rounds before is whole in the child. PAIR(worker-pause)
+        // Release: everything of the rounds before is whole for the thread that forks. PAIR(worker-pause)
         pause.store(PAUSED, Ordering::Release);
         sys::futex_wake(pause, i32::MAX);
         while pause.load(Ordering::Acquire) == PAUSED {
@@ -536,11 +553,9 @@ impl<F: Flavor> Rounds<F> {
 }
 
 /// Runs calls whose grace period has ended on a thread that is a registered reader meanwhile, outside every section.
-/// How many.
-pub(crate) fn run_registered<F: Flavor>(calls: &mut Vec<Call>) -> u64 {
-    let count = calls.len() as u64;
-    if count == 0 {
-        return 0;
+pub(crate) fn run_registered<F: Flavor>(calls: &mut Vec<Call>) {
+    if calls.is_empty() {
+        return;
     }
     // A failure leaves callbacks that read without a registration; their own panic says so.
     let registered = registration::register::<F>().is_ok();
@@ -557,7 +572,6 @@ pub(crate) fn run_registered<F: Flavor>(calls: &mut Vec<Call>) -> u64 {
     if registered {
         registration::unregister::<F>();
     }
-    count
 }
 
 /// The light side of falling asleep: called after a call has been added to a queue that `worker` serves. A nap goes on,

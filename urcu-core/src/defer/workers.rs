@@ -56,7 +56,7 @@ impl WorkerSet {
         if !self.special.load(Ordering::Relaxed) {
             return None;
         }
-        F::with_record(|record| record.worker()).or_else(|| self.of_cpu(sys::current_cpu()?))
+        thread_worker::<F>().map(|own| own.worker).or_else(|| self.of_cpu(sys::current_cpu()?))
     }
 
     fn of_cpu(&'static self, cpu: usize) -> Option<&'static Worker> {
@@ -95,9 +95,11 @@ impl WorkerSet {
         self.lists().running.clone()
     }
 
-    pub(crate) fn executed(&self) -> u64 {
+    /// Heads ever handed to one of these workers, and those of them that have been taken out. A snapshot.
+    pub(crate) fn counts(&self) -> (u64, u64) {
         let lists = self.lists();
-        lists.running.iter().chain(&lists.stopped).map(|worker| worker.executed()).sum()
+        let counts = lists.running.iter().chain(&lists.stopped).map(|worker| worker.counts());
+        counts.fold((0, 0), |(pushed, taken), worker| (pushed + worker.0, taken + worker.1))
     }
 
     pub(crate) fn nothing_adopted(&self) -> bool {
@@ -312,6 +314,7 @@ impl<F: Flavor> WorkerHandle<F> {
         fork::check::<F>();
         let reader = F::reader();
         thread::assert_outside::<F>(reader, "stops a worker");
+        thread::assert_no_hidden_guard::<F>(reader);
         let workers = &F::domain().deferred.workers;
         if self.worker.generation() != self.generation || !self.worker.claim_stop() {
             return Ok(());
@@ -346,8 +349,9 @@ impl<F: Flavor> fmt::Debug for WorkerHandle<F> {
 
 /// The calling thread's own worker.
 pub(crate) fn thread_worker<F: Flavor>() -> Option<WorkerHandle<F>> {
-    let worker = F::with_record(|record| record.worker())?;
-    Some(WorkerHandle::new(worker))
+    let (worker, generation) = F::with_record(|record| record.worker())?;
+    // One that has been stopped since may be somebody else's by now.
+    (worker.generation() == generation).then_some(WorkerHandle { worker, generation, flavor: PhantomData })
 }
 
 /// Makes the calling thread's callbacks go to `worker`, or to where they would go without one.
@@ -355,7 +359,7 @@ pub(crate) fn set_thread_worker<F: Flavor>(worker: Option<WorkerHandle<F>>) {
     if worker.is_some() {
         F::domain().deferred.workers.special.store(true, Ordering::Relaxed);
     }
-    F::with_record(|record| record.set_worker(worker.map(|handle| handle.worker)));
+    F::with_record(|record| record.set_worker(worker.map(|handle| (handle.worker, handle.generation))));
 }
 
 /// The worker of processor `cpu`.

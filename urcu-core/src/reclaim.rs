@@ -123,6 +123,7 @@ pub fn defer<C: FnOnce() + Send + 'static, F: Flavor>(closure: C) {
 /// [`BarrierError::InCallback`].
 #[track_caller]
 pub fn barrier<F: Flavor>() -> Result<(), BarrierError> {
+    thread::assert_outside::<F>(F::reader(), "waits for deferred calls");
     thread::assert_no_hidden_guard::<F>(F::reader());
     defer::barrier_outside::<F>()
 }

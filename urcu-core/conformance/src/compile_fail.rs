@@ -2,7 +2,8 @@
 //!
 //! The cases are written once, in `compile_fail/cases`, with `urcu_flavor` for the flavor's crate and `Marker` for its
 //! marker type. For each flavor they are copied into the target directory, under its names, next to a small package
-//! that depends on it, and `trybuild` does the rest.
+//! that depends on it, and `trybuild` does the rest. Where a message is different for one flavor (`Membarrier` is also
+//! the name of something else, so the compiler spells it out), `cases/<flavor>` has that.
 //!
 //! Messages differ between compilers: they are compared only under the one that `compile_fail/rustc` names. Under
 //! any other, the cases still have to fail, with the same error codes. `URCU_BLESS=1` in the environment takes what
@@ -72,7 +73,7 @@ impl Cases {
         };
         note(&format!("{compiler} is not the compiler of the recorded messages: only error codes are compared"));
         for case in files(&self.scratch.join("cases"), "stderr") {
-            let recorded = codes(&read(&original(&case)));
+            let recorded = codes(&read(&self.original(&case)));
             assert_eq!(codes(&read(&case)), recorded, "error codes of {}", case.display());
         }
     }
@@ -96,18 +97,28 @@ impl Cases {
         if lock.exists() {
             write(&self.scratch.join("Cargo.lock"), &read(&lock));
         }
-        for kind in ["rs", "stderr"] {
-            for case in files(&Path::new(HOME).join("cases"), kind) {
-                let name = case.file_name().expect("a file has a name");
-                write(&cases.join(name), &self.with_names(&read(&case)));
+        for case in files(&Path::new(HOME).join("cases"), "rs") {
+            let copy = cases.join(case.file_name().expect("a file has a name"));
+            write(&copy, &self.with_names(&read(&case)));
+            let copy = copy.with_extension("stderr");
+            let message = self.original(&copy);
+            if message.exists() {
+                write(&copy, &self.with_names(&read(&message)));
             }
         }
+    }
+
+    /// Where the message in a copied file is from.
+    fn original(&self, copy: &Path) -> PathBuf {
+        let (cases, name) = (Path::new(HOME).join("cases"), copy.file_name().expect("a file has a name"));
+        let own = cases.join(self.package).join(name);
+        if own.exists() { own } else { cases.join(name) }
     }
 
     /// Writes the messages back under the neutral names.
     fn record(&self) {
         for case in files(&self.scratch.join("cases"), "stderr") {
-            write(&original(&case), &self.without_names(&read(&case)));
+            write(&self.original(&case), &self.without_names(&read(&case)));
         }
         write(&Path::new(HOME).join("rustc"), &(rustc_version() + "\n"));
     }
@@ -144,10 +155,6 @@ fn replace_words(text: &str, from: &str, to: &str) -> String {
 fn codes(messages: &str) -> BTreeSet<String> {
     let codes = messages.lines().filter_map(|line| line.strip_prefix("error[")?.split(']').next());
     codes.map(str::to_owned).collect()
-}
-
-fn original(case: &Path) -> PathBuf {
-    Path::new(HOME).join("cases").join(case.file_name().expect("a file has a name"))
 }
 
 fn rustc_version() -> String {

@@ -20,6 +20,9 @@ pub fn start(body: impl FnOnce()) -> Forked {
         -1 => panic!("fork: {}", std::io::Error::last_os_error()),
         0 => {
             watchdog::end_by_alarm(watchdog::LIMIT);
+            // Does not outlive a parent that its own watchdog ends.
+            // SAFETY: plain integers.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
             let code = i32::from(catch_unwind(AssertUnwindSafe(body)).is_err());
             // SAFETY: takes a plain integer; the parent's exit handlers are not run.
             unsafe { libc::_exit(code) }

@@ -70,8 +70,9 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let mut polls = 0_u32;
     while !condition() {
         polls += 1;
-        // Yields first; later it polls less often, so that those it waits for have the processor.
-        if polls < 100 { thread::yield_now() } else { thread::sleep(Duration::from_micros(200)) }
+        // Yields first; later it polls less often, so that those it waits for have the processor. Not by a sleep, which
+        // the kernel prolongs with each signal: with enough of them it never ends.
+        if polls < 100 { thread::yield_now() } else { thread::park_timeout(Duration::from_micros(200)) }
     }
 }
 

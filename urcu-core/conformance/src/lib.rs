@@ -14,6 +14,7 @@
 //! | objects that notice being reclaimed | [`Shelf`], [`Counted`] |
 //! | programs that must not compile | [`compile_fail`] |
 
+mod allocator;
 pub mod c_thread;
 pub mod compile_fail;
 pub mod forked;

@@ -23,6 +23,7 @@ const PANICKED: i32 = 101;
 /// How a body is to be run.
 #[derive(Clone, Debug)]
 pub struct OwnProcess {
+    test: Option<&'static str>,
     role: &'static str,
     environment: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
@@ -38,13 +39,20 @@ impl Default for OwnProcess {
 impl OwnProcess {
     /// In the environment and the directory of this process.
     pub const fn new() -> Self {
-        Self { role: "", environment: Vec::new(), directory: None, limit: watchdog::LIMIT }
+        Self { test: None, role: "", environment: Vec::new(), directory: None, limit: watchdog::LIMIT }
     }
 
     /// Names the body: needed where one test has several.
     #[must_use]
     pub fn role(mut self, role: &'static str) -> Self {
         self.role = role;
+        self
+    }
+
+    /// Says that the test is the function that closure type `B` is in: where a helper calls [`run`](Self::run).
+    #[must_use]
+    pub fn of_test<B>(mut self) -> Self {
+        self.test = Some(test_of::<B>());
         self
     }
 
@@ -80,7 +88,7 @@ impl OwnProcess {
     /// The new process runs the same test function up to here; this call does not return there. In the process of
     /// another body of the same test it does nothing.
     pub fn run<B: FnOnce()>(self, body: B) -> Outcome {
-        let test = test_of::<B>();
+        let test = self.test.unwrap_or_else(test_of::<B>);
         let role = format!("{test}#{}", self.role);
         match env::var(ROLE) {
             Ok(here) if here == role => play(test, self.limit, body),

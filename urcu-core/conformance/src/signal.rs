@@ -6,10 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::thread;
 
 use crate::seed::Random;
-use crate::until;
+use crate::{allocator, until};
 
 static ACTION: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn strict_handler(signal: c_int) {
+    let before = allocator::forbid(true);
+    handler(signal);
+    allocator::forbid(before);
+}
 
 extern "C" fn handler(_signal: c_int) {
     // SAFETY: takes nothing and cannot fail.
@@ -29,8 +35,15 @@ extern "C" fn handler(_signal: c_int) {
 
 /// Makes `signal` run `action`, which has to be async-signal-safe, on whatever thread it is delivered to.
 ///
-/// One action at a time in a process, for all signals. Interrupted system calls are restarted.
+/// One action at a time in a process, for all signals. Interrupted system calls are restarted. An action that allocates
+/// ends the process.
 pub fn handle(signal: i32, action: fn()) {
+    ACTION.store(action as *mut (), Ordering::Release);
+    set(signal, strict_handler as extern "C" fn(c_int) as usize);
+}
+
+/// The same for an action that is not async-signal-safe: it panics, on purpose.
+pub fn handle_by_panic(signal: i32, action: fn()) {
     ACTION.store(action as *mut (), Ordering::Release);
     set(signal, handler as extern "C" fn(c_int) as usize);
 }
@@ -87,8 +100,9 @@ pub fn is_blocked(signal: i32) -> bool {
 
 /// Sends `signal` to one thread of this process; false when there is no such thread.
 pub fn send(tid: i32, signal: i32) -> bool {
+    let process = std::process::id();
     // SAFETY: plain integers; a wrong id is an error.
-    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, signal) == 0 }
+    unsafe { libc::syscall(libc::SYS_tgkill, process, tid, signal) == 0 }
 }
 
 /// How often the handler has run to its end.

@@ -29,6 +29,12 @@ pub(crate) fn register() -> rcu::Thread {
     rcu::register().expect("a thread that is not registered yet")
 }
 
+/// Registers the calling thread by the raw tier: no value stands for it.
+#[track_caller]
+pub(crate) fn register_raw() {
+    rcu::raw::register_thread().expect("a thread that is not registered yet");
+}
+
 /// How many threads are registered.
 pub(crate) fn registered() -> usize {
     rcu::Flavor::domain().registry().len()
@@ -65,7 +71,7 @@ pub(crate) fn in_section<R>(way: Way, body: impl FnOnce() -> R) -> R {
             body()
         }
         Way::Raw => {
-            rcu::raw::register_thread().expect("a thread that is not registered yet");
+            register_raw();
             // SAFETY: registered, and unlocked below.
             unsafe { rcu::raw::read_lock() };
             let result = body();
@@ -236,9 +242,12 @@ pub(crate) fn assert_still_works() {
 
 static REPORTS: Mutex<Vec<rcu::Report>> = Mutex::new(Vec::new());
 
-/// A report hook that remembers.
+/// A report hook that remembers which threads ended inside sections. (On a busy machine there may be others, about
+/// grace periods that take long.)
 pub(crate) fn remember(report: &rcu::Report) {
-    REPORTS.lock().expect("no panic").push(report.clone());
+    if matches!(report, rcu::Report::ThreadEndedInSection { .. }) {
+        REPORTS.lock().expect("no panic").push(report.clone());
+    }
 }
 
 /// What the hook has remembered since the last call.

@@ -1,43 +1,47 @@
-//! Threads that end without a word: their registration ends, a section that is still open is closed and reported.
+//! Threads that end without a word: their registration ends. A section that is still open is reported, and closed if
+//! nobody can be using its references any more.
 
 use std::mem;
-use std::panic::Location;
+use std::panic::catch_unwind;
 use std::sync::{Arc, mpsc};
 
-use urcu_conformance::panics::assert_says;
-use urcu_conformance::{Gate, c_thread, task};
+use urcu_conformance::panics::{assert_says, message_of};
+use urcu_conformance::{Gate, c_thread, forked, libc, task, until};
 
 use super::cast::{
-    Inside, NAME, Updater, Way, alone, assert_still_works, in_section, join, named, on_a_thread, process, register,
-    registered, remember, reports,
+    Inside, NAME, Updater, Way, alone, assert_still_works, in_section, join, leaked_shelf, named, on_a_thread, process,
+    register, register_raw, registered, remember, reports,
 };
 use crate::{TRAITS, rcu};
 
 #[test]
-fn a_leaked_registration_ends_with_its_thread() {
+fn a_registration_ends_with_its_thread() {
     alone(|| {
         rcu::set_report_hook(remember);
-        on_a_thread(|| mem::forget(register()));
-        assert_eq!(registered(), 0);
-        on_a_thread(|| mem::forget(register().offline()));
-        assert_eq!(registered(), 0);
-        on_a_thread(|| rcu::raw::register_thread().expect("not registered yet"));
-        assert_eq!(registered(), 0);
-        on_a_thread(|| {
-            let thread = register();
-            drop(thread.read_lock());
-            drop(rcu::read_lock());
-            mem::forget(thread);
-        });
-        assert_eq!(registered(), 0);
-        c_thread::start(|| {
-            // SAFETY: any thread.
-            assert_eq!(unsafe { (rcu::vtable().register_thread)() }, 0);
-        })
-        .join();
-        assert_eq!(registered(), 0);
-        if TRAITS.registers_itself {
-            on_a_thread(|| drop(rcu::read_lock()));
+        let lives: [fn(); 4] = [
+            || register_raw(),
+            || {
+                register_raw();
+                drop(rcu::read_lock());
+                // SAFETY: registered and online; unlocked below.
+                unsafe { rcu::raw::read_lock() };
+                // SAFETY: locked above.
+                unsafe { rcu::raw::read_unlock() };
+            },
+            || {
+                // SAFETY: any thread.
+                assert_eq!(unsafe { (rcu::vtable().register_thread)() }, 0);
+            },
+            || {
+                if TRAITS.registers_itself {
+                    drop(rcu::read_lock());
+                }
+            },
+        ];
+        for life in lives {
+            on_a_thread(life);
+            assert_eq!(registered(), 0);
+            c_thread::start(life).join();
             assert_eq!(registered(), 0);
         }
         assert!(reports().is_empty(), "nobody was inside a section");
@@ -46,16 +50,57 @@ fn a_leaked_registration_ends_with_its_thread() {
 }
 
 #[test]
+fn a_leaked_registration_holds_nobody_up_once_its_thread_has_ended() {
+    alone(|| {
+        rcu::set_report_hook(remember);
+        for _ in 0..1_000 {
+            on_a_thread(|| {
+                let thread = register();
+                drop(thread.read_lock());
+                drop(rcu::read_lock());
+                mem::forget(thread.offline());
+            });
+        }
+        // Cleaned up when there is no free slot, since a late destructor may still know the leaked value.
+        assert!(registered() <= 64, "{} slots in use by threads that are gone", registered());
+        rcu::synchronize();
+        assert!(reports().is_empty(), "nobody was inside a section");
+        assert_still_works();
+    });
+}
+
+#[test]
+fn a_registration_that_is_leaked_online() {
+    alone(|| {
+        rcu::set_report_hook(remember);
+        on_a_thread(|| {
+            let thread = register();
+            drop(thread.read_lock());
+            mem::forget(thread);
+        });
+        if TRAITS.quiescent_states {
+            // Its guards leave no trace. Whether one was leaked with it cannot be known.
+            let [rcu::Report::ThreadEndedInSection { ended: false, .. }] = reports()[..] else {
+                panic!("not reported as a section that cannot end");
+            };
+            assert_never_ends();
+        } else {
+            assert!(reports().is_empty());
+            assert_still_works();
+        }
+    });
+}
+
+#[test]
 fn thousands_of_threads_leave_nothing() {
     alone(|| {
         for round in 0..3_000 {
             on_a_thread(move || match round % 3 {
-                0 => mem::forget(register()),
+                0 => register_raw(),
                 1 => in_section(Way::ALL[round % 4], || ()),
                 _ => {
-                    let thread = register();
+                    register_raw();
                     drop(rcu::read_lock());
-                    mem::forget(thread);
                 }
             });
         }
@@ -63,8 +108,89 @@ fn thousands_of_threads_leave_nothing() {
     });
 }
 
+/// The one report there is.
+#[track_caller]
+fn the_report() -> rcu::Report {
+    let mut reports = reports();
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    reports.remove(0)
+}
+
+/// No grace period can end any more: whoever waits for one is told so, again and again, and nothing else is affected.
+#[track_caller]
+fn assert_never_ends() {
+    for round in 0..3 {
+        let told = on_a_thread(|| message_of(rcu::synchronize));
+        assert_says(&told, &[NAME, "no grace period can end any more", "leaked"]);
+        let updaters = [(); 3].map(|()| Updater::calling(|| drop(message_of(rcu::synchronize))));
+        updaters.into_iter().for_each(Updater::finish);
+        on_a_thread(move || in_section(Way::ALL[round], || ()));
+    }
+}
+
 #[test]
-fn a_section_ends_with_its_thread_and_is_reported_once() {
+fn a_section_behind_a_leaked_guard_stays_open() {
+    alone(|| {
+        rcu::set_report_hook(remember);
+        let shelf = leaked_shelf();
+        let (entered, leave) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
+        let (tids, tid) = mpsc::channel();
+        let reader = {
+            let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
+            named("forgetful", move || {
+                register_raw();
+                tids.send(task::id()).expect("the test waits");
+                // The references go on living with the guard.
+                let guard: &'static rcu::Guard<'_> = Box::leak(Box::new(rcu::read_lock()));
+                let object = shelf.look();
+                mem::forget(rcu::read_lock());
+                assert_eq!(guard.domain(), rcu::vtable().domain());
+                entered.open();
+                leave.wait();
+                object
+            })
+        };
+        entered.wait();
+        let updater = Updater::calling(move || {
+            let old = shelf.replace();
+            // It was waiting when the thread ended.
+            let told = message_of(rcu::synchronize);
+            assert_says(&told, &[NAME, "no grace period can end any more"]);
+            assert!(!old.is_reclaimed());
+        });
+        updater.assert_waiting();
+        leave.open();
+        let object = join(reader);
+        updater.finish();
+        assert_never_ends();
+        object.check();
+        assert_eq!(registered(), 1);
+        let report = the_report();
+        match &report {
+            rcu::Report::ThreadEndedInSection { flavor, tid: reported, name, nesting, entered_at, ended } => {
+                assert_eq!((*flavor, *nesting, *ended), (NAME, 2, false));
+                assert_eq!(*reported, tid.recv().expect("sent before"));
+                assert_eq!(name.as_deref(), Some("forgetful"));
+                assert_eq!(entered_at.is_some(), cfg!(debug_assertions));
+                assert!(entered_at.is_none_or(|site| site.file().ends_with("exit.rs")));
+            }
+            other => panic!("another report: {other:?}"),
+        }
+        assert_says(&report.to_string(), &[NAME, "forgetful", "nesting 2", "leaked"]);
+    });
+}
+
+/// A section of the raw tier, never unlocked.
+fn enter_for_ever() {
+    register_raw();
+    // SAFETY: registered and online. Never unlocked, which is what is tested: the thread's end is the section's.
+    unsafe { rcu::raw::read_lock() };
+    // SAFETY: as above.
+    unsafe { rcu::raw::read_lock() };
+}
+
+#[test]
+fn a_section_of_the_raw_tier_ends_with_its_thread() {
     alone(|| {
         rcu::set_report_hook(remember);
         let (entered, leave) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
@@ -72,70 +198,53 @@ fn a_section_ends_with_its_thread_and_is_reported_once() {
         let reader = {
             let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
             named("forgetful", move || {
-                mem::forget(register());
+                enter_for_ever();
                 tids.send(task::id()).expect("the test waits");
-                let site = Location::caller().line();
-                let first = rcu::read_lock();
-                let second = rcu::read_lock();
-                mem::forget((first, second));
                 entered.open();
                 leave.wait();
-                site
             })
         };
         entered.wait();
-        let updater = Updater::start();
-        updater.assert_waiting();
+        let updaters = [Updater::start(), Updater::start()];
+        updaters.iter().for_each(Updater::assert_waiting);
         leave.open();
         join(reader);
-        updater.finish();
-        rcu::synchronize();
+        updaters.into_iter().for_each(Updater::finish);
         assert_eq!(registered(), 0);
-        let reports = reports();
-        let [report] = reports.as_slice() else {
-            panic!("{} reports: {reports:?}", reports.len());
-        };
-        match report {
-            rcu::Report::ThreadEndedInSection { flavor, tid: reported, name, nesting, entered_at, .. } => {
-                assert_eq!(*flavor, NAME);
+        assert_still_works();
+        if TRAITS.quiescent_states {
+            // There, such a section leaves no trace.
+            return assert!(reports().is_empty());
+        }
+        let report = the_report();
+        match &report {
+            rcu::Report::ThreadEndedInSection { flavor, tid: reported, name, nesting, entered_at, ended } => {
+                assert_eq!((*flavor, *nesting, *ended), (NAME, 2, true));
                 assert_eq!(*reported, tid.recv().expect("sent before"));
                 assert_eq!(name.as_deref(), Some("forgetful"));
-                assert_eq!(*nesting, 2);
                 assert_eq!(entered_at.is_some(), cfg!(debug_assertions));
-                if let Some(site) = entered_at {
-                    assert!(site.file().ends_with("exit.rs"), "{site}");
-                }
             }
             other => panic!("another report: {other:?}"),
         }
-        assert_says(&report.to_string(), &[NAME, "forgetful", "nesting 2"]);
+        assert_says(&report.to_string(), &[NAME, "forgetful", "nesting 2", "has been ended"]);
     });
 }
 
 #[test]
-fn all_ways_to_end_inside_a_section() {
+fn every_end_inside_a_section_is_reported_once() {
     alone(|| {
         rcu::set_report_hook(remember);
-        for round in 0..20 {
-            on_a_thread(|| {
-                mem::forget(register());
-                mem::forget(rcu::read_lock());
-            });
-            if !TRAITS.quiescent_states {
-                on_a_thread(|| {
-                    let thread = register();
-                    mem::forget(thread.read_lock());
-                    mem::forget(thread);
-                });
-                c_thread::start(|| {
-                    rcu::raw::register_thread().expect("not registered yet");
-                    // SAFETY: registered; never unlocked, which is what is tested.
-                    unsafe { rcu::raw::read_lock() };
-                })
-                .join();
-            }
-            let expected = if TRAITS.quiescent_states { 1 } else { 3 };
-            assert_eq!(reports().len(), expected, "in round {round}");
+        for round in 1..20 {
+            on_a_thread(enter_for_ever);
+            c_thread::start(enter_for_ever).join();
+            c_thread::start(|| {
+                // A guard that has come and gone makes no difference.
+                register_raw();
+                drop(rcu::read_lock());
+                enter_for_ever_again();
+            })
+            .join();
+            assert_eq!(reports().len(), if TRAITS.quiescent_states { 0 } else { 3 }, "in round {round}");
             assert_eq!(registered(), 0);
             rcu::synchronize();
         }
@@ -143,32 +252,69 @@ fn all_ways_to_end_inside_a_section() {
     });
 }
 
+/// The same on a thread that is registered already.
+fn enter_for_ever_again() {
+    // SAFETY: registered and online. Never unlocked, which is what is tested.
+    unsafe { rcu::raw::read_lock() };
+}
+
 #[test]
-fn a_thread_that_vanishes_inside_a_section_is_reported_once() {
+fn a_thread_that_vanishes_is_found_by_whoever_waits_for_it() {
     alone(|| {
         rcu::set_report_hook(remember);
         let vanish = || {
-            mem::forget(register());
-            mem::forget(rcu::read_lock());
+            enter_for_ever();
             c_thread::exit_without_destructors();
         };
         c_thread::start(vanish).join();
         assert_eq!(registered(), 1);
-        // Nobody has looked for it yet. The first updater that waits for it finds out.
         assert!(reports().is_empty());
         let updaters = [(); 4].map(|()| Updater::start());
         updaters.into_iter().for_each(Updater::finish);
-        assert_eq!(reports().len(), 1);
+        assert_eq!(reports().len(), usize::from(!TRAITS.quiescent_states));
         assert_eq!(registered(), 0);
-        rcu::synchronize();
-        assert!(reports().is_empty());
         assert_still_works();
+        assert!(reports().is_empty());
+
+        // The same with a guard, whose section stays open.
+        let vanish = || {
+            register_raw();
+            mem::forget(rcu::read_lock());
+            c_thread::exit_without_destructors();
+        };
+        c_thread::start(vanish).join();
+        assert_never_ends();
+        assert!(matches!(the_report(), rcu::Report::ThreadEndedInSection { ended: false, nesting: 1, .. }));
+    });
+}
+
+#[test]
+fn a_first_thread_that_vanishes_before_its_process() {
+    alone(|| {
+        // It stays in the kernel's tables until the process ends. In a forked child, since here it is the test program's.
+        forked::run(|| {
+            let survive = || {
+                let first = i32::try_from(std::process::id()).expect("ids are positive");
+                until("the first thread has ended", || task::state(first) == Some('Z'));
+                rcu::synchronize();
+                assert_eq!(registered(), 0);
+                assert_still_works();
+            };
+            named("survivor", move || {
+                let survived = catch_unwind(survive).is_ok();
+                // SAFETY: takes a plain integer.
+                unsafe { libc::_exit(i32::from(!survived)) }
+            });
+            enter_for_ever();
+            c_thread::exit_without_destructors();
+        });
     });
 }
 
 #[test]
 fn threads_that_vanish_outside_sections_leave_no_slots() {
     alone(|| {
+        rcu::set_report_hook(remember);
         for _ in 0..500 {
             let vanish = || {
                 let mut thread = register();
@@ -183,6 +329,7 @@ fn threads_that_vanish_outside_sections_leave_no_slots() {
         assert!(registered() <= 64, "{} slots in use by threads that are gone", registered());
         let mut thread = register();
         thread.synchronize();
+        assert!(reports().is_empty());
     });
 }
 
@@ -191,11 +338,11 @@ fn the_first_hook_prints_one_line() {
     let outcome = process().run(|| {
         for _ in 0..3 {
             on_a_thread(|| {
-                mem::forget(register());
+                register_raw();
                 mem::forget(rcu::read_lock());
             });
         }
-        rcu::synchronize();
+        message_of(rcu::synchronize);
     });
     let _ = outcome.succeeded().said_in_lines(3, "ended inside a read-side critical section").said(&[NAME, "guest"]);
 }
@@ -206,19 +353,17 @@ fn hooks_replace_each_other_and_may_panic() {
         fn panics(_: &rcu::Report) {
             panic!("in the hook");
         }
+        let vanish = || {
+            register_raw();
+            mem::forget(rcu::read_lock());
+        };
         rcu::set_report_hook(panics);
-        on_a_thread(|| {
-            mem::forget(register());
-            mem::forget(rcu::read_lock());
-        });
-        assert_eq!(registered(), 0);
+        on_a_thread(vanish);
         assert_eq!(rcu::set_report_hook(remember) as usize, panics as *const () as usize);
-        on_a_thread(|| {
-            mem::forget(register());
-            mem::forget(rcu::read_lock());
-        });
+        on_a_thread(vanish);
         assert_eq!(reports().len(), 1);
-        assert_still_works();
+        assert_never_ends();
+        on_a_thread(|| drop(register()));
     });
 }
 

@@ -2,18 +2,20 @@
 //! before `exec` nothing is needed.
 
 use std::os::unix::process::CommandExt;
+use std::panic::catch_unwind;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use urcu_conformance::RaisedAtEnd;
 use urcu_conformance::forked::{self, Forked};
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
+use urcu_conformance::{OwnProcess, RaisedAtEnd};
 
 use super::cast::{
-    Inside, NAME, Updater, Way, alone, assert_still_works, leaked_shelf, on_a_thread, process, register, registered,
+    Inside, NAME, Updater, Way, alone, assert_still_works, leaked_shelf, on_a_thread, process, register, register_raw,
+    registered,
 };
 use crate::{TRAITS, rcu};
 
@@ -31,9 +33,10 @@ fn fork(child: impl FnOnce()) -> Forked {
 }
 
 /// Two bodies of one test: on a thread that is registered (and offline), and on one that is not.
-fn with_and_without_registration(body: fn(Option<rcu::Offline>)) {
-    let _ = process().role("registered").run(|| body(Some(register().offline()))).succeeded();
-    let _ = process().role("unregistered").run(|| body(None)).succeeded();
+fn with_and_without_registration<B: Fn(Option<rcu::Offline>)>(body: B) {
+    let process = process().of_test::<B>();
+    let _ = process.clone().role("registered").run(|| body(Some(register().offline()))).succeeded();
+    let _ = process.role("unregistered").run(|| body(None)).succeeded();
 }
 
 #[test]
@@ -125,7 +128,7 @@ fn threads_that_the_child_makes_unregister_there() {
         let child = fork(|| {
             for way in Way::ALL {
                 on_a_thread(move || super::cast::in_section(way, || assert_eq!(registered(), 1)));
-                on_a_thread(|| std::mem::forget(register()));
+                on_a_thread(register_raw);
                 assert_eq!(registered(), 0);
             }
         });
@@ -232,73 +235,110 @@ fn the_hooks_of_the_table_are_the_same() {
 
 #[test]
 fn a_forking_thread_that_is_online_does_not_hang() {
-    // It waits for the running grace period, which must not wait for it.
-    let body = || {
-        let thread = register();
+    // It waits for the running grace period, which must not wait for it. So it is offline meanwhile, or refused.
+    let with_a_running_grace_period = || {
         let updater = Updater::start();
         if TRAITS.quiescent_states {
             updater.assert_waiting();
         }
-        rcu::raw::fork_before();
-        // SAFETY: follows `fork_before`.
-        unsafe { rcu::raw::fork_after_parent() };
-        updater.finish();
-        drop(thread);
+        match catch_unwind(rcu::raw::fork_before) {
+            // SAFETY: follows `fork_before`.
+            Ok(()) => unsafe { rcu::raw::fork_after_parent() },
+            Err(refused) => {
+                assert!(TRAITS.quiescent_states, "refused where nobody is online");
+                assert_says(refused.downcast_ref::<String>().expect("a text"), &[NAME, "online"]);
+            }
+        }
+        updater
     };
-    let _ = process().limit(Duration::from_secs(30)).run(body).succeeded();
+    let of_a_thread_value = || {
+        let thread = register();
+        let updater = with_a_running_grace_period();
+        drop(thread);
+        updater.finish();
+    };
+    let _ = process_that_may_hang().role("face").run(of_a_thread_value).succeeded();
+    let of_the_raw_tier = || {
+        register_raw();
+        let updater = with_a_running_grace_period();
+        // SAFETY: no section, no references.
+        unsafe { rcu::raw::unregister_thread() };
+        updater.finish();
+    };
+    let _ = process_that_may_hang().role("raw").run(of_the_raw_tier).succeeded();
 }
 
-/// What a child whose hooks were not called may try first.
-fn first_steps() -> [fn(); 4] {
-    [
-        rcu::synchronize,
-        || {
-            if let Ok(thread) = rcu::register() {
-                drop(thread.read_lock());
-                drop(thread);
-            }
-            rcu::synchronize();
-        },
-        || on_a_thread(rcu::synchronize),
-        || {
-            on_a_thread(|| drop(register().read_lock()));
-            on_a_thread(rcu::synchronize);
-        },
-    ]
+/// Forks without hooks, from a thread that is not registered, while others are inside sections and wait. In the child,
+/// `first_step` is repaired or refused.
+fn fork_without_hooks(first_step: fn()) {
+    let inside = Inside::enter();
+    let updater = Updater::start();
+    updater.assert_waiting();
+    let child = forked::start(|| {
+        if TRAITS.registers_itself {
+            first_step();
+            assert_eq!(registered(), 0);
+            assert_still_works();
+        } else {
+            assert_says(&message_of(first_step), &[NAME, "fork hooks were not called", "raw::fork_before()"]);
+        }
+    });
+    child.succeeded();
+    inside.leave();
+    updater.finish();
+}
+
+/// Where nothing checks that the hooks are called, calling them is a documented duty.
+const HOOKS_ARE_CHECKED: bool = TRAITS.registers_itself || cfg!(debug_assertions);
+
+/// A broken check is a hang.
+fn process_that_may_hang() -> OwnProcess {
+    process().limit(Duration::from_secs(30))
 }
 
 #[test]
 fn without_hooks_the_child_is_repaired_or_told() {
-    if !TRAITS.registers_itself && !cfg!(debug_assertions) {
-        // There, calling the hooks is a documented duty that nothing checks.
-        return;
+    if HOOKS_ARE_CHECKED {
+        let _ = process_that_may_hang().run(|| fork_without_hooks(rcu::synchronize)).succeeded();
     }
-    const ROLES: [&str; 4] = ["waits first", "registers first", "a new thread waits first", "new threads only"];
-    for (role, first_step) in ROLES.into_iter().zip(first_steps()) {
-        let body = || {
-            let inside = Inside::enter();
-            let updater = Updater::start();
-            updater.assert_waiting();
-            let child = forked::start(|| {
-                if TRAITS.registers_itself {
-                    first_step();
-                    assert_eq!(registered(), 0);
-                    assert_still_works();
-                } else {
-                    assert_says(&message_of(first_step), &[NAME, "fork hooks were not called", "raw::fork_before()"]);
-                }
-            });
-            child.succeeded();
-            inside.leave();
-            updater.finish();
-        };
-        let _ = process().role(role).limit(Duration::from_secs(30)).run(body).succeeded();
+}
+
+#[test]
+fn without_hooks_registering_first_hides_nothing() {
+    let reads_first = || {
+        if let Ok(thread) = rcu::register() {
+            drop(thread.read_lock());
+            drop(thread);
+        }
+        rcu::synchronize();
+    };
+    if HOOKS_ARE_CHECKED {
+        let _ = process_that_may_hang().run(|| fork_without_hooks(reads_first)).succeeded();
+    }
+}
+
+#[test]
+fn without_hooks_a_new_thread_of_the_child_is_repaired_or_told() {
+    if HOOKS_ARE_CHECKED {
+        let body = || fork_without_hooks(|| on_a_thread(rcu::synchronize));
+        let _ = process_that_may_hang().run(body).succeeded();
+    }
+}
+
+#[test]
+fn without_hooks_new_threads_that_read_first_hide_nothing() {
+    let read_first = || {
+        on_a_thread(|| drop(register().read_lock()));
+        on_a_thread(rcu::synchronize);
+    };
+    if HOOKS_ARE_CHECKED {
+        let _ = process_that_may_hang().run(|| fork_without_hooks(read_first)).succeeded();
     }
 }
 
 #[test]
 fn without_hooks_a_registered_thread_is_repaired_or_told() {
-    if !TRAITS.registers_itself && !cfg!(debug_assertions) {
+    if !HOOKS_ARE_CHECKED {
         return;
     }
     let body = || {
@@ -322,7 +362,7 @@ fn without_hooks_a_registered_thread_is_repaired_or_told() {
         drop(thread);
         inside.leave();
     };
-    let _ = process().limit(Duration::from_secs(30)).run(body).succeeded();
+    let _ = process_that_may_hang().run(body).succeeded();
 }
 
 #[test]

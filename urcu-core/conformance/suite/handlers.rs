@@ -1,14 +1,17 @@
 //! Signal handlers that read, at any instruction of a thread that reads, registers, waits or ends.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 
+use urcu_conformance::forked;
 use urcu_conformance::seed::Random;
-use urcu_conformance::{InHandlers, RaisedAtEnd, Shelf, libc, signal, task, until};
+use urcu_conformance::{Gate, InHandlers, RaisedAtEnd, Shelf, libc, signal, task, until};
 
-use super::cast::{Inside, NAME, Updater, alone, join, named, on_a_thread, process, register, registered};
+use super::cast::{
+    Inside, NAME, Updater, alone, join, named, on_a_thread, process, register, register_raw, registered,
+};
 use crate::{TRAITS, rcu};
 
 const SIGNAL: i32 = libc::SIGUSR2;
@@ -25,13 +28,9 @@ thread_local! {
 
 const ANY_THREAD: bool = matches!(TRAITS.in_handlers, InHandlers::Always);
 
-/// Allows handlers on this thread to read, where the flavor does so on registered threads.
-fn allow(registered: bool) {
-    MAY_READ.set(match TRAITS.in_handlers {
-        InHandlers::Never => false,
-        InHandlers::OnceRegistered => registered,
-        InHandlers::Always => true,
-    });
+/// Lets handlers on this thread, which is registered, read from now on (or not any more), where the flavor allows it.
+fn allow(reading: bool) {
+    MAY_READ.set(reading && TRAITS.in_handlers != InHandlers::Never);
 }
 
 /// The handler: a section like any other.
@@ -175,12 +174,13 @@ fn at_threads_that_come_and_go() {
     alone(|| {
         signal::handle(SIGNAL, read);
         shelf();
-        let (stop, tid) = (AtomicBool::new(false), AtomicI32::new(0));
+        static TARGET: AtomicI32 = AtomicI32::new(0);
+        let stop = AtomicBool::new(false);
         let mut lives = 0;
         thread::scope(|scope| {
             let _stop = RaisedAtEnd(&stop);
             scope.spawn(|| {
-                signal::storm(SIGNAL, &mut Random::new(2), &stop, |_| Some(tid.load(Ordering::Acquire)));
+                signal::storm(SIGNAL, &mut Random::new(2), &stop, |_| Some(TARGET.load(Ordering::Acquire)));
             });
             scope.spawn(|| {
                 while !stop.load(Ordering::Acquire) {
@@ -191,31 +191,28 @@ fn at_threads_that_come_and_go() {
             });
             while signal::handled() < SIGNALS {
                 lives += 1;
-                let tid = &tid;
-                thread::scope(|scope| {
-                    scope.spawn(move || {
-                        tid.store(task::id(), Ordering::Release);
-                        let thread = register();
-                        allow(true);
-                        let before = signal::handled();
-                        for _ in 0..20 {
-                            let guard = thread.read_lock();
-                            shelf().look().check();
-                            drop(guard);
-                        }
-                        // Some lives last until the next signal.
-                        if lives % 4 == 0 {
-                            let handled = || signal::handled() != before;
-                            if !TRAITS.quiescent_states {
-                                until("a signal has come", handled);
-                            }
-                        }
-                        allow(false);
-                        match lives % 2 {
-                            0 => drop(thread),
-                            _ => std::mem::forget(thread),
-                        }
-                    });
+                // Joined, since a scope does not wait for the destructors of its threads.
+                on_a_thread(move || {
+                    TARGET.store(task::id(), Ordering::Release);
+                    let thread = if lives % 2 == 0 { Ok(register()) } else { Err(register_raw()) };
+                    allow(true);
+                    let before = signal::handled();
+                    for _ in 0..20 {
+                        let guard = rcu::read_lock();
+                        shelf().look().check();
+                        drop(guard);
+                    }
+                    // Some lives last until the next signal.
+                    if lives % 4 == 0 {
+                        // SAFETY: no references, and no section before the next call.
+                        unsafe { rcu::raw::thread_offline() };
+                        until("a signal has come", || signal::handled() != before);
+                        // SAFETY: no `Offline` is in use.
+                        unsafe { rcu::raw::thread_online() };
+                    }
+                    allow(false);
+                    // Else the registration is left to the end of the thread.
+                    drop(thread);
                 });
             }
         });
@@ -230,8 +227,8 @@ fn on_a_thread_that_has_never_read() {
         InHandlers::Always => alone(|| {
             signal::handle(SIGNAL, read);
             for _ in 0..300 {
-                let (send, receive) = std::sync::mpsc::channel();
-                let (done, wait) = std::sync::mpsc::channel::<()>();
+                let (send, receive) = mpsc::channel();
+                let (done, wait) = mpsc::channel::<()>();
                 let reader = named("innocent", move || {
                     send.send(task::id()).expect("the test waits");
                     let _ = wait.recv();
@@ -245,7 +242,7 @@ fn on_a_thread_that_has_never_read() {
         }),
         InHandlers::OnceRegistered => {
             let body = || {
-                signal::handle(SIGNAL, || drop(rcu::read_lock()));
+                signal::handle_by_panic(SIGNAL, || drop(rcu::read_lock()));
                 signal::interrupt(task::id(), SIGNAL);
             };
             let _ = process().run(body).ended_by(libc::SIGABRT).said(&[NAME, "not registered"]);
@@ -256,6 +253,46 @@ fn on_a_thread_that_has_never_read() {
 }
 
 #[test]
+fn on_threads_that_have_never_read_until_the_registry_grows() {
+    if TRAITS.in_handlers != InHandlers::Always {
+        // Registration is explicit, and nothing for handlers.
+        return;
+    }
+    alone(|| {
+        signal::handle(SIGNAL, read);
+        // In a forked child, the registered thread is the process's first one.
+        forked::run(|| {
+            drop(rcu::read_lock());
+            register_in_handlers(300);
+        });
+        register_in_handlers(300);
+    });
+}
+
+/// Makes threads that are registered by the handler that interrupts them.
+fn register_in_handlers(threads: usize) {
+    let before = registered();
+    let leave = Arc::new(Gate::new());
+    let threads: Vec<_> = (1..=threads)
+        .map(|number| {
+            let (send, receive) = mpsc::channel();
+            let leave = Arc::clone(&leave);
+            let reader = named("innocent", move || {
+                send.send(task::id()).expect("the test waits");
+                leave.wait();
+            });
+            signal::interrupt(receive.recv().expect("the thread runs"), SIGNAL);
+            assert_eq!(registered(), before + number);
+            reader
+        })
+        .collect();
+    rcu::synchronize();
+    leave.open();
+    threads.into_iter().for_each(join);
+    assert_eq!(registered(), before);
+}
+
+#[test]
 fn in_the_middle_of_a_threads_first_section() {
     if TRAITS.in_handlers != InHandlers::Always {
         // Registration is explicit: its interruption is tested with threads that come and go.
@@ -263,30 +300,55 @@ fn in_the_middle_of_a_threads_first_section() {
     }
     alone(|| {
         signal::handle(SIGNAL, read);
-        let (stop, tid) = (AtomicBool::new(false), AtomicI32::new(0));
+        static TARGET: AtomicI32 = AtomicI32::new(0);
+        let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             let _stop = RaisedAtEnd(&stop);
-            scope.spawn(|| {
-                // As fast as it can, as the right moment is short.
-                while !stop.load(Ordering::Acquire) {
-                    signal::send(tid.load(Ordering::Acquire), SIGNAL);
-                    std::hint::spin_loop();
-                }
-            });
+            // As fast as it can, as the right moment is short.
+            scope.spawn(|| shower(&stop, &TARGET));
             for _ in 0..1_000 {
-                let tid = &tid;
-                thread::scope(|scope| {
-                    scope.spawn(move || {
-                        tid.store(task::id(), Ordering::Release);
-                        drop(rcu::read_lock());
-                        tid.store(0, Ordering::Release);
-                        // Registered once, whoever was first.
-                        assert_eq!(registered(), 1);
-                    });
+                on_a_thread(|| {
+                    TARGET.store(task::id(), Ordering::Release);
+                    drop(rcu::read_lock());
+                    // Registered once, whoever was first.
+                    assert_eq!(registered(), 1);
+                    // A late signal must not register the thread again; that is another test.
+                    allow(false);
                 });
                 assert_eq!(registered(), 0);
             }
             on_a_thread(rcu::synchronize);
         });
+    });
+}
+
+/// Sends signals without waiting for their handlers.
+fn shower(stop: &AtomicBool, target: &AtomicI32) {
+    while !stop.load(Ordering::Acquire) {
+        signal::send(target.load(Ordering::Acquire), SIGNAL);
+        (0..50).for_each(|_| std::hint::spin_loop());
+    }
+}
+
+#[test]
+fn until_the_very_end_of_a_thread() {
+    if TRAITS.in_handlers != InHandlers::Always {
+        // A handler must not read on a thread that is not registered any more.
+        return;
+    }
+    alone(|| {
+        static TARGET: AtomicI32 = AtomicI32::new(0);
+        signal::handle(SIGNAL, read);
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let _stop = RaisedAtEnd(&stop);
+            scope.spawn(|| shower(&stop, &TARGET));
+            for _ in 0..2_000 {
+                on_a_thread(|| TARGET.store(task::id(), Ordering::Release));
+            }
+        });
+        // A reader of the very last moment is found gone when its slot is needed: one chunk of slots suffices.
+        assert!(registered() <= 64, "{} registered", registered());
+        rcu::synchronize();
     });
 }

@@ -7,7 +7,10 @@ use std::mem;
 use urcu_conformance::libc;
 use urcu_conformance::panics::{assert_says, message_of};
 
-use super::cast::{NAME, alone, assert_still_works, on_a_thread, process, register, registered, remember, reports};
+use super::cast::{
+    NAME, Updater, alone, assert_still_works, leaked_shelf, on_a_thread, process, register, register_raw, registered,
+    remember, reports,
+};
 use crate::{TRAITS, rcu};
 
 const INSIDE: &str = "inside a read-side critical section";
@@ -88,16 +91,66 @@ fn ending_the_registration_inside_a_section() {
     alone(|| {
         rcu::set_report_hook(remember);
         on_a_thread(|| {
-            let thread = register();
+            register_raw();
             let guard = rcu::read_lock();
-            assert_says(&message_of(|| drop(thread)), &[NAME, "'guest'", "unregistered", INSIDE]);
+            // SAFETY: panics.
+            let refused = message_of(|| unsafe { rcu::raw::unregister_thread() });
+            assert_says(&refused, &[NAME, "'guest'", "unregistered", INSIDE]);
             // The section is as good as before, and so is the registration.
             assert_eq!(registered(), 1);
             let nested = rcu::read_lock();
-            assert!(rcu::raw::read_ongoing());
             drop(guard);
             assert!(rcu::raw::read_ongoing());
             drop(nested);
+            // SAFETY: no section, and no `Thread`.
+            unsafe { rcu::raw::unregister_thread() };
+            assert_eq!(registered(), 0);
+        });
+        assert!(reports().is_empty());
+        assert_still_works();
+    });
+}
+
+#[test]
+fn a_guard_that_borrows_nothing_outlives_the_registration() {
+    alone(|| {
+        rcu::set_report_hook(remember);
+        let shelf = leaked_shelf();
+        on_a_thread(move || {
+            let thread = register();
+            let guards = [rcu::read_lock(), rcu::read_lock()];
+            let object = shelf.look();
+            drop(thread);
+            // It still protects.
+            let updater = Updater::calling(move || {
+                let old = shelf.replace();
+                rcu::synchronize();
+                old.reclaim();
+            });
+            for guard in guards {
+                updater.assert_waiting();
+                object.check();
+                assert_says(&message_of(rcu::synchronize), &[NAME, INSIDE]);
+                drop(guard);
+            }
+            updater.finish();
+            // Now nothing holds anybody up; where a section needs a registration, there is none or the old one.
+            on_a_thread(rcu::synchronize);
+            assert_eq!(registered(), usize::from(!TRAITS.quiescent_states));
+            // A new one can take its place, once.
+            let thread = register();
+            assert!(rcu::register().is_err());
+            assert_eq!(registered(), 1);
+            drop(thread.read_lock());
+            drop(thread);
+            assert_eq!(registered(), 0);
+        });
+        // One that is never taken over ends with its thread.
+        on_a_thread(|| {
+            let thread = register();
+            let guard = rcu::read_lock();
+            drop(thread);
+            drop(guard);
         });
         assert_eq!(registered(), 0);
         assert!(reports().is_empty());
@@ -120,7 +173,7 @@ fn a_panic_that_unwinds_through_registration_and_section() {
                 }
             });
             assert_eq!(kept, "the first panic");
-            assert_eq!(registered(), 1);
+            assert_eq!(registered(), usize::from(!TRAITS.quiescent_states));
         });
         assert_eq!(registered(), 0);
         assert!(reports().is_empty(), "the guard was dropped by the unwinding");

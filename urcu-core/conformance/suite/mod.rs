@@ -6,14 +6,17 @@
 //! One file per idea. Every file is about the API that all flavors share; where a flavor forbids or adds something, a
 //! constant of [`Traits`](urcu_conformance::Traits) says so, and the test checks that instead.
 
-mod cast;
+pub(crate) mod cast;
 
 mod ages;
+mod deferred;
+mod deferred_fork;
 mod exit;
 mod exit_destructors;
 mod fork;
 mod grace_periods;
 mod handlers;
+mod limits;
 mod misuse;
 mod nesting;
 mod offline;
@@ -24,3 +27,4 @@ mod scale;
 mod store_buffers;
 mod vtable;
 mod wake;
+mod workers;

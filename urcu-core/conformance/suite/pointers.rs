@@ -5,9 +5,9 @@ use std::thread;
 
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
-use urcu_conformance::{Counted, Counts, RaisedAtEnd};
+use urcu_conformance::{Counted, Counts, RaisedAtEnd, until};
 
-use super::cast::{NAME, alone, register};
+use super::cast::{Inside, NAME, Way, alone, leaked_shelf, register};
 use crate::rcu;
 
 type Pointer = rcu::Rcu<Counted>;
@@ -96,6 +96,30 @@ fn replacing() {
 }
 
 #[test]
+fn a_retired_value_that_is_dropped_waits_by_itself() {
+    alone(|| {
+        let counts = Counts::new();
+        let shelf = leaked_shelf();
+        let pointer = Pointer::new(counts.make(0));
+        let inside = Inside::using(shelf, Way::Thread);
+        let thread = register();
+        for value in 1..=100 {
+            // Also inside a section of the caller's own.
+            let guard = (value % 2 == 0).then(|| thread.read_lock());
+            drop(pointer.publish(counts.make(value)));
+            drop(guard);
+        }
+        drop(thread);
+        // A grace period for each of them has to wait for this reader.
+        assert_eq!(counts.dropped(), 0);
+        inside.leave();
+        until("all are dropped", || counts.dropped() == 100);
+        drop(pointer);
+        assert_eq!((counts.made(), counts.dropped()), (101, 101));
+    });
+}
+
+#[test]
 fn publishing_is_allowed_everywhere() {
     alone(|| {
         // Unregistered, inside a section, offline; on the thread that reads.
@@ -171,7 +195,7 @@ fn values_of_any_size() {
         drop(guard);
         assert!(wide.publish(Wide(2)).expect("a value").synchronize_with(&mut thread).0 == 1);
         unit.publish(()).expect("a value").synchronize_with(&mut thread);
-        assert!(unit.take().is_some_and(|old| old.synchronize_with(&mut thread) == ()));
+        unit.take().expect("a value").synchronize_with(&mut thread);
         assert!(unit.take().is_none());
     });
 }

@@ -1,6 +1,5 @@
 //! Ten thousand registered threads.
 
-use std::mem;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use urcu_conformance::watchdog::step;
 use urcu_conformance::{Count, Gate, Shelf, note};
 
-use super::cast::{Inside, Updater, Way, join, leaked_shelf, process, register, registered};
+use super::cast::{Inside, Updater, Way, join, leaked_shelf, process, register, register_raw, registered};
 use crate::rcu;
 
 const THREADS: usize = 10_000;
@@ -29,16 +28,29 @@ impl Crowd {
         for at in 0..THREADS {
             let (there, gate) = (Arc::clone(&there), Arc::clone(&leave));
             let life = move || {
-                let mut thread = register();
-                drop(thread.read_lock());
-                thread.while_offline(|| {
+                let wait = || {
                     there.arrive();
                     gate.wait();
-                });
-                let guard = thread.read_lock();
-                shelf.look().check();
-                drop(guard);
-                if at % 2 == 0 { drop(thread) } else { mem::forget(thread) }
+                };
+                if at % 2 == 0 {
+                    let mut thread = register();
+                    drop(thread.read_lock());
+                    thread.while_offline(wait);
+                    let guard = thread.read_lock();
+                    shelf.look().check();
+                    drop(guard);
+                } else {
+                    // Left to the end of the thread.
+                    register_raw();
+                    // SAFETY: no references, and no section before the next call.
+                    unsafe { rcu::raw::thread_offline() };
+                    wait();
+                    // SAFETY: no `Offline` is in use.
+                    unsafe { rcu::raw::thread_online() };
+                    let guard = rcu::read_lock();
+                    shelf.look().check();
+                    drop(guard);
+                }
             };
             match thread::Builder::new().stack_size(STACK).spawn(life) {
                 Ok(thread) => threads.push(thread),

@@ -124,8 +124,7 @@ fn a_section_does_not_begin_behind_the_updaters_back() {
     alone(|| {
         let arena = Arena::default();
         let periods = arena.update();
-        let (sections, violations) =
-            (arena.sections.load(Ordering::Relaxed), arena.violations.load(Ordering::Relaxed));
+        let (sections, violations) = (arena.sections.load(Ordering::Relaxed), arena.violations.load(Ordering::Relaxed));
         println!("{periods} grace periods, {sections} sections");
         assert_eq!(violations, 0, "a reader used a reclaimed object ({periods} grace periods, {sections} sections)");
     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use urcu_conformance::seed::Random;
 use urcu_conformance::{Gate, c_thread};
 
-use super::cast::{Inside, Updater, Way, alone, join, named, on_a_thread, register};
+use super::cast::{Inside, Updater, Way, alone, join, named, on_a_thread, register, register_raw};
 use crate::{TRAITS, rcu};
 
 /// The end of what an updater waits for, on the thread that it waits for.
@@ -31,14 +31,13 @@ fn every_kind_of_end_wakes_it() {
                 thread.quiescent_state();
                 thread.synchronize();
             },
-            |thread, guard| {
-                mem::forget(guard);
-                mem::forget(thread);
-            },
             |mut thread, guard| {
                 drop(guard);
                 thread.while_offline(|| ());
-                mem::forget(thread);
+            },
+            |thread, guard| {
+                drop(guard);
+                mem::forget(thread.offline());
             },
         ];
         rcu::set_report_hook(|_| ());
@@ -102,7 +101,7 @@ fn nested_sections_that_wipe_out_the_mark() {
             assert!(!updater.has_returned(), "a grace period ended inside a section");
             drop(outer);
             thread.quiescent_state();
-            if TRAITS.quiescent_states || storms % 2 == 0 {
+            if TRAITS.quiescent_states || storms.is_multiple_of(2) {
                 thread.while_offline(|| updater.finish());
             } else {
                 updater.finish();
@@ -129,19 +128,26 @@ fn updaters_that_wait_for_their_turn_wake_as_well() {
 }
 
 #[test]
-fn a_thread_that_is_gone_without_a_trace() {
+fn the_end_of_the_thread_wakes_it() {
     alone(|| {
         rcu::set_report_hook(|_| ());
-        for inside in [true, false] {
+        for end in [0, 1, 2] {
             let (entered, leave) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
             let reader = {
                 let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
                 c_thread::start(move || {
-                    mem::forget(register());
-                    let guard = rcu::read_lock();
+                    register_raw();
+                    // SAFETY: registered and online; unlocked below, or ended with the thread.
+                    unsafe { rcu::raw::read_lock() };
                     entered.open();
                     leave.wait();
-                    if inside { mem::forget(guard) } else { drop(guard) }
+                    if end == 0 {
+                        return;
+                    }
+                    if end == 1 {
+                        // SAFETY: locked above.
+                        unsafe { rcu::raw::read_unlock() };
+                    }
                     c_thread::exit_without_destructors();
                 })
             };

@@ -1,0 +1,160 @@
+//! Deferred calls across `fork`, and at the end of a process.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use urcu_conformance::forked::{self, Forked};
+use urcu_conformance::panics::{assert_says, message_of};
+use urcu_conformance::seed::Random;
+
+use super::cast::{Inside, NAME, alone, join, named, process};
+use super::deferred::barrier;
+use crate::rcu;
+
+static RAN: AtomicUsize = AtomicUsize::new(0);
+
+fn count() {
+    RAN.fetch_add(1, Ordering::Relaxed);
+}
+
+fn fork(child: impl FnOnce()) -> Forked {
+    rcu::raw::fork_before();
+    let forked = forked::start(|| {
+        // SAFETY: follows `fork_before`, on the child's only thread.
+        unsafe { rcu::raw::fork_after_child() };
+        child();
+    });
+    // SAFETY: follows `fork_before`.
+    unsafe { rcu::raw::fork_after_parent() };
+    forked
+}
+
+#[test]
+fn what_is_pending_runs_in_both_processes() {
+    alone(|| {
+        for round in 1..=20 {
+            RAN.store(0, Ordering::Relaxed);
+            // Keeps the worker's round from ending until the fork is asked for; it then runs what it has taken.
+            let inside = (round % 2 == 0).then(Inside::enter);
+            (0..10).for_each(|_| rcu::defer(count));
+            if let Some(inside) = inside {
+                inside.leave();
+            }
+            let worker = rcu::workers::Builder::new().spawn().expect("a worker");
+            rcu::workers::set_of_thread(Some(worker));
+            (0..10).for_each(|_| rcu::defer(count));
+            let child = fork(|| {
+                barrier();
+                assert_eq!(RAN.load(Ordering::Relaxed), 20);
+                // And everything goes on.
+                (0..5).for_each(|_| rcu::defer(count));
+                rcu::retire(Box::new(String::from("in the child")));
+                barrier();
+                assert_eq!(RAN.load(Ordering::Relaxed), 25);
+                rcu::synchronize();
+            });
+            barrier();
+            assert_eq!(RAN.load(Ordering::Relaxed), 20);
+            child.succeeded();
+            worker.stop().expect("not in a callback");
+        }
+    });
+}
+
+#[test]
+fn forks_amid_a_storm() {
+    alone(|| {
+        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let producers = [0, 1, 2].map(|at| {
+            named("producer", move || {
+                let mut random = Random::new(at);
+                while !stop.load(Ordering::Relaxed) {
+                    rcu::retire(Box::new([at; 8]));
+                    rcu::retire(Box::new(String::from("storm")));
+                    rcu::defer(count);
+                    if random.once_in(64) {
+                        random.dawdle();
+                    }
+                }
+            })
+        });
+        for _ in 0..30 {
+            let child = fork(|| {
+                barrier();
+                assert_eq!(rcu::stats().pending, 0);
+                rcu::defer(count);
+                barrier();
+            });
+            child.succeeded();
+        }
+        stop.store(true, Ordering::Relaxed);
+        producers.into_iter().for_each(join);
+        barrier();
+    });
+}
+
+#[test]
+fn the_first_deferred_call_may_come_between_the_hooks() {
+    alone(|| {
+        rcu::raw::fork_before();
+        let other = named("other", || rcu::defer(count));
+        let child = forked::start(|| {
+            // SAFETY: follows `fork_before`, on the child's only thread.
+            unsafe { rcu::raw::fork_after_child() };
+            barrier();
+        });
+        // SAFETY: follows `fork_before`.
+        unsafe { rcu::raw::fork_after_parent() };
+        join(other);
+        barrier();
+        assert_eq!(RAN.load(Ordering::Relaxed), 1);
+        child.succeeded();
+    });
+}
+
+#[test]
+fn the_forking_thread_is_told_that_it_would_wait_for_itself() {
+    alone(|| {
+        rcu::defer(count);
+        rcu::raw::fork_before();
+        assert_says(&message_of(|| rcu::barrier()), &[NAME, "fork_before"]);
+        assert_says(&message_of(rcu::synchronize), &[NAME, "fork_before"]);
+        assert_says(&message_of(|| rcu::workers::Builder::new().spawn()), &[NAME, "fork_before"]);
+        assert_says(&message_of(rcu::raw::fork_before), &[NAME, "twice"]);
+        let _ = rcu::stats();
+        rcu::retire(Box::new([0; 8]));
+        // SAFETY: follows `fork_before`.
+        unsafe { rcu::raw::fork_after_parent() };
+        barrier();
+    });
+}
+
+#[test]
+fn a_process_may_end_at_any_time() {
+    // Each in a process of its own, which has to end by itself: after `main`, by `exit`, in the middle of everything.
+    const WAYS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
+    for way in WAYS {
+        let body = move || {
+            let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+            let mut random = Random::new(way.len() as u64);
+            for at in 0..2_u64 {
+                let _detached = named("producer", move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        rcu::retire(Box::new([at; 8]));
+                        rcu::defer(count);
+                    }
+                });
+            }
+            (0..1000).for_each(|_| random.dawdle());
+            match way {
+                "0" => (),
+                "1" => barrier(),
+                "2" => drop(rcu::register()),
+                "3" => assert!(rcu::raw::start_poll() > 0),
+                "4" => rcu::workers::set_of_thread(rcu::workers::Builder::new().spawn().ok()),
+                _ => stop.store(true, Ordering::Relaxed),
+            }
+            // The process ends now, by `exit`, with the producers and the worker at work.
+        };
+        let _ = process().role(way).run(body).succeeded();
+    }
+}

@@ -1,0 +1,111 @@
+//! Bounds on what is deferred: who waits, who does not, and that the process recovers.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use urcu_conformance::until;
+
+use super::cast::{Inside, Updater, Way, alone, in_section, join, named, register};
+use super::deferred::barrier;
+use crate::rcu::{self, Limits};
+
+const HARD: usize = 4096;
+/// Blocks are counted when they are full, and each of the two queues of a thread has one that is not.
+const SLACK: u64 = 2 * 512;
+
+fn limit() {
+    rcu::set_limits(Limits { soft_items: 1024, hard_items: HARD, ..Limits::UNLIMITED });
+    assert_eq!(rcu::limits().hard_items, HARD);
+}
+
+/// Retires until told otherwise, and says how many.
+fn produce<T: Send + 'static>(stop: &AtomicBool, made: &AtomicU64, make: fn(u64) -> T) {
+    while !stop.load(Ordering::Relaxed) {
+        rcu::retire(Box::new(make(made.fetch_add(1, Ordering::Relaxed))));
+    }
+}
+
+fn stays_bounded<T: Send + 'static>(make: fn(u64) -> T) {
+    limit();
+    let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+    let made: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
+    let inside = Inside::enter();
+    let producers = [0, 1].map(|_| Updater::calling(move || produce(stop, made, make)));
+    // Both end up waiting for room.
+    until("the hard limit is reached", || made.load(Ordering::Relaxed) >= HARD as u64);
+    producers.iter().for_each(Updater::assert_waiting);
+    let pending = rcu::stats().pending;
+    assert!(pending <= HARD as u64 + 2 * SLACK, "{pending} pending, the limit being {HARD}");
+    inside.leave();
+    // And both go on.
+    let before = made.load(Ordering::Relaxed);
+    until("the producers go on", || made.load(Ordering::Relaxed) > before + 10 * HARD as u64);
+    stop.store(true, Ordering::Relaxed);
+    producers.into_iter().for_each(Updater::finish);
+    barrier();
+    assert_eq!((rcu::stats().pending, rcu::stats().bytes_pending), (0, 0));
+}
+
+#[test]
+fn memory_behind_a_stalled_reader_stays_bounded() {
+    alone(|| stays_bounded(|number| [number; 8]));
+}
+
+#[test]
+fn so_do_values_with_destructors() {
+    alone(|| stays_bounded(|number| vec![number; 2]));
+}
+
+#[test]
+fn bytes_are_bounded_too() {
+    alone(|| {
+        rcu::set_limits(Limits { hard_bytes: 1 << 20, ..Limits::UNLIMITED });
+        let inside = Inside::enter();
+        let producer = Updater::calling(|| (0..4096).for_each(|_| rcu::retire(Box::new([0_u8; 1024]))));
+        producer.assert_waiting();
+        let pending = rcu::stats().bytes_pending;
+        assert!((1 << 20..(1 << 20) + (1 << 20)).contains(&pending), "{pending} bytes pending");
+        inside.leave();
+        producer.finish();
+        barrier();
+        assert_eq!(rcu::stats().bytes_pending, 0);
+    });
+}
+
+#[test]
+fn nobody_waits_inside_a_section() {
+    alone(|| {
+        limit();
+        // Its own section would hold it up for ever.
+        in_section(Way::Thread, || (0..4 * HARD).for_each(|at| rcu::retire(Box::new([at; 8]))));
+        assert!(rcu::stats().queued >= 4 * HARD as u64);
+        barrier();
+        assert_eq!(rcu::stats().pending, 0);
+    });
+}
+
+#[test]
+fn an_online_thread_pays_at_its_next_quiescent_state() {
+    alone(|| {
+        limit();
+        let inside = Inside::enter();
+        let producer = named("producer", || {
+            let mut thread = register();
+            for round in 0..8 * HARD {
+                rcu::retire(Box::new([round; 8]));
+                if round % 64 == 0 {
+                    thread.quiescent_state();
+                }
+            }
+        });
+        until("the hard limit is reached", || rcu::stats().pending >= HARD as u64);
+        until("nothing is added any more", || {
+            let before = rcu::stats().queued;
+            (0..1000).for_each(|_| std::thread::yield_now());
+            before == rcu::stats().queued
+        });
+        assert!(rcu::stats().pending <= HARD as u64 + 2 * SLACK + 64, "{:?}", rcu::stats());
+        inside.leave();
+        join(producer);
+        barrier();
+    });
+}

@@ -2,3 +2,4 @@
 
 #define FLAVOR bp
 #include "body.h"
+#include "reclaim.h"

@@ -2,3 +2,4 @@
 
 #define FLAVOR mb
 #include "body.h"
+#include "reclaim.h"

@@ -2,3 +2,4 @@
 
 #define FLAVOR memb
 #include "body.h"
+#include "reclaim.h"

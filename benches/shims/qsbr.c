@@ -2,3 +2,4 @@
 
 #define FLAVOR qsbr
 #include "body.h"
+#include "reclaim.h"

@@ -2,3 +2,4 @@
 
 #define FLAVOR signal
 #include "body.h"
+#include "reclaim.h"

@@ -39,6 +39,12 @@ pub struct Arguments {
     /// Names suites, cases, flavors and peers, and stops.
     #[arg(long)]
     pub list: bool,
+    /// Used by the program on itself: idles with this implementation's worker and prints the processor time of it.
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub idle_process: Option<String>,
+    /// How long it idles.
+    #[arg(long, value_name = "N", hide = true, default_value_t = 0)]
+    pub idle_ms: u64,
 }
 
 /// What is to be run.
@@ -131,16 +137,18 @@ impl Arguments {
 }
 
 impl Plan {
-    /// About how long the run takes: threads start and stop around each measurement.
+    /// About how long the run takes.
     pub fn expected(&self) -> Duration {
-        let shots: u64 = self.shots();
-        let each = self.settings.budget + Duration::from_millis(2);
-        each * u32::try_from(shots).unwrap_or(u32::MAX)
+        self.each().map(|(_, expected)| expected).sum()
     }
 
     /// Measurements in the whole run.
     pub fn shots(&self) -> u64 {
-        self.cases.iter().map(|(_, case)| crate::harness::run::shots(case, self.settings)).sum()
+        self.each().map(|(shots, _)| shots).sum()
+    }
+
+    fn each(&self) -> impl Iterator<Item = (u64, Duration)> {
+        self.cases.iter().map(|(_, case)| crate::harness::run::shots(case, self.settings))
     }
 }
 
@@ -223,7 +231,7 @@ mod tests {
     #[test]
     fn unknown_names_are_answered_with_the_right_ones() {
         let suite = parse(&["--only", "reed"]).plan().unwrap_err();
-        assert_eq!(suite, "there is no suite `reed`; the suites are: read, grace");
+        assert_eq!(suite, "there is no suite `reed`; the suites are: read, grace, reclaim");
         let flavor = parse(&["--flavor", "mb,foo"]).plan().unwrap_err();
         assert_eq!(flavor, "there is no flavor `foo`; the flavors are: qsbr, mb, membarrier, signal, bp");
         let peer = parse(&["--peer", "crossbeam"]).plan().unwrap_err();
@@ -276,7 +284,7 @@ mod tests {
     #[test]
     fn the_list_names_every_suite_case_flavor_and_peer() {
         let list = Arguments::default().list();
-        for name in ["read", "grace", "registered-10000", "qsbr", "liburcu-bp", "kovan"] {
+        for name in ["read", "grace", "registered-10000", "reclaim", "retire-drop-1", "qsbr", "liburcu-bp", "kovan"] {
             assert!(list.contains(name), "{name} is not in:\n{list}");
         }
     }

@@ -4,14 +4,18 @@
 //! machine could do, `harness` how it is measured. The program (`cargo xtask bench`) and the
 //! criterion benches share all of it. See the README of this folder for how to read the figures.
 
+pub mod blocks;
 pub mod cli;
 pub mod clock;
 pub mod contenders;
+pub mod counting;
 pub mod harness;
+pub mod idle_process;
 pub mod idle_threads;
 pub mod limits;
 pub mod machine;
 pub mod peers;
+pub mod reclaim;
 pub mod record;
 pub mod suites;
 pub mod workload;

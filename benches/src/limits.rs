@@ -1,7 +1,10 @@
 //! What the machine needs for the parts that no implementation can avoid.
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use crate::blocks::{Block, Contents, Dropping, Manner, Plain};
+use crate::reclaim::{Each, Reclaimer, Updater};
 use crate::workload::{Looped, ReadSide, Slot, Subject, Worker, load_and_read, sum_of};
 
 /// The read loop without any protection.
@@ -18,6 +21,9 @@ pub const SIGNAL_ROUND_TRIP: &str = "limit:signal-round-trip";
 pub const LINE_ROUND_TRIP: &str = "limit:line-round-trip";
 /// One load from each of as many cache lines as there are registered threads.
 pub const LINE_WALK: &str = "limit:line-walk";
+
+/// Blocks that are freed as soon as they are filled, without any protection.
+pub const FREE_AT_ONCE: &str = "limit:free-at-once";
 
 /// A value alone on its cache lines (two: neighbours are prefetched in pairs).
 #[repr(align(128))]
@@ -82,6 +88,32 @@ impl ReadSide for LockedSide<'_> {
     #[inline(always)]
     fn nested_sections(&mut self, length: u64) -> u64 {
         sum_of(length, || self.section())
+    }
+}
+
+/// [`FREE_AT_ONCE`].
+pub fn free_at_once() -> Box<dyn Reclaimer> {
+    Box::new(PlainLoad(Slot::new()))
+}
+
+impl Reclaimer for PlainLoad {
+    fn updater(&self, manner: Manner) -> Result<Box<dyn Updater + '_>, String> {
+        fn one<C: Contents>() {
+            drop(black_box(Box::new(Block::<(), C>::filled())));
+        }
+        Ok(match manner {
+            Manner::Plain | Manner::Reading => Box::new(Each(one::<Plain<8>>)),
+            Manner::Dropping => Box::new(Each(one::<Dropping<8>>)),
+        })
+    }
+
+    fn stall(&self, inside: &mut dyn FnMut()) -> Result<(), String> {
+        inside();
+        Ok(())
+    }
+
+    fn settle(&self) -> Result<(), String> {
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: runs the suites and prints the tables.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use urcu_benches::cli::{Arguments, Plan};
@@ -9,6 +10,7 @@ use urcu_benches::harness::run::Runs;
 use urcu_benches::harness::threads::Cores;
 use urcu_benches::harness::watchdog::{STUCK, Watchdog};
 use urcu_benches::harness::{interrupt, table};
+use urcu_benches::idle_process::idle;
 use urcu_benches::machine::Machine;
 use urcu_benches::record::Recorder;
 
@@ -22,6 +24,9 @@ fn main() -> ExitCode {
     if arguments.list {
         print!("{}", arguments.list());
         return ExitCode::SUCCESS;
+    }
+    if let Some(name) = &arguments.idle_process {
+        return idle_process(name, Duration::from_millis(arguments.idle_ms));
     }
     let plan = match arguments.plan() {
         Ok(plan) => plan,
@@ -38,6 +43,20 @@ fn main() -> ExitCode {
         }
     };
     run(plan, recorder)
+}
+
+/// See `urcu_benches::idle_process`.
+fn idle_process(name: &str, length: Duration) -> ExitCode {
+    match idle(name, length) {
+        Ok(micros) => {
+            println!("{micros}");
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn run(plan: Plan, mut recorder: Recorder) -> ExitCode {

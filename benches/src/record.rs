@@ -32,6 +32,8 @@ pub struct Record<'r> {
     max: Option<f64>,
     rounds: usize,
     p99: Option<f64>,
+    peak_unfreed: Option<f64>,
+    note: Option<&'r str>,
     limit: Option<&'r str>,
     machine: &'r str,
     cores: usize,
@@ -46,11 +48,15 @@ pub struct Record<'r> {
 impl<'r> Record<'r> {
     /// The line for one row of a table.
     pub fn new(machine: &'r Machine, table: &'r Table, row: &'r Row) -> Self {
-        let (status, reason, summary, p99) = match &row.outcome {
-            Outcome::Measured { summary, p99 } => ("ok", None, Some(summary), *p99),
-            Outcome::Unavailable(reason) => ("unavailable", Some(reason), None, None),
-            Outcome::Failed(reason) => ("failed", Some(reason), None, None),
-            Outcome::NotReached => ("not-reached", None, None, None),
+        let (status, reason) = match &row.outcome {
+            Outcome::Measured { .. } => ("ok", None),
+            Outcome::Unavailable(reason) => ("unavailable", Some(reason)),
+            Outcome::Failed(reason) => ("failed", Some(reason)),
+            Outcome::NotReached => ("not-reached", None),
+        };
+        let (summary, p99, peak, note) = match &row.outcome {
+            Outcome::Measured { summary, p99, peak, note } => (Some(summary), *p99, *peak, note.as_deref()),
+            _ => (None, None, None, None),
         };
         Self {
             schema: SCHEMA,
@@ -69,6 +75,8 @@ impl<'r> Record<'r> {
             max: summary.map(|summary| rounded(summary.max)),
             rounds: summary.map_or(0, |summary| summary.rounds),
             p99: p99.map(rounded),
+            peak_unfreed: peak,
+            note,
             limit: row.limit,
             machine: &machine.machine,
             cores: machine.cores,
@@ -160,6 +168,8 @@ mod tests {
         let table = table(Outcome::Measured {
             summary: Summary { median: 2.0, min: 1.0, max: 3.0, rounds: 5 },
             p99: Some(9.0),
+            peak: Some(512.0),
+            note: Some("a note".into()),
         });
         let machine = machine();
         let line = serde_json::to_string(&Record::new(&machine, &table, &table.rows[0])).unwrap();
@@ -169,6 +179,7 @@ mod tests {
                 r#"{"schema":1,"suite":"read","case":"thread","contender":"urcu-mb","kind":"ours","#,
                 r#""flavor":"mb","threads":1,"unit":"ns/section","better":"lower","status":"ok","#,
                 r#""reason":null,"median":2.0,"min":1.0,"max":3.0,"rounds":5,"p99":9.0,"#,
+                r#""peak_unfreed":512.0,"note":"a note","#,
                 r#""limit":"limit:locked-rmw","machine":"x86_64 (made up)","cores":2,"#,
                 r#""kernel":"Linux 6.1","commit":"0123456789ab","command":"cargo xtask bench","#,
                 r#""rustc":"rustc 1.95.0","liburcu":"0.13.2","time":1}"#

@@ -3,8 +3,14 @@
 use urcu_conformance::{InHandlers, Traits};
 use urcu_signal as rcu;
 
-const TRAITS: Traits =
-    Traits { registers_itself: false, quiescent_states: false, in_handlers: InHandlers::OnceRegistered, environment: &[] };
+const TRAITS: Traits = Traits {
+    registers_itself: false,
+    quiescent_states: false,
+    in_handlers: InHandlers::OnceRegistered,
+    environment: &[],
+};
 
 #[path = "../../urcu-core/conformance/suite/mod.rs"]
 mod suite;
+
+mod signal;

@@ -29,6 +29,8 @@ pub struct Api {
     pub offline: unsafe fn(),
     /// The reader counts again (QSBR).
     pub online: unsafe fn(),
+    /// Announces a quiescent state (QSBR) of a registered thread outside sections.
+    pub quiescent: unsafe fn(),
     /// Opens a section of a registered thread.
     pub lock: unsafe fn(),
     /// Closes it.
@@ -95,6 +97,12 @@ impl Reader {
     pub fn nested(&mut self, slot: &Slot, blocks: u64, length: u64) -> u64 {
         // SAFETY: as in `flat`.
         unsafe { (self.api.nested)(slot, blocks, length) }
+    }
+
+    /// Announces a quiescent state, where the flavor has that.
+    pub fn quiescent(&mut self) {
+        // SAFETY: `&mut` says that no `Section` is open.
+        unsafe { (self.api.quiescent)() }
     }
 
     /// Opens a section.

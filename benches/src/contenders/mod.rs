@@ -2,10 +2,12 @@
 
 pub mod api;
 pub mod cdylib;
+pub mod deferral;
 pub mod liburcu;
 pub mod ours;
 
 use api::Api;
+use deferral::DeferralEntry;
 
 use crate::harness::plan::{Contender, Flavor, Kind, Sample, Shot};
 
@@ -42,4 +44,14 @@ impl Entry {
 /// Ours first, then the C library's, each in the order of the tables.
 pub fn all() -> impl Iterator<Item = Entry> {
     ours::entries().into_iter().chain(liburcu::entries())
+}
+
+/// Deferred reclamation of the same, the C library's queues per thread last.
+pub fn deferrals() -> impl Iterator<Item = DeferralEntry> {
+    with_callbacks().chain(liburcu::queues())
+}
+
+/// Those that have callbacks.
+pub fn with_callbacks() -> impl Iterator<Item = DeferralEntry> {
+    ours::deferrals().into_iter().chain(liburcu::callbacks())
 }

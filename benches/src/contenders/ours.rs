@@ -2,6 +2,7 @@
 
 use super::Entry;
 use super::api::ApiSubject;
+use super::deferral::DeferralEntry;
 use crate::harness::plan::{Flavor, Kind};
 use crate::workload::Subject;
 
@@ -29,7 +30,9 @@ macro_rules! ours {
 
             use $krate as rcu;
 
+            use crate::blocks::{Block, Contents, Dropping, Plain};
             use crate::contenders::api::Api;
+            use crate::contenders::deferral::{Callback, Deferral, Head};
             use crate::harness::plan::Flavor;
             use crate::workload::{Looped, Node, ReadSide, Slot, Subject, Worker, sum_of};
 
@@ -43,12 +46,56 @@ macro_rules! ours {
                 unregister: rcu::raw::unregister_thread,
                 offline: rcu::raw::thread_offline,
                 online: rcu::raw::thread_online,
+                quiescent: rcu::raw::quiescent_state,
                 lock: rcu::raw::read_lock,
                 unlock: rcu::raw::read_unlock,
                 synchronize: rcu::raw::synchronize,
                 flat: raw_flat,
                 nested: raw_nested,
             };
+
+            pub(super) static DEFERRAL: Deferral = Deferral {
+                name: $name,
+                api: &API,
+                registers: false,
+                begin: || Ok(()),
+                end: || (),
+                retire: retire::<Plain<8>>,
+                retire_dropping: retire::<Dropping<8>>,
+                retire_reading,
+                blocks: false,
+                call: Some(call),
+                // SAFETY: none of these threads uses protected pointers.
+                barrier: || unsafe { rcu::raw::barrier() }.map_err(|error| error.to_string()),
+                checked: OnceLock::new(),
+                limit: Some(|| rcu::limits().hard_items),
+            };
+
+            unsafe fn retire<C: Contents>(blocks: u64) {
+                for _ in 0..blocks {
+                    rcu::retire(Box::new(Block::<(), C>::filled()));
+                }
+            }
+
+            unsafe fn retire_reading(blocks: u64) {
+                for _ in 0..blocks {
+                    // SAFETY: unlocked below; the caller's thread is registered.
+                    unsafe { rcu::raw::read_lock() };
+                    let block = black_box(Box::new(Block::<(), Plain<8>>::filled()));
+                    // SAFETY: matches the lock above.
+                    unsafe { rcu::raw::read_unlock() };
+                    rcu::retire(block);
+                }
+            }
+
+            type HeadCallback = unsafe extern "C" fn(*mut rcu::RcuHead);
+
+            unsafe fn call(head: *mut Head, callback: Callback) {
+                // SAFETY: the two types differ in what a thin pointer argument points to, which is the same ABI.
+                let callback = unsafe { std::mem::transmute::<Callback, HeadCallback>(callback) };
+                // SAFETY: the head has the size and alignment of an `RcuHead`, and the rest is the caller's.
+                unsafe { rcu::raw::call_rcu(head.cast(), callback) };
+            }
 
             unsafe fn raw_register() -> Result<(), String> {
                 rcu::raw::register_thread().map_err(|error| error.to_string())
@@ -225,5 +272,12 @@ pub fn subject(flavor: Flavor, path: Path) -> Result<Box<dyn Subject>, String> {
         Path::Thread => face(false),
         Path::Free => face(true),
         Path::Raw => Box::new(ApiSubject::new(api)),
+    })
+}
+
+/// Deferred reclamation of our five flavors.
+pub fn deferrals() -> [DeferralEntry; 5] {
+    [&qsbr::DEFERRAL, &mb::DEFERRAL, &membarrier::DEFERRAL, &signal::DEFERRAL, &bp::DEFERRAL].map(|deferral| {
+        DeferralEntry { name: deferral.name, kind: Kind::Ours, flavor: deferral.api.flavor, deferral: Ok(deferral) }
     })
 }

@@ -83,12 +83,16 @@ pub struct Sample {
     pub value: f64,
     /// Single operations, where they were timed one by one: pooled over the rounds for the p99.
     pub single: Vec<f64>,
+    /// The most blocks that were retired and not freed, where that is looked at.
+    pub peak: Option<f64>,
+    /// What the reader of the table must know about this row.
+    pub note: Option<String>,
 }
 
 impl Sample {
     /// A round that is one figure.
     pub const fn figure(value: f64) -> Self {
-        Self { value, single: Vec::new() }
+        Self { value, single: Vec::new(), peak: None, note: None }
     }
 
     /// A round of operations that were timed one by one: its figure is the mean of their middle half.
@@ -97,7 +101,24 @@ impl Sample {
     /// When nothing was measured.
     pub fn singles(single: Vec<f64>) -> Result<Self, String> {
         let value = super::stats::midmean(&single).ok_or("nothing was measured")?.max(0.0);
-        Ok(Self { value, single })
+        Ok(Self { single, ..Self::figure(value) })
+    }
+
+    /// Adds the most unfreed blocks.
+    #[must_use]
+    pub fn with_peak(mut self, blocks: u64) -> Self {
+        // Exact: nobody has 2^52 blocks.
+        #[allow(clippy::cast_precision_loss)]
+        let blocks = blocks as f64;
+        self.peak = Some(blocks);
+        self
+    }
+
+    /// Adds a note.
+    #[must_use]
+    pub fn with_note(mut self, note: Option<String>) -> Self {
+        self.note = note;
+        self
     }
 }
 
@@ -158,6 +179,15 @@ impl fmt::Debug for Contender {
     }
 }
 
+/// How often and how long a case measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// In the run's rounds, each measurement so many times as long as the run's budget.
+    Rounds(u32),
+    /// Once, for so long, without a warm-up round: what takes seconds by itself.
+    Once(Duration),
+}
+
 /// One table: contenders that do the same thing.
 #[derive(Debug)]
 pub struct Case {
@@ -171,6 +201,8 @@ pub struct Case {
     pub better: Better,
     /// Threads at work in each measurement.
     pub threads: usize,
+    /// How often and how long.
+    pub pace: Pace,
     /// The rows.
     pub contenders: Vec<Contender>,
 }

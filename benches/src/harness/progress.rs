@@ -16,7 +16,7 @@ impl Progress {
     /// A run of `shots` measurements that should take about `expected`.
     pub fn new(shots: u64, expected: Duration) -> Self {
         let terminal = stderr().is_terminal();
-        let bar = ProgressBar::new(shots);
+        let bar = ProgressBar::new(millis(expected));
         // No ticking thread: it would wake up in the middle of measurements.
         bar.set_draw_target(if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
         if let Ok(style) =
@@ -47,9 +47,9 @@ impl Progress {
         self.bar.set_message(what.to_owned());
     }
 
-    /// `shots` measurements are over.
-    pub fn done(&self, shots: u64) {
-        self.bar.inc(shots);
+    /// A measurement is over that was expected to take so long.
+    pub fn done(&self, expected: Duration) {
+        self.bar.inc(millis(expected));
     }
 
     /// Prints on stdout without tearing the bar.
@@ -61,4 +61,8 @@ impl Progress {
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::plan::{Better, Case, Contender, Flavor, Kind, Measure, Sample, Shot};
+use super::plan::{Better, Case, Contender, Flavor, Kind, Measure, Pace, Sample, Shot};
 use super::progress::Progress;
 use super::stats::{Summary, percentile};
 use super::threads::{Cores, caught};
@@ -27,6 +27,14 @@ impl Settings {
     /// A measurement that takes longer than this is stuck: slow contenders overrun their budget by
     /// a few operations, the slowest of which take a fraction of a second.
     const STUCK: Duration = Duration::from_secs(120);
+
+    /// Rounds of a case that count, whether one comes before them that does not, and how long a measurement takes.
+    fn of(self, pace: Pace) -> (usize, bool, Duration) {
+        match pace {
+            Pace::Rounds(stretch) => (self.rounds, true, self.budget * stretch),
+            Pace::Once(length) => (1, false, length),
+        }
+    }
 }
 
 /// What became of a contender.
@@ -38,6 +46,10 @@ pub enum Outcome {
         summary: Summary,
         /// Over single operations of all rounds, where they were timed one by one.
         p99: Option<f64>,
+        /// The most unfreed blocks of any round, where they were looked at.
+        peak: Option<f64>,
+        /// What is to be known about it.
+        note: Option<String>,
     },
     /// It cannot be measured here, for this reason.
     Unavailable(String),
@@ -168,10 +180,17 @@ pub fn title(suite: &str, case: &str, threads: usize) -> String {
     format!("{suite}/{case}, {threads} thread{plural}")
 }
 
-/// How many measurements a case asks for, the warm-up round included.
-pub fn shots(case: &Case, settings: Settings) -> u64 {
+/// How many measurements a case asks for, the warm-up round included, and how long they take.
+pub fn shots(case: &Case, settings: Settings) -> (u64, Duration) {
     let measurable = case.contenders.iter().filter(|c| c.measure.is_ok()).count();
-    u64::try_from(measurable * (settings.rounds + 1)).unwrap_or(u64::MAX)
+    let (rounds, warm_up, length) = settings.of(case.pace);
+    let count = measurable * (rounds + usize::from(warm_up));
+    (u64::try_from(count).unwrap_or(u64::MAX), expected(length) * u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// A measurement's time, with that of its threads' start and end.
+fn expected(length: Duration) -> Duration {
+    length + Duration::from_millis(2)
 }
 
 /// A contender while its case runs.
@@ -183,6 +202,8 @@ struct Runner {
     state: State,
     rounds: Vec<f64>,
     single: Vec<f64>,
+    peak: Option<f64>,
+    note: Option<String>,
 }
 
 enum State {
@@ -201,6 +222,8 @@ impl From<Contender> for Runner {
             state: contender.measure.map_or_else(State::Unavailable, State::Running),
             rounds: Vec::new(),
             single: Vec::new(),
+            peak: None,
+            note: None,
         }
     }
 }
@@ -209,17 +232,19 @@ impl Runner {
     fn keep(&mut self, sample: Sample) {
         self.rounds.push(sample.value);
         self.single.extend(sample.single);
+        self.peak = sample.peak.into_iter().chain(self.peak).reduce(f64::max);
+        self.note = sample.note.or(self.note.take());
     }
 
     fn into_row(self) -> Row {
-        let outcome = match self.state {
-            State::Unavailable(reason) => Outcome::Unavailable(reason),
-            State::Failed(reason) => Outcome::Failed(reason),
-            State::Running(_) => Summary::of(&self.rounds).map_or(Outcome::NotReached, |summary| Outcome::Measured {
-                summary,
-                p99: percentile(&self.single, 99.0),
-            }),
-        };
+        let outcome =
+            match self.state {
+                State::Unavailable(reason) => Outcome::Unavailable(reason),
+                State::Failed(reason) => Outcome::Failed(reason),
+                State::Running(_) => Summary::of(&self.rounds).map_or(Outcome::NotReached, |summary| {
+                    Outcome::Measured { summary, p99: percentile(&self.single, 99.0), peak: self.peak, note: self.note }
+                }),
+            };
         Row { name: self.name, kind: self.kind, flavor: self.flavor, limit: self.limit, outcome }
     }
 }
@@ -245,10 +270,13 @@ impl Runs<'_> {
         let title = title(suite, &case.name, case.threads);
         self.progress.case(&title);
         let mut runners: Vec<Runner> = case.contenders.into_iter().map(Runner::from).collect();
-        // The round before the first: caches, lazy initialisation, worker threads, page faults.
-        self.round(&title, &mut runners, 0, |_, _| {});
-        for round in 0..self.settings.rounds {
-            self.round(&title, &mut runners, round, Runner::keep);
+        let (rounds, warm_up, length) = self.settings.of(case.pace);
+        if warm_up {
+            // Caches, lazy initialisation, worker threads, page faults.
+            self.round(&title, &mut runners, 0, length, |_, _| {});
+        }
+        for round in 0..rounds {
+            self.round(&title, &mut runners, round, length, Runner::keep);
         }
         Table {
             suite,
@@ -262,8 +290,15 @@ impl Runs<'_> {
     }
 
     /// Measures everyone once, each round beginning with another contender.
-    fn round(&self, title: &str, runners: &mut [Runner], first: usize, keep: impl Fn(&mut Runner, Sample)) {
-        let shot = Shot { budget: self.settings.budget, cores: self.cores };
+    fn round(
+        &self,
+        title: &str,
+        runners: &mut [Runner],
+        first: usize,
+        budget: Duration,
+        keep: impl Fn(&mut Runner, Sample),
+    ) {
+        let shot = Shot { budget, cores: self.cores };
         let count = runners.len();
         for index in 0..count {
             if (self.stop)() {
@@ -280,7 +315,7 @@ impl Runs<'_> {
                 Ok(sample) => keep(runner, sample),
                 Err(reason) => runner.state = State::Failed(reason),
             }
-            self.progress.done(1);
+            self.progress.done(expected(budget));
         }
     }
 }
@@ -293,7 +328,15 @@ mod tests {
     use super::*;
 
     fn case(better: Better, contenders: Vec<Contender>) -> Case {
-        Case { name: "case".into(), about: "A made-up workload.", unit: "ns", better, threads: 1, contenders }
+        Case {
+            name: "case".into(),
+            about: "A made-up workload.",
+            unit: "ns",
+            better,
+            threads: 1,
+            pace: Pace::Rounds(1),
+            contenders,
+        }
     }
 
     fn run(rounds: usize, stop: fn() -> bool, case: Case) -> Table {
@@ -341,8 +384,40 @@ mod tests {
         let table = run(3, || false, case(Better::Lower, vec![contender]));
         assert_eq!(
             table.rows[0].outcome,
-            Outcome::Measured { summary: Summary { median: 3.0, min: 2.0, max: 4.0, rounds: 3 }, p99: None }
+            Outcome::Measured {
+                summary: Summary { median: 3.0, min: 2.0, max: 4.0, rounds: 3 },
+                p99: None,
+                peak: None,
+                note: None
+            }
         );
+    }
+
+    #[test]
+    fn a_case_at_its_own_pace_measures_once_without_a_warm_up_round() {
+        let contender = Contender::new("ours", Kind::Ours, |shot| Ok(Sample::figure(shot.budget.as_secs_f64())));
+        let mut case = case(Better::Lower, vec![contender]);
+        case.pace = Pace::Once(Duration::from_secs(2));
+        let settings = Settings { rounds: 5, budget: Duration::ZERO };
+        assert_eq!(shots(&case, settings), (1, Duration::from_millis(2002)));
+        let table = run(5, || false, case);
+        assert!(matches!(
+            table.rows[0].outcome,
+            Outcome::Measured { summary: Summary { median: 2.0, rounds: 1, .. }, .. }
+        ));
+    }
+
+    #[test]
+    fn the_highest_peak_and_the_latest_note_are_kept() {
+        let mut round = 0;
+        let contender = Contender::new("ours", Kind::Ours, move |_| {
+            round += 1;
+            let note = (round == 2).then(|| "seen".to_owned());
+            Ok(Sample::figure(1.0).with_peak([1, 7, 3, 5][round - 1]).with_note(note))
+        });
+        let table = run(3, || false, case(Better::Higher, vec![contender]));
+        let Outcome::Measured { peak, note, .. } = &table.rows[0].outcome else { panic!("it was measured") };
+        assert_eq!((*peak, note.as_deref()), (Some(7.0), Some("seen")));
     }
 
     #[test]

@@ -28,13 +28,13 @@ pub fn render(table: &Table) -> String {
     let names = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
     for line in &lines {
         let _ = write!(text, "  {:<names$}", line.name);
-        if let Some(note) = &line.note {
-            let _ = write!(text, "  {note}");
+        if let Some(reason) = &line.instead {
+            let _ = write!(text, "  {reason}");
         } else {
             for &column in &used {
                 let (cell, width) = (&line.cells[column], width(column));
                 let _ = match column {
-                    PEER_NAME => write!(text, "  {cell:<width$}"),
+                    PEER_NAME | NOTE => write!(text, "  {cell:<width$}"),
                     _ => write!(text, "  {cell:>width$}"),
                 };
             }
@@ -45,44 +45,49 @@ pub fn render(table: &Table) -> String {
     text
 }
 
-const COLUMNS: usize = 8;
-const PEER: usize = 6;
-const PEER_NAME: usize = 7;
+const COLUMNS: usize = 10;
+const PEER: usize = 7;
+const PEER_NAME: usize = 8;
+const NOTE: usize = 9;
 
 struct Line {
     name: String,
     cells: [String; COLUMNS],
-    note: Option<String>,
+    /// In place of the cells.
+    instead: Option<String>,
 }
 
 impl Line {
     fn head() -> Self {
         Self {
             name: "contender".into(),
-            cells: ["median", "min", "max", "p99", "x limit", "x same C flavor", "x best peer", ""].map(String::from),
-            note: None,
+            cells: ["median", "min", "max", "p99", "peak unfreed", "x limit", "x same C flavor", "x best peer", "", ""]
+                .map(String::from),
+            instead: None,
         }
     }
 
     fn of(table: &Table, row: &Row) -> Self {
-        let mut line = Self { name: row.name.clone(), cells: Default::default(), note: None };
+        let mut line = Self { name: row.name.clone(), cells: Default::default(), instead: None };
         match &row.outcome {
-            Outcome::Measured { summary, p99 } => {
+            Outcome::Measured { summary, p99, peak, note } => {
                 let peer = table.to_best_peer(row);
                 line.cells = [
                     figure(summary.median),
                     figure(summary.min),
                     figure(summary.max),
                     p99.map(figure).unwrap_or_default(),
+                    peak.map(grouped).unwrap_or_default(),
                     table.to_limit(row).as_ref().map(factor).unwrap_or_default(),
                     table.to_liburcu(row).as_ref().map(factor).unwrap_or_default(),
                     peer.as_ref().map(factor).unwrap_or_default(),
                     peer.map(|ratio| ratio.to).unwrap_or_default(),
+                    note.clone().unwrap_or_default(),
                 ];
             }
-            Outcome::Unavailable(reason) => line.note = Some(format!("unavailable: {reason}")),
-            Outcome::Failed(reason) => line.note = Some(format!("FAILED: {reason}")),
-            Outcome::NotReached => line.note = Some("not reached".into()),
+            Outcome::Unavailable(reason) => line.instead = Some(format!("unavailable: {reason}")),
+            Outcome::Failed(reason) => line.instead = Some(format!("FAILED: {reason}")),
+            Outcome::NotReached => line.instead = Some("not reached".into()),
         }
         line
     }
@@ -106,6 +111,11 @@ pub fn figure(value: f64) -> String {
     if value < 99.95 {
         return format!("{value:.1}");
     }
+    grouped(value)
+}
+
+/// A whole number, thousands grouped.
+fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -146,7 +156,12 @@ mod tests {
             kind,
             flavor: None,
             limit: None,
-            outcome: Outcome::Measured { summary: Summary { median, min: median, max: median, rounds: 1 }, p99: None },
+            outcome: Outcome::Measured {
+                summary: Summary { median, min: median, max: median, rounds: 1 },
+                p99: None,
+                peak: None,
+                note: None,
+            },
         }
     }
 
@@ -183,6 +198,19 @@ mod tests {
              ours         1.50  1.50  1.50\n  \
              peer       unavailable: not installed\n"
         );
+    }
+
+    #[test]
+    fn peaks_and_notes_stand_beside_the_figures() {
+        let mut ours = row("ours", Kind::Ours, 1.5);
+        if let Outcome::Measured { peak, note, .. } = &mut ours.outcome {
+            (*peak, *note) = (Some(12345.0), Some("never ends".into()));
+        }
+        let text = render(&table(vec![ours]));
+        assert!(text.ends_with(
+            "contender  median   min   max  peak unfreed\n  \
+             ours         1.50  1.50  1.50        12,345  never ends\n"
+        ));
     }
 
     #[test]

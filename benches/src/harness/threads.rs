@@ -50,6 +50,22 @@ impl Cores {
     }
 }
 
+/// Runs `work` while the calling thread may run wherever the process may: threads that it starts inherit that.
+pub fn unpinned<R>(work: impl FnOnce() -> R) -> R {
+    let own = Pid::from_raw(0);
+    let pinned = sched_getaffinity(own);
+    // The main thread's, which nobody pins.
+    let all = sched_getaffinity(Pid::this());
+    if let Ok(all) = &all {
+        let _ = sched_setaffinity(own, all);
+    }
+    let answer = work();
+    if let Ok(pinned) = &pinned {
+        let _ = sched_setaffinity(own, pinned);
+    }
+    answer
+}
+
 /// Runs a team of `size` pinned threads: every member prepares itself, all wait for each other, and
 /// then each works on what it prepared. When one cannot prepare, nobody works.
 ///

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use crossbeam_epoch::{self as epoch, Atomic, Guard};
+use crossbeam_epoch::{self as epoch, Atomic, Guard, Owned};
 
 use super::Peer;
+use crate::blocks::{Block, Contents, Dropping, Manner, Plain};
+use crate::reclaim::{Each, Reclaimer, Updater};
 use crate::workload::{Looped, Node, ReadSide, Subject, Worker, sum_of};
 
 /// The adapter.
@@ -26,6 +28,36 @@ impl Drop for Shared {
         let node = self.0.load(Ordering::Relaxed, guard);
         // SAFETY: the pointer owns its node.
         drop(unsafe { node.into_owned() });
+    }
+}
+
+impl Reclaimer for Shared {
+    fn updater(&self, manner: Manner) -> Result<Box<dyn Updater + '_>, String> {
+        fn retire<C: Contents>() {
+            let guard = epoch::pin();
+            let block = Owned::new(Block::<(), C>::filled()).into_shared(&guard);
+            // SAFETY: nobody else has the block.
+            unsafe { guard.defer_destroy(block) };
+        }
+        Ok(match manner {
+            // Each takes a guard anyway.
+            Manner::Plain | Manner::Reading => Box::new(Each(retire::<Plain<8>>)),
+            Manner::Dropping => Box::new(Each(retire::<Dropping<8>>)),
+        })
+    }
+
+    fn stall(&self, inside: &mut dyn FnMut()) -> Result<(), String> {
+        let _guard = epoch::pin();
+        inside();
+        Ok(())
+    }
+
+    fn settle(&self) -> Result<(), String> {
+        // Each flush frees eight bags at most.
+        for _ in 0..64 {
+            epoch::pin().flush();
+        }
+        Ok(())
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use ::kovan::{Atomic, Guard, RetiredNode, pin};
+use ::kovan::{Atomic, Guard, RetiredNode, flush, pin, retire};
 
 use super::Peer;
+use crate::blocks::{BLOCK_SIZE, Block, Contents, Dropping, Manner, Plain};
+use crate::reclaim::{Each, Reclaimer, Updater};
 use crate::workload::{Looped, Node, ReadSide, Subject, Worker, sum_of};
 
 /// The adapter.
@@ -39,6 +41,53 @@ impl Drop for Shared {
         drop(unsafe { Box::from_raw(node) });
     }
 }
+
+impl Reclaimer for Shared {
+    fn updater(&self, manner: Manner) -> Result<Box<dyn Updater + '_>, String> {
+        fn one<C: Contents>() {
+            let block = Box::new(Block { header: RetiredNode::new(), contents: C::filled() });
+            // SAFETY: the header comes first, and nobody else has the block.
+            unsafe { retire(Box::into_raw(block)) };
+        }
+        Ok(match manner {
+            Manner::Plain => Box::new(Flushed(Each(one::<Plain<3>>))),
+            Manner::Reading => Box::new(Flushed(Each(|| {
+                let _guard = pin();
+                one::<Plain<3>>();
+            }))),
+            Manner::Dropping => Box::new(Flushed(Each(one::<Dropping<3>>))),
+        })
+    }
+
+    fn stall(&self, inside: &mut dyn FnMut()) -> Result<(), String> {
+        let guard = pin();
+        let _node = self.0.load(Ordering::Acquire, &guard);
+        inside();
+        Ok(())
+    }
+
+    fn settle(&self) -> Result<(), String> {
+        flush();
+        Ok(())
+    }
+}
+
+/// A thread that flushes when it ends, as its documentation advises.
+struct Flushed<U>(U);
+
+impl<U: Updater> Updater for Flushed<U> {
+    fn retire(&mut self, blocks: u64) {
+        self.0.retire(blocks);
+    }
+}
+
+impl<U> Drop for Flushed<U> {
+    fn drop(&mut self) {
+        flush();
+    }
+}
+
+const _: () = assert!(size_of::<Block<RetiredNode, Plain<3>>>() == BLOCK_SIZE);
 
 struct Side<'s>(&'s Atomic<KovanNode>);
 

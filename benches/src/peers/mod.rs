@@ -1,13 +1,14 @@
-//! Other people's schemes for reading a shared pointer safely, one small adapter each.
+//! Other people's schemes for reading a shared pointer safely and freeing what has been unlinked, one small adapter each.
 
 pub mod crossbeam_epoch;
 pub mod haphazard;
 pub mod kovan;
+pub mod sdd;
 pub mod seize;
 
-use crate::workload::Subject;
+use crate::reclaim::Reclaimer;
 
-/// A peer that reads a shared pointer.
+/// A peer.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
     /// The crate's name.
@@ -15,8 +16,8 @@ pub struct Peer {
     /// Whether its sections nest.
     pub nests: bool,
     /// Makes what its threads share.
-    pub subject: fn() -> Box<dyn Subject>,
+    pub subject: fn() -> Box<dyn Reclaimer>,
 }
 
 /// All of them, in the order of the tables.
-pub const ALL: [Peer; 4] = [crossbeam_epoch::PEER, kovan::PEER, seize::PEER, haphazard::PEER];
+pub const ALL: [Peer; 5] = [crossbeam_epoch::PEER, kovan::PEER, seize::PEER, sdd::PEER, haphazard::PEER];

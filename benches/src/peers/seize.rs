@@ -2,9 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use ::seize::{Collector, Guard};
+use ::seize::{Collector, Guard, reclaim};
 
 use super::Peer;
+use crate::blocks::{Block, Contents, Dropping, Manner, Plain};
+use crate::reclaim::{Each, Reclaimer, Updater};
 use crate::workload::{Looped, ReadSide, Slot, Subject, Worker, sum_of};
 
 /// The adapter.
@@ -22,6 +24,38 @@ struct Shared {
 impl Subject for Shared {
     fn worker(&self) -> Result<Box<dyn Worker + '_>, String> {
         Ok(Box::new(Looped(Side(self))))
+    }
+}
+
+impl Shared {
+    fn retire<C: Contents>(&self) {
+        let block = Box::into_raw(Box::new(Block::<(), C>::filled()));
+        // SAFETY: nobody else has the block.
+        unsafe { self.collector.retire(block, reclaim::boxed) };
+    }
+}
+
+impl Reclaimer for Shared {
+    fn updater(&self, manner: Manner) -> Result<Box<dyn Updater + '_>, String> {
+        Ok(match manner {
+            Manner::Plain => Box::new(Each(|| self.retire::<Plain<8>>())),
+            Manner::Reading => Box::new(Each(|| {
+                let _guard = self.collector.enter();
+                self.retire::<Plain<8>>();
+            })),
+            Manner::Dropping => Box::new(Each(|| self.retire::<Dropping<8>>())),
+        })
+    }
+
+    fn stall(&self, inside: &mut dyn FnMut()) -> Result<(), String> {
+        let _guard = self.collector.enter();
+        inside();
+        Ok(())
+    }
+
+    /// Nothing to call: the last partial batches are freed with the collector.
+    fn settle(&self) -> Result<(), String> {
+        Ok(())
     }
 }
 

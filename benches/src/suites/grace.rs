@@ -10,7 +10,7 @@ use crate::clock::{repeat, time};
 use crate::contenders::api::{Api, Reader};
 use crate::contenders::{self, Entry};
 use crate::harness::beside::{alone, beside};
-use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Sample, Shot, Suite};
+use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Pace, Sample, Shot, Suite};
 use crate::harness::threads::Cores;
 use crate::idle_threads::IdleThreads;
 use crate::limits::{self, FENCE, LINE_ROUND_TRIP, LINE_WALK, Line, MEMBARRIER, PingPong, SIGNAL_ROUND_TRIP};
@@ -161,6 +161,7 @@ fn synchronize_case() -> Case {
         unit: "ns/call",
         better: Better::Lower,
         threads: 2,
+        pace: Pace::Rounds(1),
         contenders,
     }
 }
@@ -267,6 +268,7 @@ fn idle_case() -> Case {
         unit: "ns/call",
         better: Better::Lower,
         threads: 1,
+        pace: Pace::Rounds(1),
         contenders,
     }
 }
@@ -300,6 +302,7 @@ fn updaters_case(updaters: usize) -> Case {
         unit: "calls/s",
         better: Better::Higher,
         threads: updaters + 1,
+        pace: Pace::Rounds(1),
         contenders,
     }
 }
@@ -353,7 +356,15 @@ fn registered_case(count: usize) -> Case {
         let lines: Vec<Line> = (0..count).map(|_| Line::default()).collect();
         single(alone(shot, || repeat(shot.budget, || Ok(time(|| limits::walk(&lines))))))
     }));
-    Case { name: format!("registered-{count}"), about, unit: "ns/call", better: Better::Lower, threads: 1, contenders }
+    Case {
+        name: format!("registered-{count}"),
+        about,
+        unit: "ns/call",
+        better: Better::Lower,
+        threads: 1,
+        pace: Pace::Rounds(1),
+        contenders,
+    }
 }
 
 // ---- register-during-gp ----
@@ -371,6 +382,7 @@ fn register_case() -> Case {
         unit: "ns/call",
         better: Better::Lower,
         threads: 3,
+        pace: Pace::Rounds(1),
         contenders,
     }
 }

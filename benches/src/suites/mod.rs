@@ -1,9 +1,10 @@
-//! The suites, one file each.
+//! The suites, one file or folder each.
 
 pub mod grace;
 pub mod read;
+pub mod reclaim;
 
 use crate::harness::plan::Suite;
 
 /// All of them, in the order of the run.
-pub const ALL: [Suite; 2] = [read::SUITE, grace::SUITE];
+pub const ALL: [Suite; 3] = [read::SUITE, grace::SUITE, reclaim::SUITE];

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::nanoseconds;
 use crate::contenders::{self, api::ApiSubject, cdylib, ours};
-use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Sample, Shot, Suite};
+use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Pace, Sample, Shot, Suite};
 use crate::harness::stats::median;
 use crate::harness::threads::team;
 use crate::limits::{self, LOCKED_RMW, PLAIN_LOAD};
@@ -157,7 +157,7 @@ fn case(name: &str, about: &'static str, threads: usize, measured: Loop, lines: 
             contender
         })
         .collect();
-    Case { name: name.into(), about, unit: UNIT, better: Better::Lower, threads, contenders }
+    Case { name: name.into(), about, unit: UNIT, better: Better::Lower, threads, pace: Pace::Rounds(1), contenders }
 }
 
 /// A flavor with a full barrier in each section cannot beat a locked instruction; everybody else

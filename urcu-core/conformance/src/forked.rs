@@ -19,7 +19,7 @@ pub fn start(body: impl FnOnce()) -> Forked {
     match unsafe { libc::fork() } {
         -1 => panic!("fork: {}", std::io::Error::last_os_error()),
         0 => {
-            watchdog::end_by_alarm(watchdog::LIMIT);
+            watchdog::end_by_alarm(watchdog::patient(watchdog::LIMIT));
             // Does not outlive a parent that its own watchdog ends.
             // SAFETY: plain integers.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };

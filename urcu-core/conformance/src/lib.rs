@@ -13,6 +13,12 @@
 //! | signals and refused system calls | [`signal`], [`seccomp`] |
 //! | objects that notice being reclaimed | [`Shelf`], [`Counted`] |
 //! | programs that must not compile | [`compile_fail`] |
+//!
+//! | in the environment | |
+//! |---|---|
+//! | `URCU_SEED=<number>` | repeats a run's random numbers |
+//! | `URCU_PATIENCE=<factor>` | multiplies all time limits: for sanitizers and slow machines |
+//! | `URCU_BLESS=1` | takes what the compiler says for what it has to say |
 
 mod allocator;
 pub mod c_thread;

@@ -91,7 +91,7 @@ impl OwnProcess {
         let test = self.test.unwrap_or_else(test_of::<B>);
         let role = format!("{test}#{}", self.role);
         match env::var(ROLE) {
-            Ok(here) if here == role => play(test, self.limit, body),
+            Ok(here) if here == role => play(test, watchdog::patient(self.limit), body),
             Ok(_) => return Outcome(None),
             Err(_) => {}
         }

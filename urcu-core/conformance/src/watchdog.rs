@@ -1,5 +1,6 @@
 //! A test that takes too long says what it was doing and ends its process.
 
+use std::env;
 use std::fs;
 use std::io::Write;
 use std::sync::Mutex;
@@ -10,6 +11,15 @@ use crate::task;
 
 /// How long a test may take. Generous: it is there to end what hangs, not to measure.
 pub const LIMIT: Duration = Duration::from_secs(100);
+
+/// The environment variable that multiplies all limits: for instrumented programs and slow machines.
+const PATIENCE: &str = "URCU_PATIENCE";
+
+/// `limit`, multiplied by what the environment says.
+pub(crate) fn patient(limit: Duration) -> Duration {
+    let patience = env::var(PATIENCE).ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
+    limit.mul_f64(patience)
+}
 
 static STEP: Mutex<String> = Mutex::new(String::new());
 

@@ -195,7 +195,9 @@ fn a_stalled_grace_period_is_reported_and_again_at_each_doubling() {
         inside.leave();
         barrier();
         let stalls = STALLS.lock().expect("no panic").clone();
-        assert!(stalls.iter().all(|&(tid, nesting)| tid == stalls[0].0 && nesting == 1), "{stalls:?}");
+        // On a busy machine some other thread may have been waited for as well.
+        let reader = stalls[0].0;
+        assert!(stalls.iter().filter(|stall| **stall == (reader, 1)).count() >= 2, "{stalls:?}");
         assert!(rcu::stats().longest_reader >= Duration::from_millis(60), "{:?}", rcu::stats());
         // Doubling: a minute would have brought a dozen reports, not thousands.
         assert!(stalls.len() < 20, "{stalls:?}");

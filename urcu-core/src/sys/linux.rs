@@ -26,16 +26,34 @@ pub fn thread_exists(tid: i32) -> bool {
 }
 
 /// Whether a thread of this process has ended: it does not exist, or is a zombie (a leader that exited before the others).
+/// Async-signal-safe.
 ///
 /// An id may be used again by a later thread, so `false` can be a stranger; `true` is certain.
 pub fn thread_has_ended(tid: i32) -> bool {
-    if !thread_exists(tid) {
-        return true;
+    !thread_exists(tid) || matches!(thread_state(tid), Some(b'Z' | b'X'))
+}
+
+/// The letter that `/proc` has for a thread's state. By bare system calls and on the stack: async-signal-safe.
+fn thread_state(tid: i32) -> Option<u8> {
+    use std::io::Write;
+
+    let mut path = [0_u8; 48];
+    // One byte stays zero. Formatting an integer into a slice allocates nothing.
+    write!(&mut path[..47], "/proc/self/task/{tid}/stat").ok()?;
+    // SAFETY: a valid C string and constant flags.
+    let file = unsafe { libc::open(path.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    if file < 0 {
+        return None;
     }
-    let state = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")).ok();
-    // The state follows the name, which is in parentheses and may contain any character.
-    let state = state.as_deref().and_then(|stat| stat.rsplit_once(") ")).and_then(|(_, rest)| rest.chars().next());
-    matches!(state, Some('Z' | 'X'))
+    let mut stat = [0_u8; 64];
+    // SAFETY: the buffer is valid for its length.
+    let count = unsafe { libc::read(file, stat.as_mut_ptr().cast(), stat.len()) };
+    // SAFETY: the descriptor is ours and not used again.
+    unsafe { libc::close(file) };
+    let stat = &stat[..usize::try_from(count).ok()?];
+    // Behind the name, which is in parentheses, may contain any character, and has at most 15 of them.
+    let name_end = stat.iter().rposition(|&byte| byte == b')')?;
+    stat.get(name_end + 2).copied()
 }
 
 /// Sends `signal` to one thread of this process; 0 only checks that the thread exists.
@@ -331,6 +349,8 @@ mod tests {
     #[test]
     fn own_thread_exists_and_a_wild_one_does_not() {
         assert!(thread_exists(thread_id()));
+        assert_eq!(thread_state(thread_id()), Some(b'R'));
+        assert!(!thread_has_ended(thread_id()) && thread_has_ended(i32::MAX));
         assert!(!thread_exists(i32::MAX));
     }
 

@@ -254,7 +254,10 @@ impl<S: Storage> Registry<S> {
     /// How many readers are registered. A snapshot.
     pub fn len(&'static self) -> usize {
         let chunks = (0..CHUNKS).map_while(|index| self.storage.chunk(index));
-        chunks.flat_map(|chunk| chunk.in_use).map(|bits| bits.load(Ordering::Relaxed).count_ones() as usize).sum::<usize>()
+        chunks
+            .flat_map(|chunk| chunk.in_use)
+            .map(|bits| bits.load(Ordering::Relaxed).count_ones() as usize)
+            .sum::<usize>()
             - self.ending.load(Ordering::Relaxed) as usize
     }
 
@@ -276,7 +279,13 @@ impl<S: Storage> Registry<S> {
             let tid = reader.tid();
             let idle = layout.nesting(reader.word.load(Ordering::Acquire)) == 0;
             let candidate = !only_ending || reader.is_ending();
-            if tid != 0 && candidate && idle && reader.pid() == process && sys::thread_has_ended(tid) && reader.end_ownership(tid) {
+            if tid != 0
+                && candidate
+                && idle
+                && reader.pid() == process
+                && sys::thread_has_ended(tid)
+                && reader.end_ownership(tid)
+            {
                 self.release(reader);
                 reaped = true;
             }

@@ -6,6 +6,13 @@
 //! One file per idea. Every file is about the API that all flavors share; where a flavor forbids or adds something, a
 //! constant of [`Traits`](urcu_conformance::Traits) says so, and the test checks that instead.
 
+#![allow(
+    clippy::assertions_on_constants,
+    clippy::absurd_extreme_comparisons,
+    clippy::unit_arg,
+    reason = "what is a constant for one flavor is not for another"
+)]
+
 pub(crate) mod cast;
 
 mod ages;

@@ -21,6 +21,9 @@ pub struct Arguments {
     /// These suites only (`--list` names them).
     #[arg(long, value_name = "SUITE", value_delimiter = ',')]
     pub only: Vec<String>,
+    /// These cases only (`--list` names them).
+    #[arg(long = "case", value_name = "CASE", value_delimiter = ',')]
+    pub cases: Vec<String>,
     /// These flavors only, ours and the C library's.
     #[arg(long, value_name = "FLAVOR", value_delimiter = ',')]
     pub flavor: Vec<String>,
@@ -66,10 +69,14 @@ impl Arguments {
         let flavors = self.flavors()?;
         let options = self.options();
         check("peer", &self.peer, &peer_names())?;
+        check("case", &self.cases, &case_names(&chosen, &options))?;
 
         let mut cases = Vec::new();
         for suite in chosen {
             for mut case in (suite.cases)(&options) {
+                if !self.cases.is_empty() && !self.cases.contains(&case.name) {
+                    continue;
+                }
                 case.contenders.retain(|contender| in_flavors(contender, &flavors) && in_peers(contender, &self.peer));
                 // Limits alone measure nothing of ours or of anybody.
                 if case.contenders.iter().any(|c| c.kind != Kind::Limit) {
@@ -179,6 +186,13 @@ fn peer_names() -> Vec<String> {
     names.into_iter().chain(["none".into()]).collect()
 }
 
+/// Every case of these suites.
+fn case_names(suites: &[Suite], options: &Options) -> Vec<String> {
+    let mut names: Vec<String> = suites.iter().flat_map(|suite| (suite.cases)(options)).map(|case| case.name).collect();
+    names.dedup();
+    names
+}
+
 /// Complains about the first name that is not among the right ones.
 fn check(what: &str, asked: &[String], right: &[String]) -> Result<(), String> {
     match asked.iter().find(|name| !right.contains(name)) {
@@ -219,6 +233,15 @@ mod tests {
         assert_eq!(arguments.only, ["read", "grace"]);
         assert_eq!(arguments.options().threads, [1, 4]);
         assert_eq!(arguments.plan().unwrap().settings.rounds, 3);
+    }
+
+    #[test]
+    fn single_cases_can_be_chosen() {
+        let plan = parse(&["--case", "retire-2,idle"]).plan().unwrap();
+        let names: Vec<&str> = plan.cases.iter().map(|(_, case)| case.name.as_str()).collect();
+        assert_eq!(names, ["idle", "retire-2"]);
+        let error = parse(&["--only", "grace", "--case", "retire-2"]).plan().unwrap_err();
+        assert!(error.starts_with("there is no case `retire-2`; the cases are: synchronize, idle, "), "{error}");
     }
 
     #[test]

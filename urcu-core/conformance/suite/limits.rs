@@ -61,6 +61,7 @@ fn bytes_are_bounded_too() {
         rcu::set_limits(Limits { hard_bytes: 1 << 20, ..Limits::UNLIMITED });
         let inside = Inside::enter();
         let producer = Updater::calling(|| (0..4096).for_each(|_| rcu::retire(Box::new([0_u8; 1024]))));
+        until("the hard limit is reached", || rcu::stats().bytes_pending > 1 << 20);
         producer.assert_waiting();
         let pending = rcu::stats().bytes_pending;
         assert!((1 << 20..(1 << 20) + (1 << 20)).contains(&pending), "{pending} bytes pending");

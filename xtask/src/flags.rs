@@ -35,7 +35,7 @@ pub(crate) struct TestFlags {
     #[arg(long)]
     pub(crate) list: bool,
     /// End any single command of a step that runs longer than this.
-    #[arg(long, value_name = "MINUTES", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "MINUTES", default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) time_limit: u64,
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::task;
 
 /// How long a test may take. Generous: it is there to end what hangs, not to measure.
-pub const LIMIT: Duration = Duration::from_secs(100);
+pub const LIMIT: Duration = Duration::from_secs(400);
 
 /// The environment variable that multiplies all limits: for instrumented programs and slow machines.
 const PATIENCE: &str = "URCU_PATIENCE";

@@ -1,10 +1,11 @@
 //! An updater that sleeps wakes up, whatever ends the section and whatever happens to the mark that asks for it.
 
 use std::mem;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use urcu_conformance::seed::Random;
-use urcu_conformance::{Gate, c_thread};
+use urcu_conformance::{Gate, c_thread, libc, signal, task, until};
 
 use super::cast::{Inside, Updater, Way, alone, join, named, on_a_thread, register, register_raw};
 use crate::{TRAITS, rcu};
@@ -106,6 +107,66 @@ fn nested_sections_that_wipe_out_the_mark() {
             } else {
                 updater.finish();
             }
+        }
+    });
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static MAY_GO_ON: AtomicBool = AtomicBool::new(false);
+
+/// A handler that holds its thread up, at whatever instruction it was.
+fn hold_up() {
+    INTERRUPTED.store(true, Ordering::Release);
+    while !MAY_GO_ON.load(Ordering::Acquire) {
+        std::hint::spin_loop();
+    }
+}
+
+#[test]
+fn a_mark_that_is_lost_costs_no_more_than_a_bounded_sleep() {
+    alone(|| {
+        // The reader is interrupted somewhere in a nested lock or unlock, or in a quiescent state: often between its load
+        // and its store of the word. Then the updater marks the word and goes to sleep. When the reader goes on, its
+        // store wipes the mark out, and nothing it does later wakes anybody.
+        const SIGNAL: i32 = libc::SIGUSR2;
+        signal::handle(SIGNAL, hold_up);
+        for _ in 0..80 {
+            INTERRUPTED.store(false, Ordering::Release);
+            MAY_GO_ON.store(false, Ordering::Release);
+            let (tids, tid) = mpsc::channel();
+            let (leave, told) = mpsc::channel::<()>();
+            let reader = named("reader", move || {
+                let mut thread = register();
+                let outer = rcu::read_lock();
+                let outer = if TRAITS.quiescent_states {
+                    drop(outer);
+                    None
+                } else {
+                    Some(outer)
+                };
+                tids.send(task::id()).expect("the test waits");
+                while !INTERRUPTED.load(Ordering::Acquire) {
+                    if TRAITS.quiescent_states {
+                        thread.quiescent_state();
+                    } else {
+                        drop((thread.read_lock(), thread.read_lock()));
+                    }
+                }
+                drop(outer);
+                thread.quiescent_state();
+                thread.while_offline(|| {
+                    let _ = told.recv();
+                });
+            });
+            let tid = tid.recv().expect("the reader runs");
+            assert!(signal::send(tid, SIGNAL));
+            until("the reader is interrupted", || INTERRUPTED.load(Ordering::Acquire));
+            let updater = Updater::start();
+            updater.assert_waiting();
+            MAY_GO_ON.store(true, Ordering::Release);
+            updater.finish();
+            drop(leave);
+            join(reader);
         }
     });
 }

@@ -150,9 +150,8 @@ impl GracePeriods {
 
     /// Makes the turn free in a forked child, where its holder may not exist.
     pub(crate) fn reset_after_fork(&self) {
-        let started = self.inner.started.load(Ordering::Relaxed);
-        // A grace period that the parent was running never completes here; its number is skipped.
-        self.inner.completed.store(started, Ordering::Relaxed);
+        // A grace period that the parent was running never completes here (the caller may be inside a section that holds
+        // it up); the next one completes both numbers.
         self.inner.lock.reset();
     }
 

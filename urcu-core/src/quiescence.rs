@@ -15,6 +15,7 @@ use crate::flavor::Flavor;
 use crate::reader::Reader;
 use crate::sync::{Ordering, fence};
 use crate::sys;
+use crate::util::OnDrop;
 
 /// Whether the thread with this record is online.
 #[inline]
@@ -50,10 +51,13 @@ fn pay_offline<F: Flavor>(reader: &Reader) {
     reader.owes.store(false, Ordering::Relaxed);
     let online = is_online::<F>(reader);
     go_offline::<F>(reader);
+    // On unwinding, too: its `Thread` still reads.
+    let _online = OnDrop(|| {
+        if online {
+            go_online::<F>(reader);
+        }
+    });
     defer::wait_for_room::<F>();
-    if online {
-        go_online::<F>(reader);
-    }
 }
 
 /// Leaves the set of readers that updaters wait for. Does nothing offline.

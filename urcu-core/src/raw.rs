@@ -341,6 +341,11 @@ pub fn poll<F: Flavor>(cookie: u64) -> bool {
 pub fn fork_before<F: Flavor>() {
     let reader = F::reader();
     thread::assert_outside::<F>(reader, "forks");
+    assert!(
+        !F::with_record(|record| record.is_reclaiming()),
+        "{}: a deferred call forks, which would wait for it",
+        F::NAME
+    );
     thread::assert_no_hidden_guard::<F>(reader);
     thread::offline_while::<F, _>(reader, fork::before::<F>);
 }

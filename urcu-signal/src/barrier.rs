@@ -191,10 +191,11 @@ fn wait_for(reader: &Reader, request: u64, signal: i32) {
         if backoff.snooze() {
             continue;
         }
-        sleep(|| reader.acknowledged() >= request);
+        // First: the record of a thread that leaked its `Thread` outlives it, and nobody will wake this one.
         if sys::thread_has_ended(tid) {
             return;
         }
+        sleep(|| reader.acknowledged() >= request);
         assert!(
             current_handler(signal) == Some(handler_address()),
             "urcu-signal: somebody else has taken over signal {signal}, so its barriers do not work any more; choose \

@@ -231,6 +231,19 @@ fn a_section_of_the_raw_tier_ends_with_its_thread() {
 }
 
 #[test]
+fn a_guard_leaked_inside_a_section_of_the_raw_tier_keeps_it_open() {
+    alone(|| {
+        rcu::set_report_hook(remember);
+        on_a_thread(|| {
+            enter_for_ever();
+            mem::forget(rcu::read_lock());
+        });
+        assert!(matches!(the_report(), rcu::Report::ThreadEndedInSection { ended: false, .. }));
+        assert_never_ends();
+    });
+}
+
+#[test]
 fn every_end_inside_a_section_is_reported_once() {
     alone(|| {
         rcu::set_report_hook(remember);

@@ -1,12 +1,13 @@
 //! A grace period waits for every section that was open when it began, and for no other.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use urcu_conformance::seed::Random;
-use urcu_conformance::{RaisedAtEnd, Shelf, until};
+use urcu_conformance::{Count, Gate, RaisedAtEnd, Shelf, until};
 
-use super::cast::{Inside, Updater, Way, alone, leaked_shelf, register, registered};
+use super::cast::{Inside, Updater, Way, alone, join, leaked_shelf, named, register, registered};
 use crate::{TRAITS, rcu};
 
 /// All the ways to wait for a grace period.
@@ -66,13 +67,37 @@ fn it_waits_for_every_one_of_many() {
 fn it_does_not_wait_for_a_later_section() {
     alone(|| {
         let old = Inside::enter();
+        // Registered before the grace period begins, inside a section after it has.
+        let (poised, enter) = (Arc::new(Count::new()), Arc::new(Gate::new()));
+        let (inside, leave) = (Arc::new(Count::new()), Arc::new(Gate::new()));
+        let registered_before = [(); 3].map(|()| {
+            let [poised, inside] = [&poised, &inside].map(Arc::clone);
+            let [enter, leave] = [&enter, &leave].map(Arc::clone);
+            named("later", move || {
+                let mut thread = register();
+                drop(thread.read_lock());
+                thread.while_offline(|| {
+                    poised.arrive();
+                    enter.wait();
+                });
+                let guard = thread.read_lock();
+                inside.arrive();
+                leave.wait();
+                drop(guard);
+            })
+        });
+        poised.wait_for(registered_before.len());
         let updater = Updater::start();
         updater.assert_waiting();
-        // The grace period has begun, since it waits.
-        let later: Vec<_> = Way::ALL.into_iter().map(Inside::enter_by).collect();
+        enter.open();
+        inside.wait_for(registered_before.len());
+        let registered_after: Vec<_> = Way::ALL.into_iter().map(Inside::enter_by).collect();
+        updater.assert_waiting();
         old.leave();
         updater.finish();
-        later.into_iter().for_each(Inside::leave);
+        leave.open();
+        registered_before.into_iter().for_each(join);
+        registered_after.into_iter().for_each(Inside::leave);
     });
 }
 

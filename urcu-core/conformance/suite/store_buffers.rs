@@ -5,7 +5,7 @@
 //! of light and heavy barriers, the updater then finds the reader outside every section, and reclaims what the reader
 //! has just loaded. A reader that has seen the pointer change stays for a while to see whether that happens.
 //!
-//! Finds a missing barrier within a second on a machine with some processors to spare. On a single one, it only shows
+//! Finds a missing barrier within a second or two on a machine with some processors to spare. On a single one, it only shows
 //! that nothing else goes wrong.
 
 use std::hint::spin_loop;
@@ -20,7 +20,11 @@ use urcu_conformance::{RaisedAtEnd, until};
 use super::cast::{alone, register};
 use crate::{TRAITS, rcu};
 
-const LENGTH: Duration = Duration::from_millis(1500);
+/// It goes on for so long, or until there were as many races as one hopes for.
+const LENGTH: Duration = Duration::from_secs(5);
+const SHORTEST: Duration = Duration::from_secs(1);
+const RACES: u64 = 10_000;
+/// Fewer grace periods or sections than this are none.
 const FEWEST: u64 = 200;
 /// Cache lines that the reader and the hammers fight for.
 const LINES: usize = 48;
@@ -165,8 +169,10 @@ impl Arena {
         let mut random = Random::new(2);
         let start = Instant::now();
         let enough = |periods| {
-            let late = start.elapsed() > LENGTH && periods > FEWEST && self.sections.0.load(Ordering::Relaxed) > FEWEST;
-            late || self.violations.load(Ordering::Relaxed) != 0
+            let (elapsed, raced) = (start.elapsed(), self.raced.load(Ordering::Relaxed));
+            let late = elapsed > LENGTH || (elapsed > SHORTEST && raced >= RACES);
+            let some = periods > FEWEST && self.sections.0.load(Ordering::Relaxed) > FEWEST;
+            (late && some) || self.violations.load(Ordering::Relaxed) != 0
         };
         let mut periods = 0;
         while !enough(periods) {

@@ -90,6 +90,12 @@ impl LimitState {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// In a forked child: what is there, whatever vanished threads were about to add or subtract.
+    pub(crate) fn recount(&self, counted: Emptied) {
+        self.items.store(counted.calls, Ordering::Relaxed);
+        self.bytes.store(counted.bytes, Ordering::Relaxed);
+    }
+
     /// Blocks have been emptied.
     pub(crate) fn emptied(&self, emptied: Emptied) {
         if emptied.calls != 0 {

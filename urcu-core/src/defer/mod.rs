@@ -170,9 +170,10 @@ fn first_of_block(queue: &'static Queue) {
 #[cold]
 fn seal<F: Flavor>(queue: &'static Queue) {
     let (calls, bytes) = queue.filling().map_or((0, 0), |block| (block.len(), block.bytes()));
-    queue.seal();
     let deferred = &F::domain().deferred;
+    // First: once it is sealed, somebody may empty it, and subtract.
     deferred.limits.sealed(calls, bytes);
+    queue.seal();
     if deferred.limits.beyond_soft() {
         deferred.default_worker.wake();
     }
@@ -244,14 +245,11 @@ pub(crate) fn wait_for_room<F: Flavor>() {
             && !F::with_record(|record| record.is_reclaiming())
             && !fork::is_under_way_here::<F>()
     };
-    while limits.beyond_hard() && may_wait() {
+    let worker = &F::domain().deferred.default_worker;
+    // A stuck one: nothing will ever be freed; that has been reported, and waiting would not help.
+    while limits.beyond_hard() && may_wait() && !worker.is_stuck() {
         help_own_local::<F>();
         if limits.beyond_hard() {
-            let worker = &F::domain().deferred.default_worker;
-            if worker.is_stuck() {
-                // Nothing will ever be freed; that has been reported, and waiting would not help.
-                return;
-            }
             if worker.exists() || worker.start_or_report::<F>() {
                 worker.wake();
                 limits.wait_for_freed();
@@ -274,8 +272,9 @@ fn help_own_local<F: Flavor>() {
         grace_period::wait::<F>();
         run_unregistered::<F>(&mut calls);
         drop(in_flight);
-        F::domain().deferred.limits.settle(emptied);
     }
+    // Also blocks whose calls a worker took while they were being filled.
+    F::domain().deferred.limits.settle(emptied);
 }
 
 /// Runs local calls, which need no registration.
@@ -296,6 +295,7 @@ fn run_everything_here<F: Flavor>() {
     let mut calls = Vec::new();
     let mut emptied = Emptied::default();
     deferred.workers.take_adopted(&mut calls);
+    emptied.calls += calls.len();
     for updater in deferred.updaters.iter() {
         for queue in [&updater.remote, &updater.local] {
             emptied += queue.reclaim().take_all(&mut calls);
@@ -315,12 +315,14 @@ fn run_everything_here<F: Flavor>() {
 pub(crate) unsafe fn call<F: Flavor>(head: *mut RcuHead, callback: Callback) {
     let deferred = &F::domain().deferred;
     if let Some(worker) = deferred.workers.chosen::<F>() {
+        // First, as in `seal`.
+        deferred.limits.sealed(1, 0);
         // SAFETY: the caller's promise.
         if unsafe { worker.push(head, callback) } {
-            deferred.limits.sealed(1, 0);
             wait_for_room::<F>();
             return;
         }
+        deferred.limits.emptied(Emptied { calls: 1, bytes: 0 });
     }
     // SAFETY: the caller's promise.
     unsafe { add_remote::<F>(head_call(head, callback), 0) };
@@ -336,14 +338,19 @@ pub(crate) fn barrier<F: Flavor>() -> Result<(), BarrierError> {
         worker.drain();
     }
     // Last: a worker that stops hands what it has left to the default one.
-    if !deferred.default_worker.exists() && !deferred.is_pending() {
+    if !deferred.default_worker.exists()
+        && deferred.updaters.iter().next().is_none()
+        && deferred.workers.nothing_adopted()
+    {
+        // Nobody has deferred anything yet. (Empty queues say less: somebody may have taken what was in them.)
         return Ok(());
     }
-    if deferred.default_worker.exists() || deferred.default_worker.start_or_report::<F>() {
-        deferred.default_worker.drain();
-    } else {
-        run_everything_here::<F>();
+    while deferred.default_worker.exists() || deferred.default_worker.start_or_report::<F>() {
+        if deferred.default_worker.drain() {
+            return Ok(());
+        }
     }
+    run_everything_here::<F>();
     Ok(())
 }
 
@@ -374,8 +381,9 @@ pub(crate) fn barrier_thread<F: Flavor>() -> Result<(), BarrierError> {
     }
     thread::offline_while::<F, _>(reader, grace_period::wait::<F>);
     run_unregistered::<F>(&mut calls);
-    drop(own);
+    // Under the lock, so that a fork finds it done.
     F::domain().deferred.limits.settle(emptied);
+    drop(own);
     // A worker that took some of them before has them run by the end of its round.
     barrier_outside::<F>()
 }
@@ -448,28 +456,16 @@ pub(crate) fn stats<F: Flavor>() -> Stats {
 /// Before `fork`: every queue whole, every worker aside.
 pub(crate) fn before_fork<F: Flavor>() {
     let deferred = &F::domain().deferred;
-    deferred.updaters.hold_for_fork();
     deferred.round_here.hold_for_fork();
     deferred.default_worker.pause();
     deferred.workers.pause_all();
-    for updater in deferred.updaters.iter() {
-        for queue in [&updater.remote, &updater.local] {
-            // Held until after the fork.
-            core::mem::forget(queue.reclaim());
-        }
-    }
+    deferred.updaters.hold_for_fork();
 }
 
 /// After `fork`, in either process: the queues may be emptied again.
 fn release_queues<F: Flavor>() {
     F::domain().deferred.workers.release_after_fork();
-    F::domain().deferred.round_here.release_after_fork();
     F::domain().deferred.updaters.release_after_fork();
-    for updater in F::domain().deferred.updaters.iter() {
-        for queue in [&updater.remote, &updater.local] {
-            queue.release_after_fork();
-        }
-    }
 }
 
 /// After `fork`, in the parent.
@@ -477,6 +473,21 @@ pub(crate) fn after_fork_in_parent<F: Flavor>() {
     release_queues::<F>();
     F::domain().deferred.default_worker.resume();
     F::domain().deferred.workers.resume_all();
+    // Last: the next thread that forks finds no worker paused by this one.
+    F::domain().deferred.round_here.release_after_fork();
+}
+
+/// In a forked child: what is there counts, whatever vanished threads were about to add or subtract.
+fn mend<F: Flavor>() {
+    let deferred = &F::domain().deferred;
+    let mut counted = Emptied::default();
+    for updater in deferred.updaters.iter() {
+        counted += updater.remote.mend();
+        counted += updater.local.mend();
+    }
+    deferred.limits.recount(counted);
+    deferred.taken.store(0, Ordering::Relaxed);
+    deferred.taken_since.store(u64::MAX, Ordering::Relaxed);
 }
 
 /// In a forked child, without `before_fork`, and without taking a lock or allocating.
@@ -491,16 +502,22 @@ pub(crate) fn after_unprepared_fork<F: Flavor>() {
             queue.give_up_if_held();
         }
     }
+    deferred.updaters.release_after_fork();
+    mend::<F>();
     deferred.updaters.disown_all_but(F::with_record(|record| record.updater()));
 }
 
 /// After `fork`, in the child: what was pending runs here, too, on a new default worker.
 pub(crate) fn after_fork_in_child<F: Flavor>() {
     let deferred = &F::domain().deferred;
+    deferred.updaters.reset_after_fork();
+    mend::<F>();
     release_queues::<F>();
     deferred.default_worker.forget_thread();
     deferred.workers.forget_threads(deferred);
+    deferred.limits.sealed(deferred.workers.adopted_count(), 0);
     deferred.updaters.disown_all_but(F::with_record(|record| record.updater()));
+    deferred.round_here.release_after_fork();
     if deferred.is_pending() {
         deferred.default_worker.start_or_report::<F>();
     }

@@ -23,6 +23,11 @@ use crate::backoff::Backoff;
 use crate::defer::block::{BLOCK_CALLS, Block, Call};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering};
 
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+/// Held by a thread that forks.
+const FORKING: u32 = 2;
+
 /// See the [module page](self).
 pub(crate) struct Queue {
     filling: CachePadded<AtomicPtr<Block>>,
@@ -113,7 +118,8 @@ impl Queue {
     #[inline]
     pub(crate) fn try_reclaim(&self) -> Option<Reclaimer<'_>> {
         // Acquire pairs with the Release of the reclaimer before. PAIR(reclaimer)
-        (self.lock.swap(1, Ordering::Acquire) == 0).then(|| Reclaimer { queue: self })
+        let taken = self.lock.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        taken.then(|| Reclaimer { queue: self })
     }
 
     /// Becomes the reclaimer, waiting for the current one. Not on a thread that reclaims this queue already.
@@ -130,15 +136,63 @@ impl Queue {
         }
     }
 
-    /// After `fork`: lets go of the lock that was taken, and its [`Reclaimer`] forgotten, before.
+    /// Before `fork`: keeps everybody else from emptying the queue until [`release_after_fork`](Self::release_after_fork).
+    pub(crate) fn hold_for_fork(&self) {
+        core::mem::forget(self.reclaim());
+        self.lock.store(FORKING, Ordering::Relaxed);
+    }
+
+    /// After `fork`, in either process.
     pub(crate) fn release_after_fork(&self) {
-        self.lock.store(0, Ordering::Release);
+        // Release. PAIR(reclaimer)
+        let _ = self.lock.compare_exchange(FORKING, FREE, Ordering::Release, Ordering::Relaxed);
+    }
+
+    /// In a forked child, where nobody is emptying the queue, but its owner may have vanished between any two of its steps:
+    /// leaves it as between two calls. Returns what its sealed blocks count for.
+    pub(crate) fn mend(&self) -> Emptied {
+        // SAFETY: the child has one thread, and it is here.
+        let first = unsafe { &*self.chain.get() }.first;
+        let filling = self.filling.load(Ordering::Relaxed);
+        let (mut counted, mut pending, mut elsewhere) = (Emptied::default(), 0, false);
+        let stacks =
+            [(first, true), (self.sealed.load(Ordering::Relaxed), true), (self.spare.load(Ordering::Relaxed), false)];
+        for (top, is_sealed) in stacks {
+            let mut at = top;
+            // SAFETY: null or a block; blocks are never freed.
+            while let Some(block) = unsafe { at.as_ref() } {
+                elsewhere |= ptr::eq(at, filling);
+                if is_sealed {
+                    counted += Emptied { calls: block.len(), bytes: block.bytes() };
+                    pending += block.pending();
+                }
+                at = block.next.load(Ordering::Relaxed);
+            }
+        }
+        let mut taken = 0;
+        // SAFETY: as above.
+        if let Some(block) = unsafe { filling.as_ref() } {
+            if elsewhere {
+                // Sealed (and maybe emptied since), but not let go of yet.
+                self.filling.store(ptr::null_mut(), Ordering::Relaxed);
+            } else if block.len() == BLOCK_CALLS {
+                counted += Emptied { calls: block.len(), bytes: block.bytes() };
+                pending += block.pending();
+                push(&self.sealed, filling);
+                self.filling.store(ptr::null_mut(), Ordering::Relaxed);
+            } else {
+                taken = block.len() - block.pending();
+            }
+        }
+        let executed = self.executed.load(Ordering::Relaxed);
+        self.sealed_calls.store((executed + pending as u64).saturating_sub(taken as u64), Ordering::Relaxed);
+        counted
     }
 
     /// In a forked child: if a thread that does not exist was emptying the queue, what is in it is lost, and a fresh start
     /// made.
     pub(crate) fn give_up_if_held(&self) {
-        if self.lock.load(Ordering::Acquire) == 0 {
+        if self.lock.load(Ordering::Acquire) == FREE {
             return;
         }
         // SAFETY: the child has one thread, and the holder is not it.
@@ -148,7 +202,7 @@ impl Queue {
         self.spare.store(ptr::null_mut(), Ordering::Relaxed);
         self.executed.store(self.sealed_calls.load(Ordering::Relaxed), Ordering::Relaxed);
         self.chain_since.store(u64::MAX, Ordering::Relaxed);
-        self.lock.store(0, Ordering::Release);
+        self.lock.store(FREE, Ordering::Release);
     }
 
     /// Calls ever added. A snapshot.
@@ -278,17 +332,19 @@ impl Reclaimer<'_> {
     pub(crate) fn take_all(&mut self, calls: &mut Vec<Call>) -> Emptied {
         let mut emptied = Emptied::default();
         loop {
-            // Looked at first: if the owner seals it from here on, the second look tells.
-            let filling = self.queue.filling();
             // The period does not matter: nothing stays in the chain.
             self.collect(|| 0);
             while self.first().is_some() {
                 calls.extend(self.take(&mut emptied));
             }
-            let Some(filling) = filling else { break };
-            if !self.queue.filling().is_some_and(|now| ptr::eq(now, filling)) {
+            // In this order: a block is sealed before the next one is found here; so when none is sealed, all that are older
+            // than this one have been taken. (Its address alone would not tell: it may have been sealed, emptied above, and
+            // filled again.)
+            let filling = self.queue.filling();
+            if self.has_sealed() {
                 continue;
             }
+            let Some(filling) = filling else { break };
             // It may be sealed now; whoever collects it finds these calls taken.
             let mut taken = 0;
             while let Some(call) = filling.take() {
@@ -296,6 +352,10 @@ impl Reclaimer<'_> {
                 taken += 1;
             }
             self.queue.executed.store(self.queue.executed.load(Ordering::Relaxed) + taken, Ordering::Relaxed);
+            if taken != 0 {
+                // What comes from now on is no older; a racing note of the owner's says the same.
+                filling.note_start(crate::sys::coarse_nanos());
+            }
             break;
         }
         emptied
@@ -324,7 +384,7 @@ impl Drop for Reclaimer<'_> {
     #[inline]
     fn drop(&mut self) {
         // Release. PAIR(reclaimer)
-        self.queue.lock.store(0, Ordering::Release);
+        self.queue.lock.store(FREE, Ordering::Release);
     }
 }
 

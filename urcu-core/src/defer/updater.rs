@@ -50,32 +50,41 @@ impl Updater {
 /// All updaters of a domain; grows only.
 pub(crate) struct Updaters {
     first: AtomicPtr<Updater>,
-    joining: Lock<()>,
+    /// Whether some thread is between the fork hooks. Held for a moment only.
+    forking: Lock<bool>,
 }
 
 impl Updaters {
     pub(crate) const fn new() -> Self {
-        Self { first: AtomicPtr::new(ptr::null_mut()), joining: Lock::new(()) }
+        Self { first: AtomicPtr::new(ptr::null_mut()), forking: Lock::new(false) }
     }
 
-    /// Keeps threads from joining until [`release_after_fork`](Self::release_after_fork): a queue that is made between the
-    /// hooks would not be held.
-    pub(crate) fn hold_for_fork(&self) {
-        self.joining.hold_for_fork();
+    /// Before `fork`: nobody empties a queue until [`release_after_fork`](Self::release_after_fork), also none that is made
+    /// meanwhile. Threads go on joining: one that waited, inside a section or a deferred call, would be waited for.
+    pub(crate) fn hold_for_fork(&'static self) {
+        *self.forking.lock() = true;
+        for updater in self.iter() {
+            updater.remote.hold_for_fork();
+            updater.local.hold_for_fork();
+        }
     }
 
-    pub(crate) fn release_after_fork(&self) {
-        self.joining.release_after_fork();
+    /// After `fork`, in either process.
+    pub(crate) fn release_after_fork(&'static self) {
+        *self.forking.lock() = false;
+        for updater in self.iter() {
+            updater.remote.release_after_fork();
+            updater.local.release_after_fork();
+        }
     }
 
-    /// In a forked child, without having been held.
+    /// In a forked child, first: a thread that does not exist may hold the lock, for a moment.
     pub(crate) fn reset_after_fork(&self) {
-        self.joining.reset_after_fork(());
+        self.forking.reset_after_fork(false);
     }
 
     /// An updater for the calling thread: one whose owner has ended, or a new one. Allocates at worst.
     pub(crate) fn acquire(&'static self) -> &'static Updater {
-        let _joining = self.joining.lock();
         for updater in self.iter() {
             let free = !updater.owned.load(Ordering::Relaxed);
             // PAIR(updater-owner)
@@ -84,6 +93,11 @@ impl Updaters {
             }
         }
         let updater: &'static Updater = Box::leak(Box::new(Updater::new()));
+        let forking = self.forking.lock();
+        if *forking {
+            updater.remote.hold_for_fork();
+            updater.local.hold_for_fork();
+        }
         let mut first = self.first.load(Ordering::Relaxed);
         loop {
             updater.next.store(first, Ordering::Relaxed);

@@ -97,7 +97,7 @@ impl Worker {
     pub(crate) const fn new() -> Self {
         Self {
             attention: CachePadded(AtomicU32::new(ABSENT)),
-            inbox: CachePadded(AtomicPtr::new(ptr::null_mut())),
+            inbox: CachePadded(AtomicPtr::new(ptr::without_provenance_mut(1))),
             wanted: AtomicU64::new(0),
             done: AtomicU64::new(0),
             done_wake: AtomicU32::new(0),
@@ -157,8 +157,8 @@ impl Worker {
         self.wake();
     }
 
-    /// Returns once everything that was handed over before has run. The worker's thread exists.
-    pub(crate) fn drain(&self) {
+    /// Returns once everything that was handed over before has run; `false` when the worker has no thread after all.
+    pub(crate) fn drain(&self) -> bool {
         // SeqCst: what was added before is found by the round that sees this. PAIR(round) PAIR(worker-sleep)
         let ticket = self.wanted.fetch_add(1, Ordering::SeqCst) + 1;
         fence(Ordering::SeqCst);
@@ -174,12 +174,17 @@ impl Worker {
             if backoff.snooze() {
                 continue;
             }
+            if !self.exists() {
+                // One that has stopped said that it was done before.
+                return self.done.load(Ordering::Acquire) >= ticket;
+            }
             let wake = self.done_wake.load(Ordering::Acquire);
             if self.done.load(Ordering::Acquire) < ticket {
                 // A bound, should the thread end in a forked child.
                 sys::futex_wait(&self.done_wake, wake, Some(LONGEST_NAP));
             }
         }
+        true
     }
 
     pub(crate) fn is_stuck(&self) -> bool {
@@ -294,11 +299,20 @@ impl Worker {
         }
     }
 
-    /// Makes a stopped worker usable again.
-    pub(crate) fn reopen(&self) {
+    /// Makes a stopped worker fit for another start.
+    pub(crate) fn reuse(&self) {
+        self.end_use();
+        // Never below what was wanted: a barrier that it has served may not have noticed yet.
+        self.done.store(self.wanted.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Handles that name it mean nothing from now on.
+    pub(crate) fn end_use(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
-        self.wanted.store(0, Ordering::Relaxed);
-        self.done.store(0, Ordering::Relaxed);
+    }
+
+    /// Lets heads in. The thread runs, and barriers know of the worker.
+    pub(crate) fn open(&self) {
         self.inbox.store(ptr::null_mut(), Ordering::Release);
     }
 
@@ -309,7 +323,7 @@ impl Worker {
         fence(Ordering::SeqCst);
         self.wake();
         // PAIR(worker-pause)
-        while self.pause.load(Ordering::Acquire) == PAUSE && self.exists() {
+        while self.pause.load(Ordering::Acquire) == PAUSE && self.exists() && !self.is_stuck() {
             sys::futex_wait(&self.pause, PAUSE, Some(LONGEST_NAP));
         }
     }
@@ -325,13 +339,16 @@ impl Worker {
         self.pause.store(RUNNING, Ordering::Relaxed);
         self.tid.store(0, Ordering::Relaxed);
         self.spawn_failed.store(false, Ordering::Relaxed);
+        // The reader that nobody could end is not there any more.
+        self.stuck.store(false, Ordering::Relaxed);
         let fenced = self.attention.load(Ordering::Relaxed) & FENCE;
         self.attention.store(ABSENT | fenced, Ordering::Release);
     }
 
     /// Takes all heads, oldest first.
     fn take_inbox(&self, calls: &mut Vec<Call>, leave: *mut RcuHead) {
-        if self.inbox.load(Ordering::Relaxed).is_null() && leave.is_null() {
+        let top = self.inbox.load(Ordering::Relaxed);
+        if top == closed() || (top.is_null() && leave.is_null()) {
             return;
         }
         // Acquire: the heads' contents. PAIR(inbox)
@@ -434,12 +451,12 @@ impl<F: Flavor> Rounds<F> {
         let everything = wanted > self.worker.done.load(Ordering::Relaxed);
         let polled = self.worker.polled.load(Ordering::SeqCst);
         self.worker.take_inbox(&mut self.calls, ptr::null_mut());
-        // Counted one by one when they were handed over.
-        self.emptied.calls += self.calls.len();
         let since = sys::coarse_nanos();
         if self.is_default {
             F::domain().deferred.workers.take_adopted(&mut self.calls);
         }
+        // Counted one by one when they were handed over.
+        self.emptied.calls += self.calls.len();
         let busy = self.is_default && self.collect(everything);
         self.woken = false;
         let gp_wanted = !F::domain().grace_periods.has_completed(polled);
@@ -495,7 +512,7 @@ impl<F: Flavor> Rounds<F> {
     /// Whether a look at the queues finds anything. For the moment before falling asleep.
     fn is_idle(&self) -> bool {
         let worker = self.worker;
-        worker.inbox.load(Ordering::SeqCst).is_null()
+        [ptr::null_mut(), closed()].contains(&worker.inbox.load(Ordering::SeqCst))
             && worker.wanted.load(Ordering::SeqCst) == worker.done.load(Ordering::Relaxed)
             && F::domain().grace_periods.has_completed(worker.polled.load(Ordering::SeqCst))
             && worker.pause.load(Ordering::SeqCst) == RUNNING
@@ -564,12 +581,15 @@ pub(crate) fn run_registered<F: Flavor>(calls: &mut Vec<Call>) {
         // SAFETY: a grace period has ended since it was collected; this is a worker's thread, or that of a caller who
         // runs the calls in a worker's place.
         unsafe { call.run() };
-        if F::READ_SIDE == ReadSide::QuiescentStates {
-            quiescence::announce::<F>(F::reader());
+        let reader = F::reader();
+        // The guard that a call has leaked, or keeps in a thread-local, goes on.
+        if F::READ_SIDE == ReadSide::QuiescentStates && registration::open_sections::<F>(reader) == 0 {
+            quiescence::announce::<F>(reader);
         }
     }
     F::with_record(|record| record.set_reclaiming(false));
-    if registered {
+    // Unless a call has taken the registration over: its `Thread` may live in a thread-local.
+    if registered && !F::reader().has_handle() {
         registration::unregister::<F>();
     }
 }

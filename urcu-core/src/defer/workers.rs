@@ -102,6 +102,10 @@ impl WorkerSet {
         counts.fold((0, 0), |(pushed, taken), worker| (pushed + worker.0, taken + worker.1))
     }
 
+    pub(crate) fn adopted_count(&self) -> usize {
+        usize::try_from(self.adopted_count.load(Ordering::SeqCst)).unwrap_or(0)
+    }
+
     pub(crate) fn nothing_adopted(&self) -> bool {
         self.adopted_count.load(Ordering::SeqCst) == 0
     }
@@ -159,6 +163,7 @@ impl WorkerSet {
         let running = core::mem::take(&mut self.lists().running);
         for worker in &running {
             worker.forget_thread();
+            worker.end_use();
             worker.close(&mut leftover);
         }
         self.lists().stopped.extend(running);
@@ -231,10 +236,11 @@ impl<F: Flavor> WorkerBuilder<F> {
         fork::check::<F>();
         let workers = &F::domain().deferred.workers;
         let worker = workers.lists().stopped.pop().unwrap_or_else(|| Box::leak(Box::new(Worker::new())));
-        worker.reopen();
+        worker.reuse();
         match worker.start::<F>(self.setup) {
             Ok(()) => {
                 workers.lists().running.push(worker);
+                worker.open();
                 Ok(WorkerHandle::new(worker))
             }
             Err(error) => {

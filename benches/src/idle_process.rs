@@ -11,6 +11,8 @@ use std::time::Duration;
 use crate::blocks::Manner;
 use crate::contenders;
 
+/// The name of a process without any worker: what looking at the clock and sleeping take.
+pub const NO_WORKER: &str = "limit:no-worker";
 /// Deferred before it idles, so that the worker exists.
 const BLOCKS: u64 = 2_000;
 /// Until whatever the worker does after its last batch is over.
@@ -65,6 +67,9 @@ impl Drop for IdleProcess {
 /// # Errors
 /// When the implementation is not there.
 pub fn idle(name: &str, length: Duration) -> Result<f64, String> {
+    if name == NO_WORKER {
+        return sleep(length);
+    }
     let entry = contenders::with_callbacks()
         .find(|entry| entry.name == name)
         .ok_or_else(|| format!("there is no implementation `{name}`"))?;
@@ -74,6 +79,10 @@ pub fn idle(name: &str, length: Duration) -> Result<f64, String> {
     updater.retire(Manner::Dropping, BLOCKS);
     let _offline = updater.offline();
     (deferral.barrier)()?;
+    sleep(length)
+}
+
+fn sleep(length: Duration) -> Result<f64, String> {
     thread::sleep(CALM);
     let before = processor_time()?;
     thread::sleep(length);
@@ -106,6 +115,7 @@ mod tests {
             let micros = idle("urcu-mb", Duration::from_millis(20));
             assert!(micros.as_ref().is_ok_and(|micros| *micros >= 0.0), "{micros:?}");
         });
+        assert!(idle(NO_WORKER, Duration::ZERO).is_ok());
         assert_eq!(idle("nobody", Duration::ZERO), Err("there is no implementation `nobody`".into()));
     }
 }

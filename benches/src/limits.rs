@@ -112,8 +112,8 @@ impl Reclaimer for PlainLoad {
         Ok(())
     }
 
-    fn settle(&self) -> Result<(), String> {
-        Ok(())
+    fn settle(&self) -> Result<bool, String> {
+        Ok(false)
     }
 }
 

@@ -31,11 +31,11 @@ pub trait Reclaimer: Subject {
     /// Says why this thread cannot read.
     fn stall(&self, inside: &mut dyn FnMut()) -> Result<(), String>;
 
-    /// Frees what can be freed, from a thread that neither reads nor retires. Called until nothing is left.
+    /// Frees what can be freed, from a thread that neither reads nor retires; whether another call may free more.
     ///
     /// # Errors
     /// What the scheme says when it refuses.
-    fn settle(&self) -> Result<(), String>;
+    fn settle(&self) -> Result<bool, String>;
 }
 
 /// One thread's ability to retire.
@@ -192,16 +192,13 @@ const PATIENCE: Duration = Duration::from_millis(200);
 pub fn settle(window: &Window, reclaimer: Box<dyn Reclaimer>) -> Result<u64, String> {
     let mut least = u64::MAX;
     let mut since = Instant::now();
-    loop {
-        reclaimer.settle()?;
+    while reclaimer.settle()? {
         let unfreed = window.counts().unfreed();
-        if unfreed == 0 {
-            return Ok(0);
-        }
         if unfreed < least {
             least = unfreed;
             since = Instant::now();
-        } else if since.elapsed() > PATIENCE {
+        }
+        if unfreed == 0 || since.elapsed() > PATIENCE {
             break;
         }
         thread::yield_now();
@@ -210,6 +207,7 @@ pub fn settle(window: &Window, reclaimer: Box<dyn Reclaimer>) -> Result<u64, Str
     Ok(window.counts().unfreed())
 }
 
+/// What is said of a scheme that leaves something behind.
 fn left_note(left: u64) -> Option<String> {
     (left != 0).then(|| format!("{left} blocks are never freed"))
 }
@@ -322,10 +320,9 @@ pub fn stalled(make: Make<'_>, stall: Stall, shot: &Shot<'_>) -> Result<Sample, 
     let recovery = start.elapsed();
     release_memory();
     let capped = capped.contains(&true);
-    let note = left_note(left).unwrap_or_else(|| {
-        let stopped = if capped { "unbounded: stopped there; " } else { "" };
-        format!("{stopped}all freed {:.0} ms after", recovery.as_secs_f64() * 1e3)
-    });
+    let stopped = if capped { "unbounded: stopped there; " } else { "" };
+    let freed = left_note(left).unwrap_or_else(|| format!("all freed {:.0} ms after", recovery.as_secs_f64() * 1e3));
+    let note = format!("{stopped}{freed}");
     // Exact: below the cap.
     #[allow(clippy::cast_precision_loss)]
     let peak = peak.load(Ordering::Relaxed) as f64;

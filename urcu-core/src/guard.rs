@@ -56,7 +56,9 @@ impl<F: Flavor> Guard<'_, F> {
                 }
                 // No borrow keeps quiescent states away from this guard, so it is counted. Relaxed: own thread only.
                 let guards = reader.guards.load(Ordering::Relaxed);
-                assert!(guards < u32::MAX, "{}: guards are being leaked", F::NAME);
+                if guards == u32::MAX {
+                    too_many::<F>();
+                }
                 reader.guards.store(guards + 1, Ordering::Relaxed);
                 reader.note_entry(Some(Location::caller()));
                 reader
@@ -86,12 +88,27 @@ impl<F: Flavor> Drop for Guard<'_, F> {
                     let guards = reader.guards.load(Ordering::Relaxed) - 1;
                     reader.guards.store(guards, Ordering::Relaxed);
                     if guards == 0 && reader.orphaned.load(Ordering::Relaxed) {
-                        registration::unregister::<F>();
+                        end_orphan::<F>();
                     }
                 }
             }
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn too_many<F: Flavor>() -> ! {
+    panic!("{}: guards are being leaked", F::NAME)
+}
+
+/// Ends the registration that the last guard of a thread outlived. Cold, so that the drop of a guard is small enough to
+/// vanish where it has nothing to do.
+#[cold]
+#[inline(never)]
+fn end_orphan<F: Flavor>() {
+    registration::unregister::<F>();
 }
 
 impl<F: Flavor> fmt::Debug for Guard<'_, F> {

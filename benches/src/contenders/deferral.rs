@@ -150,8 +150,9 @@ impl Reclaimer for Shared {
         Ok(())
     }
 
-    fn settle(&self) -> Result<(), String> {
-        (self.deferral.barrier)()
+    /// One barrier must do.
+    fn settle(&self) -> Result<bool, String> {
+        (self.deferral.barrier)().map(|()| false)
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Better {
     Lower,
     /// A throughput.
     Higher,
+    /// Small enough is good: it is divided by its limit, and not compared with peers.
+    Bounded,
 }
 
 /// The flavors of RCU that both sides have.

@@ -141,6 +141,7 @@ impl Table {
         let sign = match self.better {
             Better::Lower => 1.0,
             Better::Higher => -1.0,
+            Better::Bounded => return None,
         };
         let best = self
             .rows
@@ -155,7 +156,7 @@ impl Table {
 
     /// The row over the C library's row of the same flavor; for our rows only.
     pub fn to_liburcu(&self, row: &Row) -> Option<Ratio> {
-        if row.kind != Kind::Ours {
+        if row.kind != Kind::Ours || self.better == Better::Bounded {
             return None;
         }
         let other = self
@@ -170,6 +171,7 @@ impl Table {
         match self.better {
             Better::Lower => ratio.value > 1.0,
             Better::Higher => ratio.value < 1.0,
+            Better::Bounded => false,
         }
     }
 }
@@ -474,6 +476,19 @@ mod tests {
         assert_eq!(table.to_best_peer(&table.rows[1]), ratio("liburcu-qsbr", 2.0));
         assert_eq!(table.to_liburcu(&table.rows[2]), None);
         assert_eq!(table.to_best_peer(&table.rows[2]), None);
+    }
+
+    #[test]
+    fn bounded_figures_are_compared_with_their_limit_only() {
+        let contenders = vec![
+            fixed("urcu-mb", Kind::Ours, 6.0).of(Flavor::Mb).against("limit:hard"),
+            fixed("liburcu-mb", Kind::Peer, 1.0).of(Flavor::Mb),
+            fixed("limit:hard", Kind::Limit, 6.0),
+        ];
+        let table = run(1, || false, case(Better::Bounded, contenders));
+        assert_eq!(table.to_limit(&table.rows[0]).map(|ratio| ratio.value), Some(1.0));
+        assert_eq!(table.to_liburcu(&table.rows[0]), None);
+        assert_eq!(table.to_best_peer(&table.rows[0]), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub fn render(table: &Table) -> String {
     let better = match table.better {
         Better::Lower => "lower is better",
         Better::Higher => "higher is better",
+        Better::Bounded => "up to the limit is good",
     };
     let mut text = format!("\n{} [{}, {better}]\n  {}\n", table.title(), table.unit, table.about);
 

@@ -52,12 +52,12 @@ impl Reclaimer for Shared {
         Ok(())
     }
 
-    fn settle(&self) -> Result<(), String> {
+    fn settle(&self) -> Result<bool, String> {
         // Each flush frees eight bags at most.
         for _ in 0..64 {
             epoch::pin().flush();
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -51,9 +51,9 @@ impl Reclaimer for Shared {
         Ok(())
     }
 
-    fn settle(&self) -> Result<(), String> {
+    fn settle(&self) -> Result<bool, String> {
         Domain::global().eager_reclaim();
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -66,9 +66,9 @@ impl Reclaimer for Shared {
         Ok(())
     }
 
-    fn settle(&self) -> Result<(), String> {
+    fn settle(&self) -> Result<bool, String> {
         flush();
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -40,11 +40,11 @@ impl Reclaimer for Shared {
         Ok(())
     }
 
-    fn settle(&self) -> Result<(), String> {
+    fn settle(&self) -> Result<bool, String> {
         for _ in 0..64 {
             Guard::new().accelerate();
         }
-        Ok(())
+        Ok(true)
     }
 }
 

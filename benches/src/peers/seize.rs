@@ -54,8 +54,8 @@ impl Reclaimer for Shared {
     }
 
     /// Nothing to call: the last partial batches are freed with the collector.
-    fn settle(&self) -> Result<(), String> {
-        Ok(())
+    fn settle(&self) -> Result<bool, String> {
+        Ok(false)
     }
 }
 

@@ -6,24 +6,26 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::contenders;
-use crate::harness::plan::{Better, Case, Options, Pace, Sample};
-use crate::idle_process::IdleProcess;
+use crate::harness::plan::{Better, Case, Contender, Kind, Options, Pace, Sample};
+use crate::idle_process::{IdleProcess, NO_WORKER};
 
 pub(super) fn case(options: &Options) -> Case {
     let length = Duration::from_secs(if options.quick { 1 } else { 5 });
     // All of them at once, by whoever comes first: idle processes do not disturb each other.
-    let processes = Rc::new(RefCell::new(None));
-    let contenders = contenders::with_callbacks()
+    let processes = Rc::new(RefCell::new(None::<Processes>));
+    let finish = move |name| {
+        let mut processes = processes.borrow_mut();
+        let started = processes.get_or_insert_with(|| start_all(length));
+        let process: IdleProcess = started.remove(name).ok_or("it was not started")??;
+        process.finish().map(Sample::figure)
+    };
+    let mut contenders: Vec<Contender> = contenders::with_callbacks()
         .map(|entry| {
-            let processes = Rc::clone(&processes);
-            entry.contender(move |deferral, _| {
-                let mut processes = processes.borrow_mut();
-                let started = processes.get_or_insert_with(|| start_all(length));
-                let process = started.remove(deferral.name).ok_or("it was not started")??;
-                process.finish().map(Sample::figure)
-            })
+            let finish = finish.clone();
+            entry.contender(move |deferral, _| finish(deferral.name)).against(NO_WORKER)
         })
         .collect();
+    contenders.push(Contender::new(NO_WORKER, Kind::Limit, move |_| finish(NO_WORKER)));
     Case {
         name: "idle-cpu".into(),
         about: if options.quick {
@@ -32,16 +34,20 @@ pub(super) fn case(options: &Options) -> Case {
             "Processor time of a process whose worker has nothing to do, over 5 s."
         },
         unit: "us",
-        better: Better::Lower,
+        better: Better::Bounded,
         threads: 0,
         pace: Pace::Once(length),
         contenders,
     }
 }
 
-fn start_all(length: Duration) -> BTreeMap<&'static str, Result<IdleProcess, String>> {
+type Processes = BTreeMap<&'static str, Result<IdleProcess, String>>;
+
+fn start_all(length: Duration) -> Processes {
     contenders::with_callbacks()
         .filter(|entry| entry.deferral.is_ok())
-        .map(|entry| (entry.name, IdleProcess::start(entry.name, length)))
+        .map(|entry| entry.name)
+        .chain([NO_WORKER])
+        .map(|name| (name, IdleProcess::start(name, length)))
         .collect()
 }

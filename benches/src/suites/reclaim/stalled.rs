@@ -20,7 +20,13 @@ pub(super) fn case(options: &Options) -> Case {
         .filter(|line| line.name != FREE_AT_ONCE)
         .map(|line| {
             let is_ours = line.kind == Kind::Ours;
-            let mut contender = line.contender(move |make, shot| stalled(make, stall, shot));
+            let mut contender = line.contender(move |make, shot| {
+                let sample = stalled(make, stall, shot)?;
+                match sample.note {
+                    Some(note) if is_ours && !note.contains("all freed") => Err(note),
+                    _ => Ok(sample),
+                }
+            });
             contender.limit = is_ours.then_some(HARD_LIMIT);
             contender
         })

@@ -46,7 +46,7 @@ pub const WORKLOADS: [Workload; 5] = [
 ];
 
 /// The C library's worker sleeps 10 ms between two batches: a measurement holds several of them.
-const STRETCH: u32 = 3;
+const STRETCH: u32 = 2;
 
 pub(super) fn cases() -> Vec<Case> {
     WORKLOADS.map(case).into()

@@ -1,8 +1,10 @@
 //! A read-side critical section as a value.
 
-use core::fmt;
+use core::ffi::c_void;
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::panic::Location;
+use core::{fmt, ptr};
 
 use crate::domain::DomainId;
 use crate::flavor::{Flavor, ReadSide};
@@ -64,6 +66,31 @@ impl<F: Flavor> Guard<'_, F> {
                 reader
             }
         };
+        Guard { reader: Some(reader), marker: PhantomData }
+    }
+
+    /// [`current`](Self::current), unless the thread may not read.
+    pub(crate) fn try_current() -> Option<Guard<'static, F>> {
+        let reader = F::reader();
+        let may_read = match F::READ_SIDE {
+            ReadSide::Sections(_) => reader.is_registered() || F::REGISTERS_ITSELF,
+            ReadSide::QuiescentStates => quiescence::is_online::<F>(reader),
+        };
+        may_read.then(Self::current)
+    }
+
+    /// Gives the section up without leaving it. The guard comes from [`current`](Self::current).
+    pub(crate) fn into_raw(self) -> *mut c_void {
+        let guard = ManuallyDrop::new(self);
+        guard.reader.map_or(ptr::null_mut(), |reader| ptr::from_ref(reader).cast_mut().cast())
+    }
+
+    /// # Safety
+    ///
+    /// `section` comes from [`into_raw`](Self::into_raw), on this thread, and is used once.
+    pub(crate) unsafe fn from_raw(section: *mut c_void) -> Guard<'static, F> {
+        // SAFETY: a record, which is never freed.
+        let reader = unsafe { &*section.cast::<Reader>() };
         Guard { reader: Some(reader), marker: PhantomData }
     }
 

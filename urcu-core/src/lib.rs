@@ -10,6 +10,7 @@
 //! | registered thread, quiescent states, offline | [`Thread`], [`Offline`] |
 //! | RCU-protected pointer, unlinked value | [`Rcu`], [`RcuBox`], [`Retired`] |
 //! | flavor: static, and as a table for C and structures | [`Flavor`], [`FlavorVtable`], [`DomainId`] |
+//! | section of any flavor, for structures | [`AnyGuard`], [`DynGuard`] |
 //! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`word`], [`registry`] |
 //! | deferred reclamation | [`Retired`], [`Limits`], [`FlushOnDrop`], [`WorkerBuilder`], [`GracePeriod`] |
 //! | the C library's model | [`raw`] |
@@ -20,6 +21,7 @@ mod backoff;
 mod boxed;
 mod defer;
 mod domain;
+mod dynamic;
 mod error;
 mod flavor;
 mod fork;
@@ -55,6 +57,7 @@ pub use backoff::Backoff;
 pub use boxed::RcuBox;
 pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
 pub use domain::{Domain, DomainId};
+pub use dynamic::{AnyGuard, DynGuard};
 pub use error::{BarrierError, InitError, RegisterError, WorkerError};
 pub use flavor::{Flavor, ReadSide};
 #[doc(hidden)]

@@ -58,27 +58,24 @@ unsafe fn retire<T, F: Flavor>(call: Call, bytes: usize) {
 unsafe extern "C" fn drop_box<T, F: Flavor>(value: *mut c_void) {
     // SAFETY: the one call that owns the box.
     let value = unsafe { Box::from_raw(value.cast::<T>()) };
-    drop_reporting::<T, F>(value);
+    drop_reporting(F::NAME, value);
 }
 
 unsafe extern "C" fn drop_rcu_box<T, F: Flavor>(head: *mut c_void) {
     // SAFETY: the one call that owns the box, whose head this is.
     let value = unsafe { RcuBox::<T>::from_head(head.cast()) };
-    drop_reporting::<T, F>(value);
+    drop_reporting(F::NAME, value);
 }
 
-fn drop_reporting<T, F: Flavor>(value: impl Sized) {
-    if mem::needs_drop::<T>() {
-        catch::<F>(|| drop(value));
-    } else {
-        drop(value);
-    }
+/// Drops a value that has nobody to unwind to.
+pub(crate) fn drop_reporting<B>(flavor: &'static str, value: B) {
+    catch(flavor, || drop(value));
 }
 
 /// Runs user code that has nobody to unwind to.
-pub(crate) fn catch<F: Flavor>(run: impl FnOnce()) {
+pub(crate) fn catch(flavor: &'static str, run: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
-        report(&Report::DeferredPanicked { flavor: F::NAME, message: message(&*payload) });
+        report(&Report::DeferredPanicked { flavor, message: message(&*payload) });
         // Dropping the payload may panic again.
         mem::forget(payload);
     }
@@ -106,7 +103,7 @@ pub fn defer<C: FnOnce() + Send + 'static, F: Flavor>(closure: C) {
     unsafe extern "C" fn run<C: FnOnce(), F: Flavor>(head: *mut RcuHead) {
         // SAFETY: the head is the first field of the box given up below, and this runs once.
         let deferred = unsafe { Box::from_raw(head.cast::<Deferred<C>>()) };
-        catch::<F>(move || {
+        catch(F::NAME, move || {
             let Deferred { closure, .. } = *deferred;
             closure();
         });

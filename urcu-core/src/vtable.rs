@@ -1,11 +1,12 @@
 //! A flavor as a table of C functions, for code that meets it at run time.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
-use core::fmt;
+use core::{fmt, ptr};
 
 use crate::domain::{Domain, DomainId};
 use crate::error::RegisterError;
 use crate::flavor::Flavor;
+use crate::guard::Guard;
 use crate::head::{Callback, RcuHead};
 use crate::raw;
 use crate::registration::open_sections;
@@ -78,6 +79,11 @@ pub struct FlavorVtable {
     pub start_poll: unsafe extern "C" fn() -> u64,
     /// Non-zero once the cookie's grace period has ended. Any context; wait-free.
     pub poll: unsafe extern "C" fn(cookie: u64) -> c_int,
+    /// Enters a section as a guard does: it is checked, and a QSBR thread that holds one cannot announce a quiescent state.
+    /// Null, and no section, when the calling thread is not registered (bp: never) or not online. Wait-free.
+    pub enter: unsafe extern "C" fn() -> *mut c_void,
+    /// Leaves the section that `enter` returned, on the same thread, once. Wait-free.
+    pub leave: unsafe extern "C" fn(section: *mut c_void),
 }
 
 // SAFETY: immutable; the pointers refer to statics.
@@ -118,6 +124,8 @@ impl FlavorVtable {
             defer_barrier_thread: defer_barrier_thread::<F>,
             start_poll: start_poll::<F>,
             poll: poll::<F>,
+            enter: enter::<F>,
+            leave: leave::<F>,
         }
     }
 
@@ -319,4 +327,13 @@ unsafe extern "C" fn start_poll<F: Flavor>() -> u64 {
 
 unsafe extern "C" fn poll<F: Flavor>(cookie: u64) -> c_int {
     c_int::from(raw::poll::<F>(cookie))
+}
+
+unsafe extern "C" fn enter<F: Flavor>() -> *mut c_void {
+    Guard::<F>::try_current().map_or(ptr::null_mut(), Guard::into_raw)
+}
+
+unsafe extern "C" fn leave<F: Flavor>(section: *mut c_void) {
+    // SAFETY: the caller gives what `enter` returned.
+    drop(unsafe { Guard::<F>::from_raw(section) });
 }

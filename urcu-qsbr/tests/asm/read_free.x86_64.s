@@ -34,11 +34,12 @@
     test cl, cl
     je 0
     mov rbx, rax
-    call urcu_core::guard::end_orphan
+    call qword ptr [rip + urcu_core::guard::end_orphan@GOTPCREL]
     mov rax, rbx
     pop rbx
     ret
 3:
     call urcu_core::registration::refuse
 4:
-    call urcu_core::guard::too_many
+    lea rdi, [rip + .Lconstant]
+    call qword ptr [rip + urcu_core::guard::too_many@GOTPCREL]

@@ -1,0 +1,1 @@
+//! A resizable lock-free hash table.

@@ -1,0 +1,1 @@
+//! Doubly linked lists that are read under RCU.

@@ -1,0 +1,1 @@
+//! Wait-free and lock-free queues.

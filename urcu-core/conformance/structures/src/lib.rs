@@ -1,0 +1,20 @@
+//! What the tests of every structure share.
+//!
+//! | tool | where |
+//! |---|---|
+//! | one test body under each of the five flavors | [`on_every_flavor!`], [`Tested`] |
+//! | a test with a time limit | [`within_limit`] |
+//! | random numbers that can be repeated, objects that count their drops | [`seed`], [`Counted`] |
+
+mod flavors;
+mod limit;
+
+pub use flavors::Tested;
+pub use limit::within_limit;
+pub use urcu_bp::Flavor as Bp;
+pub use urcu_conformance::{Counted, Counts, Gate, seed, until};
+pub use urcu_core::{FlavorVtable, Thread};
+pub use urcu_mb::Flavor as Mb;
+pub use urcu_membarrier::Flavor as Membarrier;
+pub use urcu_qsbr::Flavor as Qsbr;
+pub use urcu_signal::Flavor as Signal;

@@ -41,7 +41,7 @@ impl Tested for urcu_bp::Flavor {
 /// Makes each function, generic over a [`Tested`] flavor, a module of five tests with a time limit.
 ///
 /// ```
-/// use cds_conformance::{on_every_flavor, Tested};
+/// use structure_conformance::{on_every_flavor, Tested};
 ///
 /// on_every_flavor! {
 ///     fn readers_may_register<F>() {

@@ -5,7 +5,7 @@ use core::fmt;
 use crate::defer::Deferred;
 use crate::grace_period::GracePeriods;
 use crate::registry::Registry;
-use crate::sync::{AtomicBool, AtomicI32, AtomicU64, CachePadded};
+use crate::sync::{AtomicBool, AtomicU64, CachePadded};
 use crate::sys::{ExitKey, ForkMark};
 use crate::word::WordLayout;
 
@@ -28,8 +28,6 @@ pub struct Domain {
     pub(crate) deferred: Deferred,
     /// The process that the registry belongs to, since the first registration.
     pub(crate) process: ForkMark,
-    /// The thread between `fork_before` and one of the hooks after it.
-    pub(crate) forking: AtomicI32,
     /// Whether the shared object has been pinned.
     pub(crate) pinned: AtomicBool,
 }
@@ -53,7 +51,6 @@ impl Domain {
             stall_after: AtomicU64::new(10_000),
             deferred: Deferred::new(),
             process: ForkMark::new(),
-            forking: AtomicI32::new(0),
             pinned: AtomicBool::new(false),
         }
     }

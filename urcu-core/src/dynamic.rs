@@ -162,7 +162,7 @@ impl FlavorVtable {
 unsafe extern "C" fn drop_box<T>(value: *mut c_void) {
     // SAFETY: the one call that owns the box.
     let value = unsafe { Box::from_raw(value.cast::<T>()) };
-    reclaim::drop_reporting("the flavor of a structure", value);
+    reclaim::drop_for_running_flavor::<T>(value);
 }
 
 #[cold]

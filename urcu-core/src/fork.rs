@@ -2,7 +2,7 @@
 
 use crate::defer;
 use crate::flavor::Flavor;
-use crate::sync::Ordering;
+use crate::reader::ThreadRecord;
 use crate::sys::{self, SignalsBlocked};
 
 /// Before `fork`: waits out the running grace period and keeps others from starting.
@@ -11,21 +11,20 @@ use crate::sys::{self, SignalsBlocked};
 #[track_caller]
 pub(crate) fn before<F: Flavor>() {
     let domain = F::domain();
-    let tid = sys::thread_id();
     assert!(
-        domain.forking.load(Ordering::Relaxed) != tid,
+        !is_under_way_here::<F>(),
         "{}: fork_before() was called twice without fork_after_parent() or fork_after_child() in between",
         F::NAME
     );
     // Workers finish their rounds first, which takes grace periods.
     defer::before_fork::<F>();
     domain.grace_periods.hold();
-    domain.forking.store(tid, Ordering::Relaxed);
+    F::with_record(|record| record.set_forking(true));
 }
 
 /// After `fork`, in the parent: lets grace periods go on.
 pub(crate) fn after_in_parent<F: Flavor>() {
-    F::domain().forking.store(0, Ordering::Relaxed);
+    F::with_record(|record| record.set_forking(false));
     F::domain().grace_periods.resume();
     defer::after_fork_in_parent::<F>();
 }
@@ -47,7 +46,7 @@ fn forget_readers<F: Flavor>() {
     }
     domain.registry.prune(own);
     domain.process.set();
-    domain.forking.store(0, Ordering::Relaxed);
+    F::with_record(|record| record.set_forking(false));
     domain.grace_periods.reset_after_fork();
 }
 
@@ -59,7 +58,7 @@ fn forget_readers<F: Flavor>() {
 pub fn repair_children<F: Flavor>() {
     unsafe extern "C" fn in_child<F: Flavor>() {
         // With the hooks, everything is held by this thread and `after_in_child` is to come.
-        if F::domain().forking.load(Ordering::Relaxed) == 0 {
+        if !is_under_way_here::<F>() {
             forget_readers::<F>();
             defer::after_unprepared_fork::<F>();
         }
@@ -70,8 +69,7 @@ pub fn repair_children<F: Flavor>() {
 
 /// Whether the calling thread is between `fork_before` and one of the hooks after it, and so holds every lock there is.
 pub(crate) fn is_under_way_here<F: Flavor>() -> bool {
-    let forking = F::domain().forking.load(Ordering::Relaxed);
-    forking != 0 && forking == sys::thread_id()
+    F::with_record(ThreadRecord::is_forking)
 }
 
 /// Called by whatever waits. Detects waiting between the fork hooks, which would be for this thread itself, and (in builds

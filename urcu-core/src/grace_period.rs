@@ -58,7 +58,6 @@
 //! Progress: blocking, by nature. A grace period ends once each section that was open at its start has ended.
 
 use core::time::Duration;
-use std::time::Instant;
 
 use crate::asymmetric::LightBarrier;
 use crate::backoff::Backoff;
@@ -66,7 +65,7 @@ use crate::flavor::{Flavor, ReadSide};
 use crate::lock::RawLock;
 use crate::reader::Reader;
 use crate::registration;
-use crate::report::{Report, report};
+use crate::report::{Report, Stall, report};
 use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence, spin_loop};
 use crate::sys;
 
@@ -157,22 +156,23 @@ impl GracePeriods {
 
     /// Runs one grace period if the turn is free; otherwise waits until the turn has changed hands or is free.
     #[inline]
-    fn lead_or_wait<F: Flavor>(&self, number: u64) {
+    fn lead_or_wait<F: Flavor>(&self, number: u64) -> Result<(), Stuck> {
         if !self.inner.lock.try_take() {
-            return self.wait_until(|| self.has_completed(number));
+            self.wait_until(|| self.has_completed(number));
+            return Ok(());
         }
-        // Given back on unwinding, too: a grace period that can never end panics.
         let _turn = Held(self);
         if !self.has_completed(number) {
             // Under the turn, both counters are ours. Relaxed: the heavy barrier orders it. PAIR(gp-share)
             self.gather::<F>();
             let started = self.inner.started.load(Ordering::Relaxed) + 1;
             self.inner.started.store(started, Ordering::Relaxed);
-            run::<F>();
+            run::<F>()?;
             self.inner.expected.store(self.inner.waiting.load(Ordering::Relaxed), Ordering::Relaxed);
             // Release: the end of every section that was waited for comes first. PAIR(gp-complete)
             self.inner.completed.store(started, Ordering::Release);
         }
+        Ok(())
     }
 
     /// Gives the callers of the grace period before, who are coming back just now, a moment to join the next one.
@@ -210,34 +210,68 @@ impl Default for GracePeriods {
 }
 
 /// Returns once every section that was open at the call has ended. The caller has checked that it is outside.
+///
+/// # Panics
+///
+/// When that can never be.
 #[inline]
 pub(crate) fn wait<F: Flavor>() {
-    let grace_periods = &F::domain().grace_periods;
-    wait_for_number::<F>(grace_periods.next());
+    wait_for_number::<F>(F::domain().grace_periods.next());
+}
+
+/// [`wait`], for those who may not panic.
+pub(crate) fn try_wait<F: Flavor>() -> Result<(), Stuck> {
+    try_wait_for_number::<F>(F::domain().grace_periods.next())
 }
 
 /// Returns once grace period `number`, an answer of [`GracePeriods::next`], has ended; runs it if need be.
+#[inline]
 pub(crate) fn wait_for_number<F: Flavor>(number: u64) {
+    if let Err(stuck) = try_wait_for_number::<F>(number) {
+        stuck.panic::<F>();
+    }
+}
+
+#[inline]
+fn try_wait_for_number<F: Flavor>(number: u64) -> Result<(), Stuck> {
     let grace_periods = &F::domain().grace_periods;
     while !grace_periods.has_completed(number) {
-        grace_periods.lead_or_wait::<F>(number);
+        grace_periods.lead_or_wait::<F>(number)?;
     }
     // The promise of a full barrier at the end, too.
     fence(Ordering::SeqCst);
+    Ok(())
+}
+
+/// No grace period can end any more: this reader's thread has ended and left a guard that nobody will ever drop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stuck(&'static Reader);
+
+impl Stuck {
+    #[cold]
+    pub(crate) fn panic<F: Flavor>(self) -> ! {
+        panic!(
+            "{}: no grace period can end any more: a thread ended with a guard (or, in QSBR, its `Thread`) leaked{}",
+            F::NAME,
+            registration::entry_site(self.0),
+        )
+    }
 }
 
 /// One grace period: steps U2 to U4. The caller holds the turn.
-fn run<F: Flavor>() {
+fn run<F: Flavor>() -> Result<(), Stuck> {
     let domain = F::domain();
     let period = start::<F>();
-    domain.registry.for_each(|reader| {
+    let stuck = domain.registry.find(|reader| {
         // Acquire. PAIR(section-end)
-        if F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period) {
-            wait_for::<F>(reader, period);
-        }
+        F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period) && wait_for::<F>(reader, period).is_err()
     });
+    if let Some(reader) = stuck {
+        return Err(Stuck(reader));
+    }
     // Release: the ends of those sections. PAIR(elapsed)
     domain.elapsed.store(period, Ordering::Release);
+    Ok(())
 }
 
 /// Steps U2 and U3; returns P. The caller holds the turn.
@@ -311,14 +345,14 @@ pub(crate) fn has_elapsed<F: Flavor>(period: u64) -> bool {
 
 /// Waits until `reader` does not hold up `period` any more: spins, yields, then sleeps.
 #[cold]
-fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) {
+fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) -> Result<(), Stuck> {
     let mut backoff = Backoff::new();
     let mut stall = Stall::new::<F>();
     loop {
         // Acquire. PAIR(section-end)
         let word = reader.word.load(Ordering::Acquire);
         if !F::LAYOUT.holds_up(word, period) {
-            return;
+            return Ok(());
         }
         if backoff.snooze() {
             continue;
@@ -331,58 +365,40 @@ fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) {
         }
         // The half that holds nesting and marks; the kernel compares it before it sleeps.
         sys::futex_wait_raw(reader.futex_half(), marked as u32, Some(LONGEST_SLEEP));
-        end_if_thread_is_gone::<F>(reader);
-        stall.check::<F>(reader);
-    }
-}
-
-/// How long one reader has been waited for, and when that is worth a report.
-struct Stall {
-    since: Instant,
-    report_after: Option<Duration>,
-}
-
-impl Stall {
-    fn new<F: Flavor>() -> Self {
-        let millis = F::domain().stall_after.load(Ordering::Relaxed);
-        Self { since: Instant::now(), report_after: (millis != 0).then(|| Duration::from_millis(millis)) }
-    }
-
-    fn check<F: Flavor>(&mut self, reader: &Reader) {
-        let waited = self.since.elapsed();
-        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        end_if_thread_is_gone::<F>(reader)?;
+        if let Some(waited) = stall.due() {
+            report_stall::<F>(reader, waited);
+        }
         // Relaxed: a counter for humans.
-        F::domain().longest_wait.fetch_max(nanos, Ordering::Relaxed);
-        let Some(limit) = self.report_after.filter(|&limit| waited >= limit) else { return };
-        self.report_after = limit.checked_mul(2);
-        let tid = reader.tid();
-        report(&Report::GracePeriodStalled {
-            flavor: F::NAME,
-            tid,
-            name: sys::thread_name_of(tid),
-            nesting: F::LAYOUT.nesting(reader.word.load(Ordering::Relaxed)),
-            waited,
-            entered_at: reader.entered_at(),
-        });
+        F::domain().longest_wait.fetch_max(stall.nanos(), Ordering::Relaxed);
     }
 }
 
-/// Ends the section of a thread that does not exist any more and never ran its exit destructor; panics if the section
-/// can never end.
-fn end_if_thread_is_gone<F: Flavor>(reader: &'static Reader) {
-    assert!(
-        !reader.is_abandoned(),
-        "{}: no grace period can end any more: a thread ended with a guard (or, in QSBR, its `Thread`) leaked{}",
-        F::NAME,
-        registration::entry_site(reader),
-    );
+fn report_stall<F: Flavor>(reader: &Reader, waited: Duration) {
+    let tid = reader.tid();
+    report(&Report::GracePeriodStalled {
+        flavor: F::NAME,
+        tid,
+        name: sys::thread_name_of(tid),
+        nesting: F::LAYOUT.nesting(reader.word.load(Ordering::Relaxed)),
+        waited,
+        entered_at: reader.entered_at(),
+    });
+}
+
+/// Ends the section of a thread that does not exist any more and never ran its exit destructor.
+fn end_if_thread_is_gone<F: Flavor>(reader: &'static Reader) -> Result<(), Stuck> {
+    if reader.is_abandoned() {
+        return Err(Stuck(reader));
+    }
     let tid = reader.tid();
     // A record of another process is that of a forked child's parent: nothing is known about it.
     if tid == 0 || reader.pid() != sys::process_id() || !sys::thread_has_ended(tid) {
-        return;
+        return Ok(());
     }
     // One updater alone is here (it holds the turn), but registration may reap as well.
     if reader.end_ownership(tid) {
         registration::end_with_thread::<F>(reader, tid, || None);
     }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use core::{fmt, ptr};
 
 use crate::domain::DomainId;
 use crate::flavor::{Flavor, ReadSide};
-use crate::reader::Reader;
+use crate::reader::{LastGuard, Reader};
 use crate::registration;
 use crate::section::Tier;
 use crate::sync::Ordering;
@@ -20,6 +20,9 @@ use crate::{quiescence, section};
 /// Made by [`Thread::read_lock`](crate::Thread::read_lock) or a flavor's `read_lock()`; ends when dropped. Nests: only
 /// the end of the outermost section lets grace periods go on, and guards may be dropped in any order. Not `Send`: a
 /// section belongs to its thread.
+///
+/// Dropping it is wait-free, apart from one `futex` call when an updater sleeps on this section; but the end of the outermost
+/// section waits for room if the thread has retired beyond the hard limit in it ([`Limits`](crate::Limits)).
 ///
 /// Leaking a guard (`mem::forget`, `Box::leak`) leaves the section open for ever, even beyond the end of its thread,
 /// because the references that it protects may have been leaked with it and sent anywhere. It is never undefined
@@ -53,7 +56,7 @@ impl<F: Flavor> Guard<'_, F> {
         let reader = match F::READ_SIDE {
             ReadSide::Sections(light) => section::lock::<F>(reader, light, Tier::Face),
             ReadSide::QuiescentStates => {
-                if !quiescence::is_online::<F>(reader) {
+                if !quiescence::is_online::<F>(reader) && !quiescence::visit::<F>(reader) {
                     registration::refuse::<F>(reader);
                 }
                 // No borrow keeps quiescent states away from this guard, so it is counted. Relaxed: own thread only.
@@ -74,7 +77,7 @@ impl<F: Flavor> Guard<'_, F> {
         let reader = F::reader();
         let may_read = match F::READ_SIDE {
             ReadSide::Sections(_) => reader.is_registered() || F::REGISTERS_ITSELF,
-            ReadSide::QuiescentStates => quiescence::is_online::<F>(reader),
+            ReadSide::QuiescentStates => quiescence::is_online::<F>(reader) || quiescence::visit::<F>(reader),
         };
         may_read.then(Self::current)
     }
@@ -114,8 +117,8 @@ impl<F: Flavor> Drop for Guard<'_, F> {
                 if let Some(reader) = self.reader {
                     let guards = reader.guards.load(Ordering::Relaxed) - 1;
                     reader.guards.store(guards, Ordering::Relaxed);
-                    if guards == 0 && reader.orphaned.load(Ordering::Relaxed) {
-                        end_orphan::<F>();
+                    if guards == 0 && reader.last_guard_acts() {
+                        after_last_guard::<F>(reader);
                     }
                 }
             }
@@ -130,12 +133,17 @@ fn too_many<F: Flavor>() -> ! {
     panic!("{}: guards are being leaked", F::NAME)
 }
 
-/// Ends the registration that the last guard of a thread outlived. Cold, so that the drop of a guard is small enough to
-/// vanish where it has nothing to do.
+/// See [`LastGuard`]. Cold, so that the drop of a guard is small enough to vanish where it has nothing to do.
 #[cold]
 #[inline(never)]
-fn end_orphan<F: Flavor>() {
-    registration::unregister::<F>();
+fn after_last_guard<F: Flavor>(reader: &'static Reader) {
+    let goes_offline = reader.last_guard_does(LastGuard::GoesOffline);
+    reader.at_last_guard(LastGuard::Nothing);
+    if goes_offline {
+        quiescence::go_offline::<F>(reader);
+    } else {
+        registration::unregister::<F>();
+    }
 }
 
 impl<F: Flavor> fmt::Debug for Guard<'_, F> {

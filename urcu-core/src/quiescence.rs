@@ -11,8 +11,9 @@
 //! coming online, which starts at 0, needs a full fence. PAIR(online)
 
 use crate::defer;
-use crate::flavor::Flavor;
-use crate::reader::Reader;
+use crate::flavor::{Flavor, ReadSide};
+use crate::reader::{LastGuard, Reader, ThreadRecord};
+use crate::registration;
 use crate::sync::{Ordering, fence};
 use crate::sys;
 use crate::util::OnDrop;
@@ -54,7 +55,7 @@ fn pay_offline<F: Flavor>(reader: &Reader) {
     // On unwinding, too: its `Thread` still reads.
     let _online = OnDrop(|| {
         if online {
-            go_online::<F>(reader);
+            come_back::<F>(reader);
         }
     });
     defer::wait_for_room::<F>();
@@ -78,6 +79,50 @@ pub(crate) fn go_online<F: Flavor>(reader: &Reader) {
     // Orders the store before the first protected load, against the fence of the heavy barrier between an updater's
     // unlinking and its scan. PAIR(online)
     fence(Ordering::SeqCst);
+}
+
+/// Comes online again after [`go_offline`], unless a deferred call that ran meanwhile has left a guard: then the thread is
+/// online already, and stays so without the quiescent state that coming online is.
+#[inline]
+pub(crate) fn come_back<F: Flavor>(reader: &Reader) {
+    if is_online::<F>(reader) {
+        reader.at_last_guard(LastGuard::Nothing);
+    } else {
+        go_online::<F>(reader);
+    }
+}
+
+/// Runs a destructor or closure on a thread that runs deferred calls: offline, so that it may wait for whatever it likes, a
+/// lock whose holder waits for a grace period included. Guards bring the thread online ([`visit`]).
+pub(crate) fn run_offline<F: Flavor>(run: impl FnOnce()) {
+    let reader = F::reader();
+    if F::READ_SIDE != ReadSide::QuiescentStates
+        || !is_online::<F>(reader)
+        || registration::open_sections::<F>(reader) != 0
+    {
+        return run();
+    }
+    go_offline::<F>(reader);
+    let _online = OnDrop(|| {
+        // Not the same one if the call has ended its thread's registration.
+        let reader = F::reader();
+        if reader.is_registered() {
+            come_back::<F>(reader);
+        }
+    });
+    run();
+}
+
+/// A guard of an offline thread that runs deferred calls: brings it online until its last guard is dropped. `false` on any
+/// other thread.
+#[cold]
+pub(crate) fn visit<F: Flavor>(reader: &Reader) -> bool {
+    let may_visit = reader.is_registered() && F::with_record(ThreadRecord::is_reclaiming);
+    if may_visit {
+        go_online::<F>(reader);
+        reader.at_last_guard(LastGuard::GoesOffline);
+    }
+    may_visit
 }
 
 #[inline]

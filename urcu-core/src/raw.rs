@@ -82,6 +82,9 @@ pub unsafe fn read_lock<F: Flavor>() {
 
 /// Leaves a section on the calling thread.
 ///
+/// Wait-free, apart from one `futex` call when an updater sleeps on it; but the end of an outermost section in which the
+/// thread has deferred beyond the hard limit ([`Limits`](crate::Limits)) waits for room.
+///
 /// # Safety
 ///
 /// Matches a [`read_lock`] of this thread, and no pointer loaded in the section is used any more, if it was the
@@ -220,7 +223,8 @@ pub fn init<F: Flavor>() -> Result<(), InitError> {
 /// (`workers::set_of_thread`), its processor's, or the default one.
 ///
 /// Any context, inside sections and callbacks too. Callbacks that one thread hands to one worker run in order. Allocates
-/// nothing but a block of 512 entries now and then. Beyond the hard limit it waits, unless inside a section or callback.
+/// nothing but a block of 512 entries now and then. Beyond the hard limit it waits, unless inside a callback (inside a
+/// section: the end of the outermost one waits).
 ///
 /// # Safety
 ///

@@ -6,7 +6,7 @@ use core::panic::Location;
 use core::ptr;
 
 use crate::defer::{Updater, Worker};
-use crate::sync::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// A slot of the registry: the record of one reader, or a free one.
 ///
@@ -18,7 +18,7 @@ use crate::sync::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Orderi
 /// 1. Only the thread that owns the record stores into `word`, with two exceptions: an updater may set the mark A by a
 ///    compare-exchange, which a racing store of the owner may undo; and the record of an owner that does not exist any
 ///    more (or, in a forked child, does not exist there) is cleared by whoever finds that out.
-/// 2. `guards` and `entered_at` are used by the owner only.
+/// 2. `guards`, `owes`, `last_guard` and `entered_at` are used by the owner only.
 /// 3. In a free record `word` is 0 (no nesting) and `tid` is 0.
 #[derive(Debug)]
 #[repr(C, align(128))]
@@ -27,15 +27,27 @@ pub struct Reader {
     pub(crate) word: AtomicU64,
     /// Guards that the quiescent-state-based flavor has to count, because no borrow of a `Thread` accounts for them.
     pub(crate) guards: AtomicU32,
-    /// Set when the owner, online in QSBR, deferred beyond the hard limit: its next quiescent state waits for room.
+    /// Set when the owner, inside a section (QSBR: online), deferred beyond the hard limit: the end of the section (the next
+    /// quiescent state) waits for room.
     pub(crate) owes: AtomicBool,
-    /// Set when the owner's `Thread` was dropped under a guard that does not borrow it.
-    pub(crate) orphaned: AtomicBool,
+    /// What is to be done when the last counted guard is dropped: [`LastGuard`].
+    last_guard: AtomicU8,
     /// Where the outermost section began, in builds with debug assertions.
     entered_at: AtomicPtr<Location<'static>>,
     /// The last barrier request that this thread's signal handler has served (signal flavor).
     acknowledged: AtomicU64,
     identity: Identity,
+}
+
+/// What the drop of a thread's last counted guard does beside ending the section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum LastGuard {
+    Nothing,
+    /// The `Thread` was dropped under guards that do not borrow it: the registration ends.
+    EndsRegistration,
+    /// QSBR: a deferred call, which runs offline, came online to read: the thread goes offline again.
+    GoesOffline,
 }
 
 /// Who owns a record; on a line of its own, since only registration, reports and signals use it.
@@ -77,7 +89,7 @@ impl Reader {
             word: AtomicU64::new(word),
             guards: AtomicU32::new(0),
             owes: AtomicBool::new(false),
-            orphaned: AtomicBool::new(false),
+            last_guard: AtomicU8::new(LastGuard::Nothing as u8),
             entered_at: AtomicPtr::new(ptr::null_mut()),
             acknowledged: AtomicU64::new(0),
             identity: Identity {
@@ -200,11 +212,24 @@ impl Reader {
         self.set_handle(false);
         self.identity.abandoned.store(false, Ordering::Relaxed);
         self.identity.ending.store(false, Ordering::Relaxed);
-        self.orphaned.store(false, Ordering::Relaxed);
+        self.at_last_guard(LastGuard::Nothing);
         self.guards.store(0, Ordering::Relaxed);
         self.owes.store(false, Ordering::Relaxed);
         self.note_entry(None);
         self.word.store(0, Ordering::Release);
+    }
+
+    /// Says what is to be done when the last counted guard is dropped. The owner's, as the next two.
+    pub(crate) fn at_last_guard(&self, action: LastGuard) {
+        self.last_guard.store(action as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn last_guard_acts(&self) -> bool {
+        self.last_guard.load(Ordering::Relaxed) != LastGuard::Nothing as u8
+    }
+
+    pub(crate) fn last_guard_does(&self, action: LastGuard) -> bool {
+        self.last_guard.load(Ordering::Relaxed) == action as u8
     }
 
     /// Remembers where the outermost section began; nothing in builds without debug assertions.
@@ -241,6 +266,8 @@ pub struct ThreadRecord {
     worker: Cell<Option<(&'static Worker, u32)>>,
     /// Whether the thread is running deferred calls.
     reclaiming: Cell<bool>,
+    /// Whether the thread is between `fork_before` and one of the hooks after it.
+    forking: Cell<bool>,
 }
 
 impl fmt::Debug for ThreadRecord {
@@ -257,6 +284,7 @@ impl ThreadRecord {
             updater: Cell::new(None),
             worker: Cell::new(None),
             reclaiming: Cell::new(false),
+            forking: Cell::new(false),
         }
     }
 
@@ -294,6 +322,14 @@ impl ThreadRecord {
 
     pub(crate) fn set_reclaiming(&self, reclaiming: bool) {
         self.reclaiming.set(reclaiming);
+    }
+
+    pub(crate) fn is_forking(&self) -> bool {
+        self.forking.get()
+    }
+
+    pub(crate) fn set_forking(&self, forking: bool) {
+        self.forking.set(forking);
     }
 }
 

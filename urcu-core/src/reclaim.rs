@@ -1,6 +1,7 @@
 //! The face of deferred reclamation, generic over the flavor: flavor crates present it without the parameter.
 
 use core::any::Any;
+use core::cell::Cell;
 use core::ffi::c_void;
 use core::fmt;
 use core::marker::PhantomData;
@@ -16,7 +17,8 @@ use crate::flavor::Flavor;
 use crate::head::RcuHead;
 use crate::report::{Report, report};
 use crate::sync::Ordering;
-use crate::thread;
+use crate::util::OnDrop;
+use crate::{quiescence, thread};
 
 /// Drops `value` after a grace period.
 ///
@@ -58,13 +60,56 @@ unsafe fn retire<T, F: Flavor>(call: Call, bytes: usize) {
 unsafe extern "C" fn drop_box<T, F: Flavor>(value: *mut c_void) {
     // SAFETY: the one call that owns the box.
     let value = unsafe { Box::from_raw(value.cast::<T>()) };
-    drop_reporting(F::NAME, value);
+    drop_here::<T, F>(value);
 }
 
 unsafe extern "C" fn drop_rcu_box<T, F: Flavor>(head: *mut c_void) {
     // SAFETY: the one call that owns the box, whose head this is.
     let value = unsafe { RcuBox::<T>::from_head(head.cast()) };
-    drop_reporting(F::NAME, value);
+    drop_here::<T, F>(value);
+}
+
+/// Drops a value after its grace period. `T` is what the box `value` holds.
+fn drop_here<T, F: Flavor>(value: impl Sized) {
+    if mem::needs_drop::<T>() {
+        quiescence::run_offline::<F>(|| drop_reporting(F::NAME, value));
+    } else {
+        drop(value);
+    }
+}
+
+/// The flavor whose deferred calls a thread runs, for functions that were compiled without knowing it.
+#[derive(Clone, Copy)]
+struct Running {
+    flavor: &'static str,
+    run_offline: fn(&mut dyn FnMut()),
+}
+
+thread_local! {
+    static RUNNING: Cell<Option<Running>> = const { Cell::new(None) };
+}
+
+/// Runs deferred calls of flavor `F`.
+pub(crate) fn running<F: Flavor>(run: impl FnOnce()) {
+    let running = Running { flavor: F::NAME, run_offline: |run| quiescence::run_offline::<F>(run) };
+    let before = RUNNING.replace(Some(running));
+    let _restore = OnDrop(|| RUNNING.set(before));
+    run();
+}
+
+/// [`drop_here`], for whichever flavor is running the call.
+pub(crate) fn drop_for_running_flavor<T>(value: impl Sized) {
+    if !mem::needs_drop::<T>() {
+        return drop(value);
+    }
+    match RUNNING.get() {
+        Some(running) => {
+            let mut value = Some(value);
+            (running.run_offline)(&mut || drop_reporting(running.flavor, value.take()));
+        }
+        // The flavor is that of another copy of this library.
+        None => drop_reporting("a flavor", value),
+    }
 }
 
 /// Drops a value that has nobody to unwind to.
@@ -103,9 +148,11 @@ pub fn defer<C: FnOnce() + Send + 'static, F: Flavor>(closure: C) {
     unsafe extern "C" fn run<C: FnOnce(), F: Flavor>(head: *mut RcuHead) {
         // SAFETY: the head is the first field of the box given up below, and this runs once.
         let deferred = unsafe { Box::from_raw(head.cast::<Deferred<C>>()) };
-        catch(F::NAME, move || {
-            let Deferred { closure, .. } = *deferred;
-            closure();
+        quiescence::run_offline::<F>(|| {
+            catch(F::NAME, move || {
+                let Deferred { closure, .. } = *deferred;
+                closure();
+            });
         });
     }
     let deferred = Box::into_raw(Box::new(Deferred { head: RcuHead::new(), closure }));
@@ -194,8 +241,8 @@ impl<T, F: Flavor> crate::pointer::Retired<T, F> {
     /// Any context but signal handlers, also inside a section. Adding it writes three words of the thread's own memory;
     /// what costs more (a block of 512 entries, a grace period begun, the worker woken) is shared. A value with a destructor
     /// is dropped by the worker; one without is freed there or on this thread, at some later retirement. Beyond the hard
-    /// limit ([`Limits`]) it waits, unless inside a section or a deferred call: so it may not be called with a lock held that
-    /// a reader takes inside a section, or that a deferred call takes.
+    /// limit ([`Limits`]) it waits, unless in a deferred call (inside a section: the end of the outermost one waits): so
+    /// neither may happen with a lock held that a reader takes inside a section, or that a deferred call takes.
     ///
     /// Dropping a `Retired` does the same.
     #[doc(alias = "call_rcu")]

@@ -4,8 +4,10 @@ use core::fmt;
 use core::panic::Location;
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use crate::error::WorkerError;
+use crate::flavor::Flavor;
 use crate::sync::{AtomicPtr, Ordering};
 
 /// An event for the report hook.
@@ -51,6 +53,19 @@ pub enum Report {
         /// Why.
         error: WorkerError,
     },
+    /// A thread that retires beyond the hard limit ([`Limits`](crate::Limits)) has been waiting for room longer than
+    /// [the stall limit](crate::set_stall_limit); again at each doubling. Some section does not end, or the thread holds a lock
+    /// that a deferred call waits for.
+    RetireStalled {
+        /// The flavor's crate.
+        flavor: &'static str,
+        /// How long the thread has been waiting.
+        waited: Duration,
+        /// How many calls are deferred.
+        items: usize,
+        /// How many bytes they are known to hold.
+        bytes: usize,
+    },
     /// A destructor or closure panicked when it was run after its grace period. The worker goes on.
     DeferredPanicked {
         /// The flavor's crate.
@@ -87,9 +102,40 @@ impl fmt::Display for Report {
                 )?;
                 entered_at.map_or(Ok(()), |site| write!(f, ", inside a section entered at {site}"))
             }
+            Self::RetireStalled { flavor, waited, items, bytes } => write!(
+                f,
+                "{flavor}: a thread has been waiting {:.1} s to retire more: {items} calls ({bytes} bytes) are deferred; does it \
+                 hold a lock that a deferred call or a reader takes?",
+                waited.as_secs_f64()
+            ),
             Self::NoWorker { flavor, error } => write!(f, "{flavor}: deferred calls have no worker: {error}"),
             Self::DeferredPanicked { flavor, message } => write!(f, "{flavor}: a deferred call panicked: {message}"),
         }
+    }
+}
+
+/// How long something has been waited for, and when that is worth a report: after the stall limit, and at each doubling.
+pub(crate) struct Stall {
+    since: Instant,
+    report_after: Option<Duration>,
+}
+
+impl Stall {
+    pub(crate) fn new<F: Flavor>() -> Self {
+        let millis = F::domain().stall_after.load(Ordering::Relaxed);
+        Self { since: Instant::now(), report_after: (millis != 0).then(|| Duration::from_millis(millis)) }
+    }
+
+    /// How long it has been, if that is to be reported now.
+    pub(crate) fn due(&mut self) -> Option<Duration> {
+        let waited = self.since.elapsed();
+        let limit = self.report_after.filter(|&limit| waited >= limit)?;
+        self.report_after = limit.checked_mul(2);
+        Some(waited)
+    }
+
+    pub(crate) fn nanos(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

@@ -4,6 +4,7 @@
 use core::panic::Location;
 
 use crate::asymmetric::LightBarrier;
+use crate::defer;
 use crate::flavor::Flavor;
 use crate::reader::Reader;
 use crate::registration;
@@ -81,7 +82,8 @@ const fn mark<F: Flavor>(tier: Tier) -> u64 {
 
 /// Leaves a section. The caller owns one nesting level of `reader`'s.
 ///
-/// Wait-free, apart from one `futex` call when an updater sleeps on this very section.
+/// Wait-free, apart from one `futex` call when an updater sleeps on this very section; but if the thread has deferred
+/// beyond the hard limit in it, the end of the outermost section waits for room.
 #[inline]
 pub(crate) fn unlock<F: Flavor>(reader: &'static Reader) {
     let word = reader.word.load(Ordering::Relaxed);
@@ -110,5 +112,17 @@ fn unlock_slow<F: Flavor>(reader: &'static Reader, word: u64) {
     reader.word.store(word & F::LAYOUT.slow(), Ordering::Release);
     if word & F::LAYOUT.awaited() != 0 {
         sys::futex_wake_raw(reader.futex_half(), i32::MAX);
+        // Relaxed: the thread's own store.
+        if reader.owes.load(Ordering::Relaxed) {
+            reader.owes.store(false, Ordering::Relaxed);
+            defer::wait_for_room::<F>();
+        }
     }
+}
+
+/// Makes the end of the outermost section wait for room: the calling thread, inside, has deferred beyond the hard limit.
+pub(crate) fn owe<F: Flavor>(reader: &Reader) {
+    reader.owes.store(true, Ordering::Relaxed);
+    // The mark A sends the unlock to its slow path. Release like every store to a word. PAIR(section-end)
+    reader.word.store(reader.word.load(Ordering::Relaxed) | F::LAYOUT.awaited(), Ordering::Release);
 }

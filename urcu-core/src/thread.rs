@@ -6,9 +6,8 @@ use core::marker::PhantomData;
 use crate::error::RegisterError;
 use crate::flavor::{Flavor, ReadSide};
 use crate::guard::Guard;
-use crate::reader::Reader;
+use crate::reader::{LastGuard, Reader};
 use crate::registration::{self, entry_site, open_sections};
-use crate::sync::Ordering;
 use crate::util::OnDrop;
 use crate::{fork, grace_period, quiescence, sys};
 
@@ -40,7 +39,11 @@ impl<F: Flavor> Thread<F> {
         let reader = F::reader();
         // A flavor that registers by itself may have done so, or an earlier `Thread` was dropped under a guard that did not
         // borrow it: the new one takes that registration over.
-        let takes_over = F::REGISTERS_ITSELF || reader.orphaned.swap(false, Ordering::Relaxed);
+        let is_orphan = reader.last_guard_does(LastGuard::EndsRegistration);
+        if is_orphan {
+            reader.at_last_guard(LastGuard::Nothing);
+        }
+        let takes_over = F::REGISTERS_ITSELF || is_orphan;
         let reader = if takes_over && reader.is_registered() { reader } else { registration::register::<F>()? };
         if !reader.take_handle() {
             return Err(RegisterError::AlreadyRegistered { flavor: F::NAME });
@@ -123,7 +126,7 @@ impl<F: Flavor> Thread<F> {
         }
         assert_outside::<F>(self.reader, "goes offline");
         quiescence::go_offline::<F>(self.reader);
-        let _online = OnDrop(|| quiescence::go_online::<F>(self.reader));
+        let _online = OnDrop(|| quiescence::come_back::<F>(self.reader));
         quiescence::pay::<F>(self.reader);
         wait()
     }
@@ -155,7 +158,7 @@ impl<F: Flavor> Drop for Thread<F> {
             registration::unregister::<F>();
         } else {
             self.reader.set_handle(false);
-            self.reader.orphaned.store(true, Ordering::Relaxed);
+            self.reader.at_last_guard(LastGuard::EndsRegistration);
         }
     }
 }
@@ -183,7 +186,7 @@ impl<F: Flavor> Offline<F> {
     #[inline]
     pub fn online(self) -> Thread<F> {
         if F::READ_SIDE == ReadSide::QuiescentStates {
-            quiescence::go_online::<F>(self.thread.reader);
+            quiescence::come_back::<F>(self.thread.reader);
         }
         self.thread
     }
@@ -242,7 +245,7 @@ pub(crate) fn wait_offline<F: Flavor>(reader: &'static Reader) {
 pub(crate) fn offline_while<F: Flavor, R>(reader: &'static Reader, wait: impl FnOnce() -> R) -> R {
     if F::READ_SIDE == ReadSide::QuiescentStates && quiescence::is_online::<F>(reader) {
         quiescence::go_offline::<F>(reader);
-        let _online = OnDrop(|| quiescence::go_online::<F>(reader));
+        let _online = OnDrop(|| quiescence::come_back::<F>(reader));
         wait()
     } else {
         wait()

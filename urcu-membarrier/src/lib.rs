@@ -53,8 +53,8 @@
 //! A [`Retired`] value that is dropped is freed after a grace period: by a worker if it has a destructor, else by the
 //! retiring thread itself at some later retirement, or by the worker. `retire` and `defer` do the same with boxes and
 //! closures; `barrier` waits for all of it, `set_limits` bounds it. Beyond the hard limit retiring waits like
-//! [`synchronize`] (inside a section it does not), so nothing is retired with a lock held that sections or deferred
-//! calls take.
+//! [`synchronize`] (inside a section, the end of the outermost one does), so neither is done with a lock held that sections
+//! or deferred calls take.
 //!
 //! # Features
 //!
@@ -187,8 +187,8 @@ pub use urcu_core::{BarrierError, Limits, RcuHead, WorkerError};
 /// Any context but signal handlers, inside sections too. Allocates nothing but a block of 512 entries now and then. A
 /// value with a destructor is dropped on a worker, one without is freed there or on this thread at a later retirement.
 /// Beyond the hard limit
-/// ([`set_limits`]) it waits for room, unless inside a section or a deferred call: so not with a lock held that readers take
-/// inside sections, or that deferred calls take.
+/// ([`set_limits`]) it waits for room, unless in a deferred call (inside a section: the end of the outermost one waits instead):
+/// so neither with a lock held that readers take inside sections, or that deferred calls take.
 #[cfg(feature = "callbacks")]
 #[doc(alias = "call_rcu")]
 pub fn retire<T: Send + 'static>(value: Box<T>) {

@@ -418,3 +418,50 @@ fn closures_wait_for_the_sections_that_are_open() {
         }
     });
 }
+
+#[test]
+fn a_destructor_may_take_a_lock_whose_holder_waits_for_a_grace_period() {
+    static LOCK: Mutex<u32> = Mutex::new(0);
+    struct Locks;
+    impl Drop for Locks {
+        fn drop(&mut self) {
+            *LOCK.lock().expect("nobody panics") += 1;
+        }
+    }
+    alone(|| {
+        for _ in 0..100 {
+            let held = LOCK.lock().expect("nobody panics");
+            rcu::retire(Box::new(Locks));
+            rcu::vtable().retire(Box::new(Locks));
+            rcu::defer(|| drop(Locks));
+            rcu::synchronize();
+            drop(held);
+        }
+        barrier();
+        assert_eq!(*LOCK.lock().expect("nobody panics"), 300);
+    });
+}
+
+#[test]
+fn a_deferred_call_may_read_and_keep_its_guard() {
+    thread_local! {
+        static KEPT: Cell<Option<rcu::Guard<'static>>> = const { Cell::new(None) };
+    }
+    static READ: AtomicU64 = AtomicU64::new(0);
+    alone(|| {
+        let pointer: &'static rcu::Rcu<u64> = Box::leak(Box::new(rcu::Rcu::new(7)));
+        rcu::defer(move || {
+            let guard = rcu::read_lock();
+            let inner = rcu::read_lock();
+            drop(guard);
+            READ.store(*pointer.load(&inner).expect("a value"), Ordering::Relaxed);
+            KEPT.set(Some(inner));
+        });
+        until("it has run", || READ.load(Ordering::Relaxed) == 7);
+        // Kept beyond its call, the section holds everything up.
+        let updater = Updater::calling(rcu::synchronize);
+        updater.assert_waiting();
+        // The process ends with the section open.
+        std::mem::forget(updater);
+    });
+}

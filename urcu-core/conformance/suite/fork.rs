@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::panic::catch_unwind;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use urcu_conformance::seed::Random;
 use urcu_conformance::{OwnProcess, RaisedAtEnd};
 
 use super::cast::{
-    Inside, NAME, Updater, Way, alone, assert_still_works, leaked_shelf, on_a_thread, process, register, register_raw,
-    registered,
+    Inside, NAME, Updater, Way, alone, assert_still_works, join, leaked_shelf, named, on_a_thread, process, register,
+    register_raw, registered,
 };
 use crate::{TRAITS, rcu};
 
@@ -400,5 +401,29 @@ fn before_exec_nothing_is_needed() {
         drop(thread);
         inside.leave();
         updater.finish();
+    });
+}
+
+/// One that knows nothing of RCU forks while another thread is between its hooks.
+#[test]
+fn a_fork_beside_another_threads_hooks_leaves_a_child_that_works() {
+    if !TRAITS.registers_itself {
+        return;
+    }
+    alone(|| {
+        let (held, is_held) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        let other = named("other", move || {
+            rcu::raw::fork_before();
+            held.send(()).expect("the test waits for this");
+            let _ = released.recv();
+            // SAFETY: follows `fork_before`.
+            unsafe { rcu::raw::fork_after_parent() };
+        });
+        is_held.recv().expect("it gets there");
+        forked::run(assert_still_works);
+        release.send(()).expect("it waits for this");
+        join(other);
+        assert_still_works();
     });
 }

@@ -1,10 +1,12 @@
 //! Bounds on what is deferred: who waits, who does not, and that the process recovers.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use urcu_conformance::until;
 
-use super::cast::{Inside, Updater, Way, alone, in_section, join, named, register};
+use super::cast::{Inside, NAME, Updater, Way, alone, in_section, join, named, register};
 use super::deferred::barrier;
 use crate::rcu::{self, Limits};
 
@@ -107,6 +109,86 @@ fn an_online_thread_pays_at_its_next_quiescent_state() {
         assert!(rcu::stats().pending <= HARD as u64 + 2 * SLACK + 64, "{:?}", rcu::stats());
         inside.leave();
         join(producer);
+        barrier();
+    });
+}
+
+#[test]
+fn the_end_of_a_section_pays_for_what_was_retired_inside() {
+    alone(|| {
+        limit();
+        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let inside = Inside::enter();
+        let producer = named("producer", move || {
+            let mut thread = register();
+            while !stop.load(Ordering::Relaxed) {
+                // Not a divisor of a block's length: most blocks become full somewhere inside.
+                let guard = thread.read_lock();
+                (0..100_u64).for_each(|at| rcu::retire(Box::new([at; 8])));
+                drop(guard);
+                thread.quiescent_state();
+            }
+        });
+        until("the hard limit is reached", || rcu::stats().pending >= HARD as u64);
+        until("nothing is added any more", || {
+            let before = rcu::stats().queued;
+            (0..1000).for_each(|_| std::thread::yield_now());
+            before == rcu::stats().queued
+        });
+        assert!(rcu::stats().pending <= HARD as u64 + 2 * SLACK + 100, "{:?}", rcu::stats());
+        inside.leave();
+        let before = rcu::stats().queued;
+        until("the producer goes on", || rcu::stats().queued > before + 10 * HARD as u64);
+        stop.store(true, Ordering::Relaxed);
+        join(producer);
+        barrier();
+    });
+}
+
+#[test]
+fn large_values_count_before_a_block_is_full() {
+    const SIZE: usize = 1 << 18;
+    alone(|| {
+        rcu::set_limits(Limits { hard_bytes: 16 * SIZE, ..Limits::UNLIMITED });
+        let inside = Inside::enter();
+        let made: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
+        let producer = Updater::calling(move || {
+            for _ in 0..100 {
+                rcu::retire(Box::new([0_u8; SIZE]));
+                made.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        until("the hard limit is reached", || made.load(Ordering::Relaxed) >= 16);
+        producer.assert_waiting();
+        // A block is sealed at 1 MiB.
+        assert!(made.load(Ordering::Relaxed) <= 16 + 4, "{made:?} values");
+        inside.leave();
+        producer.finish();
+        barrier();
+        assert_eq!(rcu::stats().bytes_pending, 0);
+    });
+}
+
+#[test]
+fn a_wait_for_room_that_takes_long_is_reported() {
+    static WAITS: AtomicU64 = AtomicU64::new(0);
+    alone(|| {
+        rcu::set_report_hook(|report| {
+            if let rcu::Report::RetireStalled { flavor, items, .. } = report {
+                assert_eq!(*flavor, NAME);
+                WAITS.fetch_add(u64::from(*items >= HARD), Ordering::Relaxed);
+            }
+        });
+        rcu::set_stall_limit(Some(Duration::from_millis(20)));
+        limit();
+        static M: Mutex<()> = Mutex::new(());
+        let held = M.lock().expect("nobody panics");
+        // The worker waits for the lock, and this thread for the worker.
+        rcu::defer(|| drop(M.lock()));
+        let producer = Updater::calling(|| (0..2 * HARD).for_each(|at| rcu::retire(Box::new(vec![at]))));
+        until("it is reported", || WAITS.load(Ordering::Relaxed) != 0);
+        drop(held);
+        producer.finish();
         barrier();
     });
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use urcu_conformance::{Counts, task, until};
+use urcu_conformance::{Counts, libc, task, until};
 
 use super::cast::{Inside, NAME, alone, on_a_thread};
 use super::deferred::barrier;
@@ -202,5 +202,50 @@ fn a_stalled_grace_period_is_reported_and_again_at_each_doubling() {
         // Doubling: a minute would have brought a dozen reports, not thousands.
         assert!(stalls.len() < 20, "{stalls:?}");
         rcu::set_stall_limit(None);
+    });
+}
+
+#[test]
+fn a_polling_worker_does_not_keep_others_waiting() {
+    alone(|| {
+        let worker = workers::Builder::new().polling(Duration::from_secs(3600)).spawn().expect("a worker");
+        workers::set_of_thread(Some(worker));
+        let counts = Counts::new();
+        for at in 0..10 {
+            let value = counts.make(at);
+            rcu::defer(move || drop(value));
+            barrier();
+        }
+        assert_eq!(counts.dropped(), 10);
+        rcu::raw::fork_before();
+        // SAFETY: follows `fork_before`.
+        unsafe { rcu::raw::fork_after_parent() };
+        worker.stop().expect("not in a callback");
+    });
+}
+
+#[test]
+fn the_default_worker_is_not_pinned_with_the_thread_that_starts_it() {
+    alone(|| {
+        let allowed = |tid: i32| {
+            let status = fs::read_to_string(format!("/proc/self/task/{tid}/status")).expect("a thread");
+            let line = status.lines().find(|line| line.starts_with("Cpus_allowed_list")).map(str::to_owned);
+            line.expect("the kernel says so")
+        };
+        let before = allowed(task::id());
+        on_a_thread(|| {
+            // SAFETY: plain data, for which zero is the empty set.
+            let mut one: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+            // SAFETY: takes nothing.
+            let cpu = usize::try_from(unsafe { libc::sched_getcpu() }).expect("a processor");
+            // SAFETY: an index within the set.
+            unsafe { libc::CPU_SET(cpu, &mut one) };
+            // SAFETY: a valid pointer to a local of the given size.
+            let code = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const one) };
+            assert_eq!(code, 0);
+            rcu::defer(note_thread);
+        });
+        barrier();
+        assert_eq!(allowed(RAN_ON.load(Ordering::Relaxed)), before);
     });
 }

@@ -10,16 +10,20 @@ pub(crate) const QUIET_CALLS: u64 = 64;
 
 /// How much may be deferred and not freed.
 ///
-/// Counted in blocks of 512 calls, so what is enforced is exact to one block in each of a thread's two queues. Bytes are
-/// those of the values that are retired (not of what they own); for callbacks and closures only their number counts, and not
-/// at all when they go to a worker other than the default one.
+/// Counted in blocks, which hold 512 calls, or fewer that make up 1 MiB; so what is enforced is exact to one block in each of a
+/// thread's two queues. Bytes are those of the values that are retired (not of what they own); for callbacks and closures
+/// only their number counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Beyond this many calls the worker is woken at once instead of being left to its own pace.
     pub soft_items: usize,
     /// Beyond this many bytes, the same.
     pub soft_bytes: usize,
-    /// Beyond this many calls, a thread that retires outside every section waits for a grace period and frees.
+    /// Beyond this many calls, a thread that retires waits for a grace period and frees: at once when it is outside every
+    /// section, at the end of the outermost one (QSBR: at the next quiescent state) when it is not.
+    ///
+    /// So neither is done with a lock held that a reader takes inside a section, or that a deferred call takes.
+    /// [`Report::RetireStalled`](crate::Report::RetireStalled) tells of a wait that takes long.
     pub hard_items: usize,
     /// Beyond this many bytes, the same.
     pub hard_bytes: usize,
@@ -102,6 +106,10 @@ impl LimitState {
             self.items.fetch_sub(emptied.calls, Ordering::Relaxed);
             self.bytes.fetch_sub(emptied.bytes, Ordering::Relaxed);
         }
+    }
+
+    pub(crate) fn items(&self) -> usize {
+        self.items.load(Ordering::Relaxed)
     }
 
     pub(crate) fn bytes(&self) -> usize {

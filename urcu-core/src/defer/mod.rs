@@ -23,11 +23,13 @@ mod workers;
 
 use crate::error::BarrierError;
 use crate::flavor::{Flavor, ReadSide};
+use crate::grace_period::Stuck;
 use crate::head::{Callback, RcuHead};
 use crate::lock::Lock;
+use crate::report::{Report, Stall, report};
 use crate::sync::{AtomicU64, Ordering};
 use crate::util::OnDrop;
-use crate::{fork, grace_period, quiescence, registration, sys, thread};
+use crate::{fork, grace_period, quiescence, reclaim, registration, section, sys, thread};
 use block::BLOCK_CALLS;
 pub(crate) use block::Call;
 use queue::{Emptied, Queue};
@@ -43,6 +45,8 @@ pub use workers::{WorkerBuilder, WorkerHandle};
 
 /// Every how many retirements a thread looks at what it may free.
 const STEP: usize = 4;
+/// A block with so many bytes is as good as full.
+const HEAVY_BYTES: usize = 1 << 20;
 /// How much it frees then: more than came in, so that a backlog shrinks, and no more than the allocator's own
 /// per-thread cache takes back without a lock (seven blocks of a size in glibc).
 const BURST: usize = 7;
@@ -123,7 +127,7 @@ fn acquire_updater<F: Flavor>() -> &'static Updater {
 pub(crate) unsafe fn add_local<F: Flavor>(call: Call, bytes: usize) {
     let updater = updater::<F>();
     let len = add(&updater.local, call, bytes);
-    if len.is_multiple_of(STEP) {
+    if len.is_multiple_of(STEP) || is_heavy(&updater.local, bytes) {
         step::<F>(updater, len);
     }
     notify::<F>(&F::domain().deferred.default_worker, false);
@@ -138,11 +142,18 @@ pub(crate) unsafe fn add_local<F: Flavor>(call: Call, bytes: usize) {
 pub(crate) unsafe fn add_remote<F: Flavor>(call: Call, bytes: usize) {
     let updater = updater::<F>();
     let len = add(&updater.remote, call, bytes);
-    if len == BLOCK_CALLS {
+    if len == BLOCK_CALLS || is_heavy(&updater.remote, bytes) {
         seal::<F>(&updater.remote);
         wait_for_room::<F>();
     }
     notify::<F>(&F::domain().deferred.default_worker, true);
+}
+
+/// Whether the block being filled holds so many bytes that it is sealed before it is full. Asked where a single call may
+/// have done that.
+#[inline]
+fn is_heavy(queue: &'static Queue, bytes: usize) -> bool {
+    bytes > HEAVY_BYTES / BLOCK_CALLS && queue.filling().is_some_and(|block| block.bytes() >= HEAVY_BYTES)
 }
 
 /// Adds to the block being filled; how many calls are in it now.
@@ -177,13 +188,17 @@ fn seal<F: Flavor>(queue: &'static Queue) {
     if deferred.limits.beyond_soft() {
         deferred.default_worker.wake();
     }
+    if !deferred.default_worker.exists() {
+        // It could not be started before: once per block is often enough to try again.
+        deferred.default_worker.start_or_report::<F>();
+    }
 }
 
 /// What a retiring thread does every few retirements for its own local queue.
 #[inline(never)]
 fn step<F: Flavor>(updater: &'static Updater, len: usize) {
     let queue = &updater.local;
-    let full = len == BLOCK_CALLS;
+    let full = len == BLOCK_CALLS || is_heavy(queue, HEAVY_BYTES);
     if full {
         seal::<F>(queue);
     }
@@ -227,7 +242,8 @@ fn free_some<F: Flavor>(own: &mut queue::Reclaimer<'_>) {
     }
 }
 
-/// Beyond the hard limit: frees and waits, unless the calling thread is inside a section, or runs deferred calls.
+/// Beyond the hard limit: frees and waits, unless the calling thread runs deferred calls or is inside a section, whose end
+/// (QSBR: the next quiescent state) then waits. Does not panic.
 #[cold]
 pub(crate) fn wait_for_room<F: Flavor>() {
     let limits = &F::domain().deferred.limits;
@@ -235,60 +251,71 @@ pub(crate) fn wait_for_room<F: Flavor>() {
         return;
     }
     let reader = F::reader();
-    if F::READ_SIDE == ReadSide::QuiescentStates && quiescence::is_online::<F>(reader) {
-        // Online counts as inside. The next quiescent state pays; in the other flavors, the next full block outside.
-        reader.owes.store(true, Ordering::Relaxed);
-        return;
+    match F::READ_SIDE {
+        // Online counts as inside.
+        ReadSide::QuiescentStates if quiescence::is_online::<F>(reader) => {
+            return reader.owes.store(true, Ordering::Relaxed);
+        }
+        ReadSide::Sections(_) if registration::open_sections::<F>(reader) != 0 => return section::owe::<F>(reader),
+        _ => {}
     }
-    let may_wait = || {
-        !crate::raw::read_ongoing::<F>()
-            && !F::with_record(|record| record.is_reclaiming())
-            && !fork::is_under_way_here::<F>()
-    };
+    let may_wait = !F::with_record(|record| record.is_reclaiming()) && !fork::is_under_way_here::<F>();
     let worker = &F::domain().deferred.default_worker;
+    let mut stall = Stall::new::<F>();
     // A stuck one: nothing will ever be freed; that has been reported, and waiting would not help.
-    while limits.beyond_hard() && may_wait() && !worker.is_stuck() {
-        help_own_local::<F>();
+    while may_wait && limits.beyond_hard() && !worker.is_stuck() {
+        if help_own_local::<F>().is_err() {
+            return;
+        }
         if limits.beyond_hard() {
             if worker.exists() || worker.start_or_report::<F>() {
                 worker.wake();
                 limits.wait_for_freed();
-            } else {
-                run_everything_here::<F>();
+            } else if run_everything_here::<F>().is_err() {
+                return;
+            }
+            if let Some(waited) = stall.due() {
+                let (items, bytes) = (limits.items(), limits.bytes());
+                report(&Report::RetireStalled { flavor: F::NAME, waited, items, bytes });
             }
         }
     }
 }
 
 /// Runs the calling thread's own local calls after a grace period.
-fn help_own_local<F: Flavor>() {
-    let Some(updater) = F::with_record(|record| record.updater()) else { return };
+fn help_own_local<F: Flavor>() -> Result<(), Stuck> {
+    let Some(updater) = F::with_record(|record| record.updater()) else { return Ok(()) };
+    if updater.local.queued() == updater.local.executed() {
+        return Ok(());
+    }
+    // Nobody but this thread adds to the queue: the grace period is one for all that is in it.
+    grace_period::try_wait::<F>()?;
     let mut calls = Vec::new();
-    let Some(mut own) = updater.local.try_reclaim() else { return };
+    let Some(mut own) = updater.local.try_reclaim() else { return Ok(()) };
     let emptied = own.take_all(&mut calls);
     // The queue stays ours until they have run: a barrier waits for that.
-    if !calls.is_empty() {
-        let in_flight = F::domain().deferred.in_flight(calls.len(), sys::coarse_nanos());
-        grace_period::wait::<F>();
-        run_unregistered::<F>(&mut calls);
-        drop(in_flight);
-    }
+    let in_flight = F::domain().deferred.in_flight(calls.len(), sys::coarse_nanos());
+    run_unregistered::<F>(&mut calls);
+    drop(in_flight);
     // Also blocks whose calls a worker took while they were being filled.
     F::domain().deferred.limits.settle(emptied);
+    Ok(())
 }
 
 /// Runs local calls, which need no registration.
 fn run_unregistered<F: Flavor>(calls: &mut Vec<Call>) {
     F::with_record(|record| record.set_reclaiming(true));
-    for call in calls.drain(..) {
-        // SAFETY: the caller has waited for a grace period; local calls run anywhere.
-        unsafe { call.run() };
-    }
+    reclaim::running::<F>(|| {
+        for call in calls.drain(..) {
+            // SAFETY: the caller has waited for a grace period; local calls run anywhere.
+            unsafe { call.run() };
+        }
+    });
     F::with_record(|record| record.set_reclaiming(false));
 }
 
 /// In place of a worker that cannot be started: the calling thread, which is outside every section, does a full round.
-fn run_everything_here<F: Flavor>() {
+fn run_everything_here<F: Flavor>() -> Result<(), Stuck> {
     let deferred = &F::domain().deferred;
     // One at a time: who waits for a barrier waits for the calls that somebody else has taken.
     let _round = deferred.round_here.lock();
@@ -301,9 +328,14 @@ fn run_everything_here<F: Flavor>() {
             emptied += queue.reclaim().take_all(&mut calls);
         }
     }
-    grace_period::wait::<F>();
+    if let Err(stuck) = grace_period::try_wait::<F>() {
+        // They go on waiting, for what never comes.
+        deferred.adopt(calls);
+        return Err(stuck);
+    }
     run_registered::<F>(&mut calls);
     deferred.limits.settle(emptied);
+    Ok(())
 }
 
 /// Defers `callback(head)` to the worker that is chosen for the calling thread.
@@ -350,7 +382,7 @@ pub(crate) fn barrier<F: Flavor>() -> Result<(), BarrierError> {
             return Ok(());
         }
     }
-    run_everything_here::<F>();
+    run_everything_here::<F>().unwrap_or_else(|stuck| stuck.panic::<F>());
     Ok(())
 }
 
@@ -414,7 +446,8 @@ pub struct Stats {
     pub bytes_pending: usize,
     /// Grace periods that have started.
     pub grace_periods: u64,
-    /// How long the oldest pending call has been waiting, as far as blocks tell.
+    /// How long the oldest pending call has been waiting: never less than the truth, and more while several threads run what
+    /// they have taken.
     pub oldest_pending: core::time::Duration,
     /// The longest time that a grace period has waited for one reader so far.
     pub longest_reader: core::time::Duration,

@@ -5,8 +5,11 @@
 //! A worker sleeps without a timeout as long as nothing is pending. Whoever adds a call looks at `attention` after it;
 //! the worker looks at the queues after it has set `ASLEEP` there. One of the two has to see the other, which takes a
 //! store-load barrier on both sides. Adding is the hot path, so the barrier is an asymmetric one: a compiler fence
-//! there, `membarrier(2)` here, once per falling asleep. Where that call is missing, `FENCE` is set for good, and
-//! makes every addition take the path with a fence. PAIR(worker-sleep)
+//! there, `membarrier(2)` here, once per falling asleep. Where that call is missing, `FENCE` is set for good, before the
+//! worker is first there, and makes every addition take the path with a fence. PAIR(worker-sleep)
+//!
+//! Who waits for the worker itself (a barrier, a poll, a stop, a fork) says so, fences, and looks at `attention`; a full fence
+//! on this side is the partner, for short rests too. PAIR(worker-call)
 //!
 //! # Sharing grace periods
 //!
@@ -31,7 +34,7 @@ use crate::sync::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, compiler_fence, fence,
 };
 use crate::util::OnDrop;
-use crate::{grace_period, quiescence, registration, sys};
+use crate::{grace_period, quiescence, reclaim, registration, sys};
 
 /// No thread runs this worker.
 pub(crate) const ABSENT: u32 = 1;
@@ -41,6 +44,8 @@ pub(crate) const ASLEEP: u32 = 2;
 pub(crate) const NAPPING: u32 = 8;
 /// It cannot issue the asymmetric barrier: whoever adds calls has to fence.
 pub(crate) const FENCE: u32 = 4;
+/// It sleeps for its polling period; calls do not wake it, but who waits for the worker itself does.
+const POLLING: u32 = 16;
 
 const RUNNING: u32 = 0;
 const PAUSE: u32 = 1;
@@ -140,11 +145,20 @@ impl Worker {
         true
     }
 
-    /// Wakes the worker's thread if it sleeps.
+    /// Wakes the worker's thread if it sleeps, for calls that have been added.
     pub(crate) fn wake(&self) {
-        const RESTING: u32 = ASLEEP | NAPPING;
-        if self.attention.load(Ordering::Relaxed) & RESTING != 0
-            && self.attention.fetch_and(!RESTING, Ordering::AcqRel) & RESTING != 0
+        self.end_rest(ASLEEP | NAPPING);
+    }
+
+    /// Wakes the worker's thread if it sleeps, also if it polls: somebody waits for a round, its end, or its pause.
+    fn call_for(&self) {
+        fence(Ordering::SeqCst);
+        self.end_rest(ASLEEP | NAPPING | POLLING);
+    }
+
+    fn end_rest(&self, resting: u32) {
+        if self.attention.load(Ordering::Relaxed) & resting != 0
+            && self.attention.fetch_and(!resting, Ordering::AcqRel) & resting != 0
         {
             sys::futex_wake(&self.attention, 1);
         }
@@ -153,16 +167,14 @@ impl Worker {
     /// Makes the worker finish grace period `number` soon.
     pub(crate) fn poll_for(&self, number: u64) {
         self.polled.fetch_max(number, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        self.wake();
+        self.call_for();
     }
 
     /// Returns once everything that was handed over before has run; `false` when the worker has no thread after all.
     pub(crate) fn drain(&self) -> bool {
         // SeqCst: what was added before is found by the round that sees this. PAIR(round) PAIR(worker-sleep)
         let ticket = self.wanted.fetch_add(1, Ordering::SeqCst) + 1;
-        fence(Ordering::SeqCst);
-        self.wake();
+        self.call_for();
         let mut backoff = Backoff::new();
         // Acquire: what the calls did happened before. PAIR(round-done)
         while self.done.load(Ordering::Acquire) < ticket {
@@ -216,6 +228,10 @@ impl Worker {
     ///
     /// When the system refuses the thread or what `setup` asks for.
     pub(crate) fn start<F: Flavor>(&'static self, setup: Setup) -> Result<(), WorkerError> {
+        if SLEEP_BARRIER.init().is_err() || SLEEP_BARRIER.is_missing() {
+            // Before anybody can find the worker there: its first sleep relies on it.
+            self.attention.fetch_or(FENCE, Ordering::SeqCst);
+        }
         if self.attention.fetch_and(!ABSENT, Ordering::AcqRel) & ABSENT == 0 {
             return Ok(());
         }
@@ -267,7 +283,10 @@ impl Worker {
     /// The default worker, on somebody's behalf who cannot be told of a failure; it is reported once.
     pub(crate) fn start_or_report<F: Flavor>(&'static self) -> bool {
         match self.start::<F>(Setup::default()) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.spawn_failed.store(false, Ordering::Relaxed);
+                true
+            }
             Err(error) => {
                 if !self.spawn_failed.swap(true, Ordering::Relaxed) {
                     report(&Report::NoWorker { flavor: F::NAME, error });
@@ -286,8 +305,7 @@ impl Worker {
     /// Waits until the thread has ended, which [`claim_stop`](Self::claim_stop) has asked for; new heads are refused from
     /// its last round on.
     pub(crate) fn stop(&self) {
-        fence(Ordering::SeqCst);
-        self.wake();
+        self.call_for();
         let mut backoff = Backoff::new();
         while self.exists() && !self.is_stuck() {
             if !backoff.snooze() {
@@ -320,8 +338,7 @@ impl Worker {
     pub(crate) fn pause(&self) {
         // A thread that is started meanwhile puts itself aside before its first round.
         self.pause.store(PAUSE, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        self.wake();
+        self.call_for();
         // PAIR(worker-pause)
         while self.pause.load(Ordering::Acquire) == PAUSE && self.exists() && !self.is_stuck() {
             sys::futex_wait(&self.pause, PAUSE, Some(LONGEST_NAP));
@@ -421,9 +438,6 @@ impl<F: Flavor> Rounds<F> {
     }
 
     fn run(mut self) {
-        if SLEEP_BARRIER.init().is_err() || SLEEP_BARRIER.is_missing() {
-            self.worker.attention.fetch_or(FENCE, Ordering::SeqCst);
-        }
         loop {
             self.pause_for_fork();
             if self.worker.stop.load(Ordering::SeqCst) {
@@ -509,37 +523,41 @@ impl<F: Flavor> Rounds<F> {
         busy
     }
 
-    /// Whether a look at the queues finds anything. For the moment before falling asleep.
-    fn is_idle(&self) -> bool {
+    /// Whether somebody waits for this worker. Each of them fences after saying so. PAIR(worker-call)
+    fn is_called_for(&self) -> bool {
         let worker = self.worker;
-        [ptr::null_mut(), closed()].contains(&worker.inbox.load(Ordering::SeqCst))
-            && worker.wanted.load(Ordering::SeqCst) == worker.done.load(Ordering::Relaxed)
-            && F::domain().grace_periods.has_completed(worker.polled.load(Ordering::SeqCst))
-            && worker.pause.load(Ordering::SeqCst) == RUNNING
-            && !worker.stop.load(Ordering::SeqCst)
-            && !(self.is_default && F::domain().deferred.is_pending())
+        worker.wanted.load(Ordering::SeqCst) != worker.done.load(Ordering::Relaxed)
+            || !F::domain().grace_periods.has_completed(worker.polled.load(Ordering::SeqCst))
+            || worker.pause.load(Ordering::SeqCst) != RUNNING
+            || worker.stop.load(Ordering::SeqCst)
+    }
+
+    /// Whether calls wait for it. For the moment before falling asleep.
+    fn has_calls(&self) -> bool {
+        ![ptr::null_mut(), closed()].contains(&self.worker.inbox.load(Ordering::SeqCst))
+            || (self.is_default && F::domain().deferred.is_pending())
     }
 
     fn sleep(&self, nap: Option<Duration>) {
         let attention = &self.worker.attention;
-        if let Some(period) = self.polling {
+        let (resting, length) = match (self.polling, nap) {
             // Whoever adds calls never makes a system call.
-            std::thread::sleep(nap.unwrap_or(period).min(period));
-            return;
-        }
-        let resting = if nap.is_none() { ASLEEP } else { NAPPING };
+            (Some(period), nap) => (POLLING, Some(nap.unwrap_or(period).min(period))),
+            (None, Some(nap)) => (NAPPING, Some(nap)),
+            (None, None) => (ASLEEP, None),
+        };
         attention.fetch_or(resting, Ordering::SeqCst);
-        if nap.is_none() {
-            // The heavy side. PAIR(worker-sleep)
-            SLEEP_BARRIER.heavy_barrier();
-            if !self.is_idle() {
-                attention.fetch_and(!resting, Ordering::Relaxed);
-                return;
-            }
-        }
+        // PAIR(worker-call)
+        fence(Ordering::SeqCst);
+        let go_on = self.is_called_for()
+            || (length.is_none() && {
+                // The heavy side. PAIR(worker-sleep)
+                SLEEP_BARRIER.heavy_barrier();
+                self.has_calls()
+            });
         let flags = attention.load(Ordering::Relaxed);
-        if flags & resting != 0 {
-            sys::futex_wait(attention, flags, nap);
+        if !go_on && flags & resting != 0 {
+            sys::futex_wait(attention, flags, length);
         }
         attention.fetch_and(!resting, Ordering::Relaxed);
     }
@@ -577,16 +595,18 @@ pub(crate) fn run_registered<F: Flavor>(calls: &mut Vec<Call>) {
     // A failure leaves callbacks that read without a registration; their own panic says so.
     let registered = registration::register::<F>().is_ok();
     F::with_record(|record| record.set_reclaiming(true));
-    for call in calls.drain(..) {
-        // SAFETY: a grace period has ended since it was collected; this is a worker's thread, or that of a caller who
-        // runs the calls in a worker's place.
-        unsafe { call.run() };
-        let reader = F::reader();
-        // The guard that a call has leaked, or keeps in a thread-local, goes on.
-        if F::READ_SIDE == ReadSide::QuiescentStates && registration::open_sections::<F>(reader) == 0 {
-            quiescence::announce::<F>(reader);
+    reclaim::running::<F>(|| {
+        for call in calls.drain(..) {
+            // SAFETY: a grace period has ended since it was collected; this is a worker's thread, or that of a caller who
+            // runs the calls in a worker's place.
+            unsafe { call.run() };
+            let reader = F::reader();
+            // The guard that a call has leaked, or keeps in a thread-local, goes on.
+            if F::READ_SIDE == ReadSide::QuiescentStates && registration::open_sections::<F>(reader) == 0 {
+                quiescence::announce::<F>(reader);
+            }
         }
-    }
+    });
     F::with_record(|record| record.set_reclaiming(false));
     // Unless a call has taken the registration over: its `Thread` may live in a thread-local.
     if registered && !F::reader().has_handle() {

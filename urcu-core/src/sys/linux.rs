@@ -144,6 +144,7 @@ pub fn may_run_on(cpu: usize) -> bool {
 ///
 /// The error number.
 pub fn set_scheduling(cpu: Option<usize>, realtime: Option<c_int>) -> Result<(), i32> {
+    run_like_the_process();
     if let Some(cpu) = cpu {
         if cpu >= libc::CPU_SETSIZE as usize {
             return Err(libc::EINVAL);
@@ -167,6 +168,26 @@ pub fn set_scheduling(cpu: Option<usize>, realtime: Option<c_int>) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Undoes what the calling thread has inherited from a thread that is pinned to a processor or runs in real time: it may run
+/// where the process's first thread may, scheduled normally. Failures leave it as it is.
+fn run_like_the_process() {
+    // SAFETY: plain data, for which zero is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { core::mem::zeroed() };
+    let size = size_of::<libc::cpu_set_t>();
+    // SAFETY: a valid pointer to a local of the given size.
+    if unsafe { libc::sched_getaffinity(process_id(), size, &raw mut set) } == 0 {
+        // SAFETY: as above; 0 is the calling thread.
+        unsafe { libc::sched_setaffinity(0, size, &raw const set) };
+    }
+    // SAFETY: takes an integer; 0 is the calling thread.
+    let class = unsafe { libc::sched_getscheduler(0) };
+    if class == libc::SCHED_FIFO || class == libc::SCHED_RR {
+        let parameters = libc::sched_param { sched_priority: 0 };
+        // SAFETY: a valid pointer to a local.
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };
+    }
 }
 
 /// Gives the processor away for now.

@@ -220,14 +220,17 @@ impl Reader {
     }
 
     /// Says what is to be done when the last counted guard is dropped. The owner's, as the next two.
+    #[inline]
     pub(crate) fn at_last_guard(&self, action: LastGuard) {
         self.last_guard.store(action as u8, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn last_guard_acts(&self) -> bool {
         self.last_guard.load(Ordering::Relaxed) != LastGuard::Nothing as u8
     }
 
+    #[inline]
     pub(crate) fn last_guard_does(&self, action: LastGuard) -> bool {
         self.last_guard.load(Ordering::Relaxed) == action as u8
     }

@@ -1,58 +1,61 @@
 # made by rustc 1.95.0 (59807616e 2026-04-14)
 # written by `cargo xtask asm --bless`
-    push r14
     push rbx
-    push rax
-    mov rax, qword ptr [rip + urcu_qsbr::flavor::RECORD::{{constant}}::{{closure}}::__RUST_STD_INTERNAL_VAL@GOTTPOFF]
-    mov rbx, qword ptr fs:[rax + 16]
-    mov rax, qword ptr [rbx]
-    test ax, ax
+    mov rax, rdi
+    mov rcx, qword ptr [rip + urcu_qsbr::flavor::RECORD::{{constant}}::{{closure}}::__RUST_STD_INTERNAL_VAL@GOTTPOFF]
+    mov rdi, qword ptr fs:[rcx + 16]
+    mov rdx, qword ptr [rdi]
+    test dx, dx
     je 4
-0:
-    mov eax, dword ptr [rbx + 8]
-    cmp eax, -1
+    mov ecx, dword ptr [rdi + 8]
+    cmp ecx, -1
     je 5
-    inc eax
-    mov dword ptr [rbx + 8], eax
-    mov rax, qword ptr [rdi]
+0:
+    inc ecx
+    mov dword ptr [rdi + 8], ecx
+    mov rax, qword ptr [rax]
     test rax, rax
-    je 1
-    mov r14, qword ptr [rax]
-    mov eax, dword ptr [rbx + 8]
-    dec eax
-    mov dword ptr [rbx + 8], eax
-    jne 3
-    jmp 2
+    je 2
+    mov rax, qword ptr [rax]
+    mov ecx, dword ptr [rdi + 8]
+    dec ecx
+    mov dword ptr [rdi + 8], ecx
+    je 3
 1:
-    xor r14d, r14d
-    mov eax, dword ptr [rbx + 8]
-    dec eax
-    mov dword ptr [rbx + 8], eax
-    jne 3
-2:
-    mov rdi, rbx
-    call qword ptr [rip + urcu_core::reader::Reader::last_guard_acts@GOTPCREL]
-    test al, al
-    jne 6
-3:
-    mov rax, r14
-    add rsp, 8
     pop rbx
-    pop r14
+    ret
+2:
+    xor eax, eax
+    mov ecx, dword ptr [rdi + 8]
+    dec ecx
+    mov dword ptr [rdi + 8], ecx
+    jne 1
+3:
+    movzx ecx, byte ptr [rdi + 13]
+    test cl, cl
+    je 1
+    mov rbx, rax
+    call qword ptr [rip + urcu_core::guard::after_last_guard@GOTPCREL]
+    mov rax, rbx
+    pop rbx
     ret
 4:
-    mov r14, rdi
-    mov rdi, rbx
-    call urcu_core::quiescence::visit
-    mov rdi, r14
-    test al, al
+    cmp rdi, qword ptr [rip + urcu_core::reader::UNREGISTERED@GOTPCREL]
+    je 6
+    cmp rdi, qword ptr [rip + urcu_core::reader::EXITED@GOTPCREL]
+    je 6
+    cmp byte ptr fs:[rcx + 32], 0
+    je 6
+    mov rcx, qword ptr [rip + urcu_qsbr::flavor::DOMAIN@GOTPCREL]
+    mov rcx, qword ptr [rcx]
+    mov qword ptr [rdi], rcx
+    lock or dword ptr [rsp - 64], 0
+    mov byte ptr [rdi + 13], 2
+    mov ecx, dword ptr [rdi + 8]
+    cmp ecx, -1
     jne 0
-    mov rdi, rbx
-    call urcu_core::registration::refuse
 5:
     lea rdi, [rip + .Lconstant]
     call qword ptr [rip + urcu_core::guard::too_many@GOTPCREL]
 6:
-    mov rdi, rbx
-    call qword ptr [rip + urcu_core::guard::after_last_guard@GOTPCREL]
-    jmp 3
+    call urcu_core::registration::refuse

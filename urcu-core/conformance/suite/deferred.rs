@@ -10,7 +10,9 @@ use urcu_conformance::seed::Random;
 use urcu_conformance::{Counts, Gate, libc, task, until};
 use urcu_core::RcuHead;
 
-use super::cast::{Inside, NAME, Updater, Way, alone, in_section, join, leaked_shelf, named, on_a_thread, register};
+use super::cast::{
+    Inside, NAME, Updater, Way, alone, in_section, join, leaked_shelf, named, on_a_thread, register, registered,
+};
 use crate::{TRAITS, rcu};
 
 /// Waits until everything that was deferred has run.
@@ -458,9 +460,11 @@ fn a_deferred_call_may_read_and_keep_its_guard() {
             KEPT.set(Some(inner));
         });
         until("it has run", || READ.load(Ordering::Relaxed) == 7);
-        // Kept beyond its call, the section holds everything up.
+        // Kept beyond its call and its round, the section holds everything up.
+        until("the round is over", || rcu::stats().pending == 0);
         let updater = Updater::calling(rcu::synchronize);
         updater.assert_waiting();
+        assert_eq!(registered(), 1);
         // The process ends with the section open.
         std::mem::forget(updater);
     });

@@ -29,6 +29,7 @@ use crate::error::WorkerError;
 use crate::flavor::{Flavor, ReadSide};
 use crate::head::{Callback, RcuHead};
 use crate::membarrier::Membarrier;
+use crate::reader::LastGuard;
 use crate::report::{Report, report};
 use crate::sync::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, compiler_fence, fence,
@@ -592,11 +593,15 @@ pub(crate) fn run_registered<F: Flavor>(calls: &mut Vec<Call>) {
     if calls.is_empty() {
         return;
     }
-    // A failure leaves callbacks that read without a registration; their own panic says so.
-    let registered = registration::register::<F>().is_ok();
+    let mut registered = false;
     F::with_record(|record| record.set_reclaiming(true));
     reclaim::running::<F>(|| {
         for call in calls.drain(..) {
+            // Each time: a call before may have ended the registration, by itself or by dropping the guard that kept it. A
+            // failure leaves callbacks that read without one; their own panic says so.
+            if !F::reader().is_registered() {
+                registered |= registration::register::<F>().is_ok();
+            }
             // SAFETY: a grace period has ended since it was collected; this is a worker's thread, or that of a caller who
             // runs the calls in a worker's place.
             unsafe { call.run() };
@@ -608,9 +613,15 @@ pub(crate) fn run_registered<F: Flavor>(calls: &mut Vec<Call>) {
         }
     });
     F::with_record(|record| record.set_reclaiming(false));
+    let reader = F::reader();
     // Unless a call has taken the registration over: its `Thread` may live in a thread-local.
-    if registered && !F::reader().has_handle() {
-        registration::unregister::<F>();
+    if registered && !reader.has_handle() {
+        if registration::open_sections::<F>(reader) == 0 {
+            registration::unregister::<F>();
+        } else {
+            // A guard may live there, too.
+            reader.at_last_guard(LastGuard::EndsRegistration);
+        }
     }
 }
 

@@ -424,23 +424,26 @@ fn closures_wait_for_the_sections_that_are_open() {
 #[test]
 fn a_destructor_may_take_a_lock_whose_holder_waits_for_a_grace_period() {
     static LOCK: Mutex<u32> = Mutex::new(0);
+    static BEGUN: AtomicU64 = AtomicU64::new(0);
     struct Locks;
     impl Drop for Locks {
         fn drop(&mut self) {
+            BEGUN.fetch_add(1, Ordering::Relaxed);
             *LOCK.lock().expect("nobody panics") += 1;
         }
     }
     alone(|| {
-        for _ in 0..100 {
+        let ways: [fn(); 3] =
+            [|| rcu::retire(Box::new(Locks)), || rcu::vtable().retire(Box::new(Locks)), || rcu::defer(|| drop(Locks))];
+        for (defer, before) in ways.into_iter().cycle().zip(0..30) {
             let held = LOCK.lock().expect("nobody panics");
-            rcu::retire(Box::new(Locks));
-            rcu::vtable().retire(Box::new(Locks));
-            rcu::defer(|| drop(Locks));
+            defer();
+            until("the worker wants the lock", || BEGUN.load(Ordering::Relaxed) > before);
             rcu::synchronize();
             drop(held);
+            barrier();
         }
-        barrier();
-        assert_eq!(*LOCK.lock().expect("nobody panics"), 300);
+        assert_eq!(*LOCK.lock().expect("nobody panics"), 30);
     });
 }
 
@@ -467,5 +470,31 @@ fn a_deferred_call_may_read_and_keep_its_guard() {
         assert_eq!(registered(), 1);
         // The process ends with the section open.
         std::mem::forget(updater);
+    });
+}
+
+#[test]
+fn a_grace_period_that_is_under_way_does_not_count() {
+    static FREED: AtomicU64 = AtomicU64::new(0);
+    unsafe extern "C" fn free(_nothing: *mut c_void) {
+        FREED.fetch_add(1, Ordering::Relaxed);
+    }
+    // SAFETY: it only counts.
+    let defer = |calls: u64| (0..calls).for_each(|_| unsafe { rcu::raw::defer_free(free, std::ptr::null_mut(), 0) });
+    alone(move || {
+        let early = Inside::enter();
+        let updater = Updater::start();
+        updater.assert_waiting();
+        // A section that began during that grace period, and before what follows is retired.
+        let late = Inside::enter();
+        defer(1024);
+        early.leave();
+        updater.finish();
+        // Many looks at what may be freed.
+        defer(2048);
+        assert_eq!(FREED.load(Ordering::Relaxed), 0);
+        late.leave();
+        barrier();
+        assert_eq!(FREED.load(Ordering::Relaxed), 3072);
     });
 }

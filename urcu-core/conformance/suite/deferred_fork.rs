@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use urcu_conformance::forked::{self, Forked};
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
+use urcu_conformance::until;
 
-use super::cast::{Inside, NAME, alone, join, named, process};
+use super::cast::{Inside, NAME, Updater, alone, join, named, process};
 use super::deferred::barrier;
 use crate::rcu;
 
@@ -157,4 +158,26 @@ fn a_process_may_end_at_any_time() {
         };
         let _ = process().role(way).run(body).succeeded();
     }
+}
+
+#[test]
+fn a_fork_waits_for_the_calls_that_are_running() {
+    static RUNNING: AtomicBool = AtomicBool::new(false);
+    static GO_ON: AtomicBool = AtomicBool::new(false);
+    alone(|| {
+        rcu::defer(|| {
+            RUNNING.store(true, Ordering::Relaxed);
+            until("it may go on", || GO_ON.load(Ordering::Relaxed));
+        });
+        until("it runs", || RUNNING.load(Ordering::Relaxed));
+        let forks = Updater::calling(|| {
+            rcu::raw::fork_before();
+            // SAFETY: follows `fork_before`.
+            unsafe { rcu::raw::fork_after_parent() };
+        });
+        forks.assert_waiting();
+        GO_ON.store(true, Ordering::Relaxed);
+        forks.finish();
+        barrier();
+    });
 }

@@ -192,3 +192,20 @@ fn a_wait_for_room_that_takes_long_is_reported() {
         barrier();
     });
 }
+
+#[test]
+fn a_deferred_call_may_retire_beyond_the_limit() {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    alone(|| {
+        limit();
+        // Only the worker that runs this could make room.
+        rcu::defer(|| {
+            (0..4 * HARD).for_each(|at| rcu::retire(Box::new(vec![at])));
+            DONE.store(true, Ordering::Relaxed);
+        });
+        until("the call has returned", || DONE.load(Ordering::Relaxed));
+        barrier();
+        barrier();
+        assert_eq!(rcu::stats().pending, 0);
+    });
+}

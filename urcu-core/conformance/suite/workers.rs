@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use urcu_conformance::seed::Random;
 use urcu_conformance::{Counts, libc, task, until};
 
 use super::cast::{Inside, NAME, alone, on_a_thread};
@@ -247,5 +248,39 @@ fn the_default_worker_is_not_pinned_with_the_thread_that_starts_it() {
         });
         barrier();
         assert_eq!(allowed(RAN_ON.load(Ordering::Relaxed)), before);
+    });
+}
+
+#[test]
+fn a_worker_keeps_the_order_of_what_it_is_handed() {
+    static SEEN: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+    alone(|| {
+        let worker = workers::Builder::new().spawn().expect("a worker");
+        workers::set_of_thread(Some(worker));
+        let inside = Inside::enter();
+        (0..1000).for_each(|at| rcu::defer(move || SEEN.lock().expect("nobody panics").push(at)));
+        inside.leave();
+        barrier();
+        assert!(SEEN.lock().expect("nobody panics").iter().copied().eq(0..1000));
+        worker.stop().expect("not in a callback");
+    });
+}
+
+#[test]
+fn no_call_is_left_lying_when_a_worker_falls_asleep() {
+    static RAN: AtomicUsize = AtomicUsize::new(0);
+    alone(|| {
+        let own = workers::Builder::new().spawn().expect("a worker");
+        let mut random = Random::new(0);
+        for round in 0..20_000 {
+            workers::set_of_thread((round % 2 == 0).then_some(own));
+            rcu::defer(|| {
+                RAN.fetch_add(1, Ordering::Relaxed);
+            });
+            // It falls asleep while the next one comes.
+            until("the call has run", || RAN.load(Ordering::Relaxed) > round);
+            (0..random.below(2000)).for_each(|_| std::hint::spin_loop());
+        }
+        own.stop().expect("not in a callback");
     });
 }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
@@ -453,6 +454,7 @@ fn a_deferred_call_may_read_and_keep_its_guard() {
         static KEPT: Cell<Option<rcu::Guard<'static>>> = const { Cell::new(None) };
     }
     static READ: AtomicU64 = AtomicU64::new(0);
+    static WAITED_FOR: AtomicBool = AtomicBool::new(false);
     alone(|| {
         let pointer: &'static rcu::Rcu<u64> = Box::leak(Box::new(rcu::Rcu::new(7)));
         rcu::defer(move || {
@@ -460,13 +462,20 @@ fn a_deferred_call_may_read_and_keep_its_guard() {
             let inner = rcu::read_lock();
             drop(guard);
             READ.store(*pointer.load(&inner).expect("a value"), Ordering::Relaxed);
+            until("somebody waits for it", || WAITED_FOR.load(Ordering::Relaxed));
             KEPT.set(Some(inner));
         });
-        until("it has run", || READ.load(Ordering::Relaxed) == 7);
-        // Kept beyond its call and its round, the section holds everything up.
-        until("the round is over", || rcu::stats().pending == 0);
+        until("it has read", || READ.load(Ordering::Relaxed) == 7);
         let updater = Updater::calling(rcu::synchronize);
         updater.assert_waiting();
+        WAITED_FOR.store(true, Ordering::Relaxed);
+        // Kept beyond its call and its round, the section goes on holding it up.
+        until("the round is over", || rcu::stats().pending == 0);
+        // Longer than an updater sleeps before it looks again.
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_millis(50) {
+            updater.assert_waiting();
+        }
         assert_eq!(registered(), 1);
         // The process ends with the section open.
         std::mem::forget(updater);

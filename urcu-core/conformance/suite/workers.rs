@@ -273,13 +273,17 @@ fn no_call_is_left_lying_when_a_worker_falls_asleep() {
         let own = workers::Builder::new().spawn().expect("a worker");
         let mut random = Random::new(0);
         for round in 0..20_000 {
-            workers::set_of_thread((round % 2 == 0).then_some(own));
+            workers::set_of_thread((round >= 10_000).then_some(own));
             rcu::defer(|| {
                 RAN.fetch_add(1, Ordering::Relaxed);
             });
-            // It falls asleep while the next one comes.
-            until("the call has run", || RAN.load(Ordering::Relaxed) > round);
-            (0..random.below(2000)).for_each(|_| std::hint::spin_loop());
+            // Seen at once, so that the next one comes just when it is about to fall asleep.
+            let has_run = || RAN.load(Ordering::Relaxed) > round;
+            if !(0..10_000).any(|_| has_run()) {
+                until("the call has run", has_run);
+            }
+            let (start, pause) = (Instant::now(), Duration::from_nanos(random.below(5000)));
+            while start.elapsed() < pause {}
         }
         own.stop().expect("not in a callback");
     });

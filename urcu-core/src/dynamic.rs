@@ -132,7 +132,7 @@ impl FlavorVtable {
     pub unsafe fn retire_with<T>(&self, value: *mut T, reclaim: unsafe extern "C" fn(*mut c_void)) {
         if mem::needs_drop::<T>() {
             // SAFETY: as promised.
-            unsafe { (self.defer)(reclaim, value.cast()) };
+            unsafe { (self.defer_bytes)(reclaim, value.cast(), size_of::<T>()) };
         } else {
             // SAFETY: without a destructor it only frees.
             unsafe { (self.defer_free)(reclaim, value.cast(), size_of::<T>()) };
@@ -140,7 +140,7 @@ impl FlavorVtable {
     }
 
     /// Waits for a grace period if that is certainly allowed here; `false`, without waiting, inside a section (QSBR: or when
-    /// the thread is online by a `Thread`). Blocks. A full barrier on both ends.
+    /// the thread is online by a `Thread`), and when no grace period can end any more. Blocks. A full barrier on both ends.
     pub fn synchronize_if_allowed(&self) -> bool {
         // SAFETY: checks its own precondition.
         unsafe { (self.try_synchronize)() == 0 }
@@ -151,11 +151,14 @@ impl FlavorVtable {
     /// # Errors
     ///
     /// [`BarrierError::InCallback`], without waiting, in a deferred call, inside a section, or (QSBR) when the thread is online by
-    /// a `Thread`: it would wait for itself.
-    pub fn wait_for_retired(&self) -> Result<(), BarrierError> {
+    /// a `Thread`: it would wait for itself. [`BarrierError::Stuck`] when it would wait for ever.
+    pub fn wait_for_retired(&'static self) -> Result<(), BarrierError> {
         // SAFETY: checks its own precondition.
-        let done = unsafe { (self.barrier)() };
-        if done == 0 { Ok(()) } else { Err(BarrierError::InCallback { flavor: self.name() }) }
+        match unsafe { (self.barrier)() } {
+            0 => Ok(()),
+            code if code == -libc::EIO => Err(BarrierError::Stuck { flavor: self.name() }),
+            _ => Err(BarrierError::InCallback { flavor: self.name() }),
+        }
     }
 }
 

@@ -107,12 +107,22 @@ pub enum BarrierError {
         /// The flavor's crate.
         flavor: &'static str,
     },
+    /// No grace period can end any more: a thread ended with its guard (or, in QSBR, its `Thread`) leaked.
+    Stuck {
+        /// The flavor's crate.
+        flavor: &'static str,
+    },
 }
 
 impl fmt::Display for BarrierError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InCallback { flavor } => write!(f, "{flavor}: a deferred call cannot wait for deferred calls"),
+            Self::Stuck { flavor } => write!(
+                f,
+                "{flavor}: deferred calls cannot be waited for: no grace period can end any more, since a thread ended with \
+                 its guard (or, in QSBR, its `Thread`) leaked"
+            ),
         }
     }
 }

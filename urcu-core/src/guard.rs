@@ -142,7 +142,7 @@ fn after_last_guard<F: Flavor>(reader: &'static Reader) {
     if goes_offline {
         quiescence::go_offline::<F>(reader);
     } else {
-        registration::unregister::<F>();
+        registration::unregister_and_pay::<F>();
     }
 }
 

@@ -16,6 +16,7 @@ use crate::reader::{LastGuard, Reader, ThreadRecord};
 use crate::registration;
 use crate::sync::{Ordering, fence};
 use crate::sys;
+use crate::thread;
 use crate::util::OnDrop;
 
 /// Whether the thread with this record is online.
@@ -55,7 +56,7 @@ fn pay_offline<F: Flavor>(reader: &Reader) {
     // On unwinding, too: its `Thread` still reads.
     let _online = OnDrop(|| {
         if online {
-            come_back::<F>(reader);
+            come_back::<F>();
         }
     });
     defer::wait_for_room::<F>();
@@ -84,7 +85,12 @@ pub(crate) fn go_online<F: Flavor>(reader: &Reader) {
 /// Comes online again after [`go_offline`], unless a deferred call that ran meanwhile has left a guard: then the thread is
 /// online already, and stays so without the quiescent state that coming online is.
 #[inline]
-pub(crate) fn come_back<F: Flavor>(reader: &Reader) {
+pub(crate) fn come_back<F: Flavor>() {
+    // Not the same record if such a call has ended the registration.
+    let reader = F::reader();
+    if !reader.is_registered() {
+        return;
+    }
     if is_online::<F>(reader) {
         reader.at_last_guard(LastGuard::Nothing);
     } else {
@@ -99,17 +105,12 @@ pub(crate) fn run_offline<F: Flavor>(run: impl FnOnce()) {
     if F::READ_SIDE != ReadSide::QuiescentStates
         || !is_online::<F>(reader)
         || registration::open_sections::<F>(reader) != 0
+        || thread::may_hide_guard::<F>(reader)
     {
         return run();
     }
     go_offline::<F>(reader);
-    let _online = OnDrop(|| {
-        // Not the same one if the call has ended its thread's registration.
-        let reader = F::reader();
-        if reader.is_registered() {
-            come_back::<F>(reader);
-        }
-    });
+    let _online = OnDrop(come_back::<F>);
     run();
 }
 

@@ -189,7 +189,7 @@ pub fn register_thread<F: Flavor>() -> Result<(), RegisterError> {
 /// Inside a section.
 #[track_caller]
 pub unsafe fn unregister_thread<F: Flavor>() {
-    registration::unregister::<F>();
+    registration::unregister_and_pay::<F>();
 }
 
 /// Waits for a grace period. Blocks. Registered or not, QSBR: online or not.

@@ -138,6 +138,17 @@ pub(crate) fn unregister<F: Flavor>() {
     end::<F>(reader);
 }
 
+/// [`unregister`], and then waits for room if the thread has deferred beyond the hard limit while it was online.
+#[track_caller]
+pub(crate) fn unregister_and_pay<F: Flavor>() {
+    // Read while the record is ours. Relaxed: the thread's own store.
+    let owes = F::reader().owes.load(Ordering::Relaxed);
+    unregister::<F>();
+    if owes {
+        defer::wait_for_room::<F>();
+    }
+}
+
 fn set_reader<F: Flavor>(reader: &'static Reader) {
     F::with_record(|record| record.set_reader(reader));
 }

@@ -108,15 +108,19 @@ fn unlock_slow<F: Flavor>(reader: &'static Reader, word: u64) {
         debug_assert!(false, "{}: read_unlock without read_lock on thread '{}'", F::NAME, sys::thread_name());
         return;
     }
+    // Before the section ends: a handler that reads once it has ended must not find the debt and wait. Relaxed: the thread's
+    // own store.
+    let owes = word & F::LAYOUT.awaited() != 0 && reader.owes.load(Ordering::Relaxed);
+    if owes {
+        reader.owes.store(false, Ordering::Relaxed);
+    }
     // R5. PAIR(section-end)
     reader.word.store(word & F::LAYOUT.slow(), Ordering::Release);
     if word & F::LAYOUT.awaited() != 0 {
         sys::futex_wake_raw(reader.futex_half(), i32::MAX);
-        // Relaxed: the thread's own store.
-        if reader.owes.load(Ordering::Relaxed) {
-            reader.owes.store(false, Ordering::Relaxed);
-            defer::wait_for_room::<F>();
-        }
+    }
+    if owes {
+        defer::wait_for_room::<F>();
     }
 }
 

@@ -5,6 +5,7 @@ use core::marker::PhantomData;
 
 use crate::error::RegisterError;
 use crate::flavor::{Flavor, ReadSide};
+use crate::grace_period::Stuck;
 use crate::guard::Guard;
 use crate::reader::{LastGuard, Reader};
 use crate::registration::{self, entry_site, open_sections};
@@ -126,7 +127,7 @@ impl<F: Flavor> Thread<F> {
         }
         assert_outside::<F>(self.reader, "goes offline");
         quiescence::go_offline::<F>(self.reader);
-        let _online = OnDrop(|| quiescence::come_back::<F>(self.reader));
+        let _online = OnDrop(quiescence::come_back::<F>);
         quiescence::pay::<F>(self.reader);
         wait()
     }
@@ -150,12 +151,14 @@ impl<F: Flavor> Thread<F> {
 impl<F: Flavor> Drop for Thread<F> {
     /// While a guard of the free `read_lock()` lives on this thread, the registration goes on: in QSBR until that guard is
     /// dropped, in the other flavors (where it holds nothing up) until the thread ends or registers again.
+    ///
+    /// QSBR: waits for room as [`quiescent_state`](Thread::quiescent_state) does.
     fn drop(&mut self) {
         if !core::ptr::eq(F::reader(), self.reader) {
             return;
         }
         if open_sections::<F>(self.reader) == 0 {
-            registration::unregister::<F>();
+            registration::unregister_and_pay::<F>();
         } else {
             self.reader.set_handle(false);
             self.reader.at_last_guard(LastGuard::EndsRegistration);
@@ -186,7 +189,7 @@ impl<F: Flavor> Offline<F> {
     #[inline]
     pub fn online(self) -> Thread<F> {
         if F::READ_SIDE == ReadSide::QuiescentStates {
-            quiescence::come_back::<F>(self.thread.reader);
+            quiescence::come_back::<F>();
         }
         self.thread
     }
@@ -241,11 +244,17 @@ pub(crate) fn wait_offline<F: Flavor>(reader: &'static Reader) {
     offline_while::<F, _>(reader, grace_period::wait::<F>);
 }
 
+/// [`wait_offline`], for those who may not panic.
+pub(crate) fn try_wait_offline<F: Flavor>(reader: &'static Reader) -> Result<(), Stuck> {
+    fork::check::<F>();
+    offline_while::<F, _>(reader, grace_period::try_wait::<F>)
+}
+
 /// Runs `wait` with the thread offline, if it was online (QSBR).
 pub(crate) fn offline_while<F: Flavor, R>(reader: &'static Reader, wait: impl FnOnce() -> R) -> R {
     if F::READ_SIDE == ReadSide::QuiescentStates && quiescence::is_online::<F>(reader) {
         quiescence::go_offline::<F>(reader);
-        let _online = OnDrop(|| quiescence::come_back::<F>(reader));
+        let _online = OnDrop(quiescence::come_back::<F>);
         wait()
     } else {
         wait()

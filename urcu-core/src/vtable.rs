@@ -3,8 +3,9 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{fmt, ptr};
 
+use crate::defer::Call;
 use crate::domain::{Domain, DomainId};
-use crate::error::RegisterError;
+use crate::error::{BarrierError, RegisterError};
 use crate::flavor::Flavor;
 use crate::guard::Guard;
 use crate::head::{Callback, RcuHead};
@@ -54,7 +55,8 @@ pub struct FlavorVtable {
     /// Waits for a grace period. Outside every section; QSBR: an online caller is offline meanwhile. Blocks.
     pub synchronize: unsafe extern "C" fn(),
     /// Waits for a grace period where that is certainly allowed: 0, or `-EDEADLK` without waiting when the calling
-    /// thread is inside a section (QSBR: or is online by a `Thread`). What safe code calls on a caller's behalf. Blocks.
+    /// thread is inside a section (QSBR: or is online by a `Thread`), or `-EIO` when no grace period can end any more. What
+    /// safe code calls on a caller's behalf. Blocks.
     pub try_synchronize: unsafe extern "C" fn() -> c_int,
     /// Before `fork`. Outside every section. Blocks.
     pub fork_before: unsafe extern "C" fn(),
@@ -71,7 +73,8 @@ pub struct FlavorVtable {
     pub defer_free:
         unsafe extern "C" fn(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void, bytes: usize),
     /// Waits until everything deferred before has run; 0, or `-EDEADLK` without waiting from a callback, inside a section
-    /// (QSBR: or online by a `Thread`). QSBR: an online caller is offline meanwhile. Blocks.
+    /// (QSBR: or online by a `Thread`), or `-EIO` when no grace period can end any more. QSBR: an online caller is offline
+    /// meanwhile. Blocks.
     pub barrier: unsafe extern "C" fn() -> c_int,
     /// The same for what the calling thread has deferred, run on it.
     pub defer_barrier_thread: unsafe extern "C" fn() -> c_int,
@@ -79,6 +82,9 @@ pub struct FlavorVtable {
     pub start_poll: unsafe extern "C" fn() -> u64,
     /// Non-zero once the cookie's grace period has ended. Any context; wait-free.
     pub poll: unsafe extern "C" fn(cookie: u64) -> c_int,
+    /// As `defer`, for the reclaiming of `bytes`, which count against the limits.
+    pub defer_bytes:
+        unsafe extern "C" fn(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void, bytes: usize),
     /// Enters a section as a guard does: it is checked, and a QSBR thread that holds one cannot announce a quiescent state.
     /// Null, and no section, when the calling thread is not registered (bp: never) or not online. Wait-free.
     pub enter: unsafe extern "C" fn() -> *mut c_void,
@@ -124,6 +130,7 @@ impl FlavorVtable {
             defer_barrier_thread: defer_barrier_thread::<F>,
             start_poll: start_poll::<F>,
             poll: poll::<F>,
+            defer_bytes: defer_bytes::<F>,
             enter: enter::<F>,
             leave: leave::<F>,
         }
@@ -266,8 +273,10 @@ unsafe extern "C" fn try_synchronize<F: Flavor>() -> c_int {
     if !may_wait::<F>() {
         return -libc::EDEADLK;
     }
-    thread::synchronize::<F>();
-    0
+    match thread::try_wait_offline::<F>(F::reader()) {
+        Ok(()) => 0,
+        Err(_stuck) => -libc::EIO,
+    }
 }
 
 unsafe extern "C" fn fork_before<F: Flavor>() {
@@ -303,13 +312,21 @@ unsafe extern "C" fn defer_free<F: Flavor>(
     unsafe { raw::defer_free::<F>(function, argument, bytes) }
 }
 
+fn barrier_code(done: Result<(), BarrierError>) -> c_int {
+    match done {
+        Ok(()) => 0,
+        Err(BarrierError::InCallback { .. }) => -libc::EDEADLK,
+        Err(BarrierError::Stuck { .. }) => -libc::EIO,
+    }
+}
+
 unsafe extern "C" fn barrier<F: Flavor>() -> c_int {
     if !may_wait::<F>() {
         return -libc::EDEADLK;
     }
     // SAFETY: the caller keeps the rules of the raw tier.
     let done = unsafe { raw::barrier::<F>() };
-    done.map_or(-libc::EDEADLK, |()| 0)
+    barrier_code(done)
 }
 
 unsafe extern "C" fn defer_barrier_thread<F: Flavor>() -> c_int {
@@ -318,7 +335,7 @@ unsafe extern "C" fn defer_barrier_thread<F: Flavor>() -> c_int {
     }
     // SAFETY: the caller keeps the rules of the raw tier.
     let done = unsafe { raw::defer_barrier_thread::<F>() };
-    done.map_or(-libc::EDEADLK, |()| 0)
+    barrier_code(done)
 }
 
 unsafe extern "C" fn start_poll<F: Flavor>() -> u64 {
@@ -327,6 +344,15 @@ unsafe extern "C" fn start_poll<F: Flavor>() -> u64 {
 
 unsafe extern "C" fn poll<F: Flavor>(cookie: u64) -> c_int {
     c_int::from(raw::poll::<F>(cookie))
+}
+
+unsafe extern "C" fn defer_bytes<F: Flavor>(
+    function: unsafe extern "C" fn(*mut c_void),
+    argument: *mut c_void,
+    bytes: usize,
+) {
+    // SAFETY: the caller keeps the rules of `raw::defer`.
+    unsafe { crate::defer::add_remote::<F>(Call { function, argument }, bytes) };
 }
 
 unsafe extern "C" fn enter<F: Flavor>() -> *mut c_void {

@@ -240,7 +240,7 @@ pub unsafe fn retire<T>(value: *mut T) {
 ///
 /// # Errors
 ///
-/// [`BarrierError::InCallback`] in a deferred call.
+/// [`BarrierError::InCallback`] in a deferred call, [`BarrierError::Stuck`] when no grace period can end any more.
 ///
 /// # Safety
 ///

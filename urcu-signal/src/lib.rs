@@ -212,7 +212,8 @@ pub fn defer(closure: impl FnOnce() + Send + 'static) {
 ///
 /// # Errors
 ///
-/// [`BarrierError::InCallback`] in a deferred call, which would wait for itself.
+/// [`BarrierError::InCallback`] in a deferred call, which would wait for itself; [`BarrierError::Stuck`] when it would wait for
+/// ever.
 ///
 /// # Panics
 ///

@@ -124,6 +124,11 @@ fn assert_never_ends() {
         assert_says(&told, &[NAME, "no grace period can end any more", "leaked"]);
         let updaters = [(); 3].map(|()| Updater::calling(|| drop(message_of(rcu::synchronize))));
         updaters.into_iter().for_each(Updater::finish);
+        // Through the table nobody may panic.
+        assert!(!rcu::vtable().synchronize_if_allowed());
+        rcu::defer(|| ());
+        assert_eq!(rcu::barrier(), Err(rcu::BarrierError::Stuck { flavor: NAME }));
+        assert_eq!(rcu::vtable().wait_for_retired(), Err(rcu::BarrierError::Stuck { flavor: NAME }));
         on_a_thread(move || in_section(Way::ALL[round], || ()));
     }
 }

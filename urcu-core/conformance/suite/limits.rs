@@ -1,10 +1,11 @@
 //! Bounds on what is deferred: who waits, who does not, and that the process recovers.
 
-use std::sync::Mutex;
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use urcu_conformance::until;
+use urcu_conformance::{Gate, until};
 
 use super::cast::{Inside, NAME, Updater, Way, alone, in_section, join, named, register};
 use super::deferred::barrier;
@@ -207,5 +208,123 @@ fn a_deferred_call_may_retire_beyond_the_limit() {
         barrier();
         barrier();
         assert_eq!(rcu::stats().pending, 0);
+    });
+}
+
+#[test]
+fn leaving_does_not_cancel_the_debt() {
+    alone(|| {
+        limit();
+        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let inside = Inside::enter();
+        let producer = named("producer", move || {
+            while !stop.load(Ordering::Relaxed) {
+                let thread = register();
+                let guard = thread.read_lock();
+                (0..700_u64).for_each(|at| rcu::retire(Box::new([at; 8])));
+                drop(guard);
+                drop(thread);
+            }
+        });
+        until("the hard limit is reached", || rcu::stats().pending >= HARD as u64);
+        until("nothing is added any more", || {
+            let before = rcu::stats().queued;
+            (0..1000).for_each(|_| std::thread::yield_now());
+            before == rcu::stats().queued
+        });
+        assert!(rcu::stats().pending <= HARD as u64 + 2 * SLACK + 700, "{:?}", rcu::stats());
+        inside.leave();
+        stop.store(true, Ordering::Relaxed);
+        join(producer);
+        barrier();
+    });
+}
+
+#[test]
+fn blocks_that_were_emptied_while_being_filled_do_not_count() {
+    alone(|| {
+        // Every block is beyond the limit, so each waits until it has been emptied.
+        rcu::set_limits(Limits { hard_items: 0, ..Limits::UNLIMITED });
+        let made: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
+        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let producers = [
+            Updater::calling(move || produce(stop, made, |at| at)),
+            Updater::calling(move || produce(stop, made, |at| vec![at])),
+        ];
+        // Keeps the worker at it, which takes what is in the blocks that are being filled.
+        until("many blocks have been filled", || {
+            rcu::defer(|| ());
+            made.load(Ordering::Relaxed) > 200_000
+        });
+        stop.store(true, Ordering::Relaxed);
+        producers.into_iter().for_each(Updater::finish);
+        barrier();
+        assert_eq!((rcu::stats().pending, rcu::stats().bytes_pending), (0, 0));
+    });
+}
+
+#[test]
+fn what_is_retired_through_the_table_counts() {
+    struct Loud([u8; 1 << 16]);
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            assert_eq!(self.0[1], 0);
+        }
+    }
+    alone(|| {
+        let inside = Inside::enter();
+        (0..64).for_each(|_| rcu::vtable().retire(Box::new(Loud([0; 1 << 16]))));
+        (0..64).for_each(|_| rcu::vtable().retire(Box::new([0_u8; 1 << 16])));
+        assert_eq!(rcu::stats().bytes_pending, 128 << 16);
+        inside.leave();
+        rcu::vtable().wait_for_retired().expect("not in a deferred call");
+        assert_eq!(rcu::stats().bytes_pending, 0);
+    });
+}
+
+/// The hook breaks its rule; nothing that a reader sees is freed all the same.
+#[test]
+fn what_a_report_hook_retires_waits_for_a_grace_period_of_its_own() {
+    static LATE: Mutex<Option<Inside>> = Mutex::new(None);
+    static SEEN: AtomicBool = AtomicBool::new(false);
+    static FREED: AtomicU64 = AtomicU64::new(0);
+    static END: Gate = Gate::new();
+    unsafe extern "C" fn free(_nothing: *mut c_void) {
+        FREED.fetch_add(1, Ordering::Relaxed);
+    }
+    fn hook(report: &rcu::Report) {
+        if matches!(report, rcu::Report::GracePeriodStalled { .. }) && !SEEN.swap(true, Ordering::Relaxed) {
+            // Begins after the grace period that this thread leads, and before what it retires.
+            *LATE.lock().expect("nobody panics") = Some(Inside::enter());
+            // SAFETY: it only counts.
+            unsafe { rcu::raw::defer_free(free, std::ptr::null_mut(), 0) };
+        }
+    }
+    alone(|| {
+        // Keeps the worker from leading.
+        let running = Arc::new(Gate::new());
+        let runs = Arc::clone(&running);
+        rcu::defer(move || {
+            runs.open();
+            END.wait();
+        });
+        running.wait();
+        rcu::set_report_hook(hook);
+        rcu::set_stall_limit(Some(Duration::from_millis(20)));
+        limit();
+        let early = Inside::enter();
+        let producer = Updater::calling(|| (0..2 * HARD).for_each(|at| rcu::retire(Box::new([at; 8]))));
+        until("the hook has run", || LATE.lock().expect("nobody panics").is_some());
+        early.leave();
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_millis(50) {
+            assert_eq!(FREED.load(Ordering::Relaxed), 0);
+            producer.assert_waiting();
+        }
+        LATE.lock().expect("nobody panics").take().expect("the hook ran").leave();
+        END.open();
+        producer.finish();
+        barrier();
+        assert_eq!(FREED.load(Ordering::Relaxed), 1);
     });
 }

@@ -259,11 +259,16 @@ pub(crate) fn wait_for_room<F: Flavor>() {
         ReadSide::Sections(_) if registration::open_sections::<F>(reader) != 0 => return section::owe::<F>(reader),
         _ => {}
     }
-    let may_wait = !F::with_record(|record| record.is_reclaiming()) && !fork::is_under_way_here::<F>();
-    let worker = &F::domain().deferred.default_worker;
+    // Each time: in place of a worker, a call may have left a guard on this thread.
+    let may_wait = || {
+        !F::with_record(|record| record.is_reclaiming())
+            && !fork::is_under_way_here::<F>()
+            && !crate::raw::read_ongoing::<F>()
+    };
+    let (worker, others) = (&F::domain().deferred.default_worker, &F::domain().deferred.workers);
     let mut stall = Stall::new::<F>();
     // A stuck one: nothing will ever be freed; that has been reported, and waiting would not help.
-    while may_wait && limits.beyond_hard() && !worker.is_stuck() {
+    while may_wait() && limits.beyond_hard() && !worker.is_stuck() && !others.is_any_stuck() {
         if help_own_local::<F>().is_err() {
             return;
         }
@@ -285,11 +290,16 @@ pub(crate) fn wait_for_room<F: Flavor>() {
 /// Runs the calling thread's own local calls after a grace period.
 fn help_own_local<F: Flavor>() -> Result<(), Stuck> {
     let Some(updater) = F::with_record(|record| record.updater()) else { return Ok(()) };
-    if updater.local.queued() == updater.local.executed() {
+    if !updater.local.holds_anything() {
         return Ok(());
     }
-    // Nobody but this thread adds to the queue: the grace period is one for all that is in it.
+    let queued = updater.local.queued();
     grace_period::try_wait::<F>()?;
+    // Nobody but this thread adds to the queue, but a report hook that ran meanwhile may have: then the grace period is not one
+    // for all that is in it.
+    if updater.local.queued() != queued {
+        return Ok(());
+    }
     let mut calls = Vec::new();
     let Some(mut own) = updater.local.try_reclaim() else { return Ok(()) };
     let emptied = own.take_all(&mut calls);
@@ -367,7 +377,7 @@ pub(crate) fn barrier<F: Flavor>() -> Result<(), BarrierError> {
     }
     let deferred = &F::domain().deferred;
     for worker in deferred.workers.all() {
-        worker.drain();
+        worker.drain::<F>()?;
     }
     // Last: a worker that stops hands what it has left to the default one.
     if !deferred.default_worker.exists()
@@ -378,12 +388,11 @@ pub(crate) fn barrier<F: Flavor>() -> Result<(), BarrierError> {
         return Ok(());
     }
     while deferred.default_worker.exists() || deferred.default_worker.start_or_report::<F>() {
-        if deferred.default_worker.drain() {
+        if deferred.default_worker.drain::<F>()? {
             return Ok(());
         }
     }
-    run_everything_here::<F>().unwrap_or_else(|stuck| stuck.panic::<F>());
-    Ok(())
+    run_everything_here::<F>().map_err(|_stuck| BarrierError::Stuck { flavor: F::NAME })
 }
 
 /// [`barrier`] with the caller's thread offline meanwhile (QSBR), and its section checked.
@@ -411,7 +420,10 @@ pub(crate) fn barrier_thread<F: Flavor>() -> Result<(), BarrierError> {
     for queue in &mut own {
         emptied += queue.take_all(&mut calls);
     }
-    thread::offline_while::<F, _>(reader, grace_period::wait::<F>);
+    if thread::offline_while::<F, _>(reader, grace_period::try_wait::<F>).is_err() {
+        F::domain().deferred.adopt(calls);
+        return Err(BarrierError::Stuck { flavor: F::NAME });
+    }
     run_unregistered::<F>(&mut calls);
     // Under the lock, so that a fork finds it done.
     F::domain().deferred.limits.settle(emptied);

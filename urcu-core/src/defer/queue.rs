@@ -210,6 +210,14 @@ impl Queue {
         self.sealed_calls.load(Ordering::Relaxed) + self.filling().map_or(0, |block| block.len() as u64)
     }
 
+    /// Whether there are calls in it, or sealed blocks that have none left (they were taken while the block was being filled)
+    /// but count against the limits. A snapshot.
+    pub(crate) fn holds_anything(&self) -> bool {
+        self.queued() != self.executed()
+            || !self.sealed.load(Ordering::Relaxed).is_null()
+            || self.chain_since.load(Ordering::Relaxed) != u64::MAX
+    }
+
     /// When the oldest pending call was added, as far as blocks tell; `u64::MAX` if there is none. A snapshot.
     pub(crate) fn oldest(&self) -> u64 {
         let filling = self.filling().filter(|block| block.pending() != 0).map_or(u64::MAX, Block::since);

@@ -25,7 +25,7 @@ use crate::backoff::Backoff;
 use crate::defer::block::{Call, Function};
 use crate::defer::limits;
 use crate::defer::queue::Emptied;
-use crate::error::WorkerError;
+use crate::error::{BarrierError, WorkerError};
 use crate::flavor::{Flavor, ReadSide};
 use crate::head::{Callback, RcuHead};
 use crate::membarrier::Membarrier;
@@ -35,7 +35,7 @@ use crate::sync::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, compiler_fence, fence,
 };
 use crate::util::OnDrop;
-use crate::{grace_period, quiescence, reclaim, registration, sys};
+use crate::{grace_period, quiescence, reclaim, registration, sys, thread};
 
 /// No thread runs this worker.
 pub(crate) const ABSENT: u32 = 1;
@@ -172,24 +172,26 @@ impl Worker {
     }
 
     /// Returns once everything that was handed over before has run; `false` when the worker has no thread after all.
-    pub(crate) fn drain(&self) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// When it never will.
+    pub(crate) fn drain<F: Flavor>(&self) -> Result<bool, BarrierError> {
         // SeqCst: what was added before is found by the round that sees this. PAIR(round) PAIR(worker-sleep)
         let ticket = self.wanted.fetch_add(1, Ordering::SeqCst) + 1;
         self.call_for();
         let mut backoff = Backoff::new();
         // Acquire: what the calls did happened before. PAIR(round-done)
         while self.done.load(Ordering::Acquire) < ticket {
-            assert!(
-                !self.is_stuck(),
-                "deferred calls cannot be waited for: no grace period can end any more, since a thread ended with its guard \
-                 (or, in QSBR, its `Thread`) leaked"
-            );
+            if self.is_stuck() {
+                return Err(BarrierError::Stuck { flavor: F::NAME });
+            }
             if backoff.snooze() {
                 continue;
             }
             if !self.exists() {
                 // One that has stopped said that it was done before.
-                return self.done.load(Ordering::Acquire) >= ticket;
+                return Ok(self.done.load(Ordering::Acquire) >= ticket);
             }
             let wake = self.done_wake.load(Ordering::Acquire);
             if self.done.load(Ordering::Acquire) < ticket {
@@ -197,7 +199,7 @@ impl Worker {
                 sys::futex_wait(&self.done_wake, wake, Some(LONGEST_NAP));
             }
         }
-        true
+        Ok(true)
     }
 
     pub(crate) fn is_stuck(&self) -> bool {
@@ -476,6 +478,10 @@ impl<F: Flavor> Rounds<F> {
         self.woken = false;
         let gp_wanted = !F::domain().grace_periods.has_completed(polled);
         if self.calls.is_empty() && !everything && !gp_wanted {
+            // Blocks whose calls were taken while they were being filled.
+            if self.emptied.calls != 0 {
+                F::domain().deferred.limits.settle(core::mem::take(&mut self.emptied));
+            }
             return if busy { Outlook::Nap } else { Outlook::Sleep };
         }
         let in_flight = F::domain().deferred.in_flight(self.calls.len(), self.oldest.min(since));
@@ -503,7 +509,7 @@ impl<F: Flavor> Rounds<F> {
         for updater in deferred.updaters.iter() {
             for (queue, is_local) in [(&updater.remote, false), (&updater.local, true)] {
                 let queued = queue.queued();
-                if queued == queue.executed() && !everything {
+                if !queue.holds_anything() && !everything {
                     continue;
                 }
                 let moving = is_local && updater.seen.swap(queued, Ordering::Relaxed) != queued;
@@ -607,7 +613,11 @@ pub(crate) fn run_registered<F: Flavor>(calls: &mut Vec<Call>) {
             unsafe { call.run() };
             let reader = F::reader();
             // The guard that a call has leaked, or keeps in a thread-local, goes on.
-            if F::READ_SIDE == ReadSide::QuiescentStates && registration::open_sections::<F>(reader) == 0 {
+            // So may one that borrows a `Thread` which a call has brought online: it leaves no trace.
+            if F::READ_SIDE == ReadSide::QuiescentStates
+                && registration::open_sections::<F>(reader) == 0
+                && !thread::may_hide_guard::<F>(reader)
+            {
                 quiescence::announce::<F>(reader);
             }
         }

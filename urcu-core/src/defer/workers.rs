@@ -95,6 +95,11 @@ impl WorkerSet {
         self.lists().running.clone()
     }
 
+    /// Whether one of them has found that no grace period can end any more.
+    pub(crate) fn is_any_stuck(&self) -> bool {
+        self.special.load(Ordering::Relaxed) && self.lists().running.iter().any(|worker| worker.is_stuck())
+    }
+
     /// Heads ever handed to one of these workers, and those of them that have been taken out. A snapshot.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let lists = self.lists();

@@ -170,8 +170,9 @@ pub fn set_scheduling(cpu: Option<usize>, realtime: Option<c_int>) -> Result<(),
     Ok(())
 }
 
-/// Undoes what the calling thread has inherited from a thread that is pinned to a processor or runs in real time: it may run
-/// where the process's first thread may, scheduled normally. Failures leave it as it is.
+/// Undoes what the calling thread has inherited from a thread that is pinned to a processor, or runs in real time or only
+/// when nothing else does: it may run where the process's first thread may, in the normal scheduling class. Failures leave it as
+/// it is.
 fn run_like_the_process() {
     // SAFETY: plain data, for which zero is the empty set.
     let mut set: libc::cpu_set_t = unsafe { core::mem::zeroed() };
@@ -183,7 +184,7 @@ fn run_like_the_process() {
     }
     // SAFETY: takes an integer; 0 is the calling thread.
     let class = unsafe { libc::sched_getscheduler(0) };
-    if class == libc::SCHED_FIFO || class == libc::SCHED_RR {
+    if class != libc::SCHED_OTHER {
         let parameters = libc::sched_param { sched_priority: 0 };
         // SAFETY: a valid pointer to a local.
         unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };

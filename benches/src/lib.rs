@@ -13,6 +13,7 @@ pub mod harness;
 pub mod idle_process;
 pub mod idle_threads;
 pub mod limits;
+pub mod lists;
 pub mod machine;
 pub mod peers;
 pub mod reclaim;

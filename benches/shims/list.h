@@ -12,11 +12,13 @@
 struct element {
 	struct cds_list_head links;
 	uint64_t value;
+	uint64_t pad;
 };
 
 struct short_element {
 	struct cds_hlist_node links;
 	uint64_t value;
+	uint64_t pad;
 };
 
 _Static_assert(sizeof(struct cds_list_head) == 16, "list head");

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod lists;
 pub mod machine;
 pub mod peers;
+pub mod pool;
 pub mod reclaim;
 pub mod record;
 pub mod suites;

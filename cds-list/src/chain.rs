@@ -275,7 +275,8 @@ impl<T: Send + 'static, K: Kind> Detached<T, K> {
     }
 
     /// Waits for a grace period; then nobody else can reach the elements. Blocks. Outside every section of the flavor; not
-    /// with a lock held that is taken inside sections, so drop the [`Updater`](crate::Updater) first.
+    /// with a lock held that is taken inside sections, so drop the [`Updater`](crate::Updater) first (in
+    /// `list.lock().detach_all().synchronize()` it still lives: use [`List::detach_all`](crate::List::detach_all)).
     ///
     /// # Errors
     ///

@@ -71,7 +71,7 @@ impl<T, K: Kind> Node<T, K> {
 }
 
 pub(crate) mod sealed {
-    use super::{Debug, Doubly, HlistHead, HlistNode, Hlist, ListHead, Ordering, hlist, list, rcuhlist, rculist};
+    use super::{Debug, Doubly, Hlist, HlistHead, HlistNode, ListHead, Ordering, hlist, list, rcuhlist, rculist};
 
     /// What the face needs of a raw list. The "anchor" is the head as the links before the first node; as such it is only
     /// given to these functions.

@@ -55,7 +55,7 @@
 //! let waiting = RcuList::from_values(urcu_mb::vtable(), 1..=6);
 //! let done = RcuList::new(urcu_mb::vtable());
 //!
-//! let odd = waiting.lock().detach_if(|job| job % 2 == 1);
+//! let odd = waiting.detach_if(|job| job % 2 == 1);
 //! let chain = odd.synchronize().unwrap();
 //! done.lock().append(chain);
 //!
@@ -91,7 +91,7 @@
 //! | `is_empty`, `len` | nothing | never | wait-free |
 //! | `lock`, `push_*` of the list, `Debug` | nothing | for another updater (`try_lock`, `Debug`: never) | mutex |
 //! | all of [`Updater`] and [`Cursor`] | the lock | never | a constant number of steps, unless it says otherwise |
-//! | dropping an [`Updater`] that has removed, or a [`Detached`] | nothing | beyond the flavor's hard limit, unless inside a section | retires |
+//! | dropping an [`Updater`] that has removed, or a [`Detached`] | no other lock that is taken inside sections | beyond the flavor's hard limit, unless inside a section | retires |
 //! | [`Detached::synchronize`], `append_from`, `prepend_from` | outside of sections; no lock that is taken inside sections | for a grace period | |
 //! | [`Detached::poll`] | nothing | never | |
 //! | `&mut`: `iter_mut`, `drain`, `clear`, `into_iter`, `extend`, drop | exclusive access | never | |

@@ -5,8 +5,8 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 use std::sync::{Mutex, PoisonError, TryLockError};
 
-use urcu_core::sync::modelled::{AtomicUsize, Ordering};
 use urcu_core::sync::CachePadded;
+use urcu_core::sync::modelled::{AtomicUsize, Ordering};
 use urcu_core::{AnyGuard, FlavorVtable};
 
 use crate::chain::{Chain, Detached};
@@ -234,6 +234,20 @@ impl<T: Send + 'static, K: Kind> List<T, K> {
         self.lock().prepend(chain);
     }
 
+    /// Takes everything out at once, to be used again after a grace period. Takes the lock, and has given it back when it returns,
+    /// unlike `list.lock().detach_all()`, whose lock lives as long as the statement.
+    pub fn detach_all(&self) -> Detached<T, K> {
+        let mut updater = self.lock();
+        updater.detach_all()
+    }
+
+    /// Takes the elements out that `wanted` accepts, to be used again after a grace period. The lock is as with
+    /// [`detach_all`](Self::detach_all).
+    pub fn detach_if(&self, wanted: impl FnMut(&T) -> bool) -> Detached<T, K> {
+        let mut updater = self.lock();
+        updater.detach_if(wanted)
+    }
+
     /// Moves everything in `source`, in its order, before what is here; how many elements that were.
     ///
     /// Blocks for a grace period between the two steps, without a lock: meanwhile the elements are in neither list. So no reader is
@@ -245,7 +259,7 @@ impl<T: Send + 'static, K: Kind> List<T, K> {
     /// The elements, taken out of `source`, when the caller may not wait here (see [`Detached::synchronize`]).
     #[doc(alias = "cds_list_splice")]
     pub fn prepend_from(&self, source: &Self) -> Result<usize, Detached<T, K>> {
-        let chain = source.lock().detach_all().synchronize()?;
+        let chain = source.detach_all().synchronize()?;
         let len = chain.len();
         self.lock().prepend(chain);
         Ok(len)
@@ -286,7 +300,7 @@ impl<T: Send + 'static> List<T, Doubly> {
     ///
     /// As there.
     pub fn append_from(&self, source: &Self) -> Result<usize, Detached<T, Doubly>> {
-        let chain = source.lock().detach_all().synchronize()?;
+        let chain = source.detach_all().synchronize()?;
         let len = chain.len();
         self.lock().append(chain);
         Ok(len)

@@ -16,7 +16,8 @@ use crate::pending::Pending;
 ///
 /// Needs no section and no registration. What it does is seen by readers step by step, in this order. What it removes
 /// is retired when it is dropped, after the lock has been given back: dropped after a grace period, by the flavor's worker.
-/// So an updater that removes without end holds the memory of all that; drop it now and then.
+/// So an updater that removes without end holds the memory of all that; drop it now and then. Retiring may wait for room
+/// (beyond the flavor's hard limit, outside of sections): when it is dropped, hold no other lock that is taken inside sections.
 ///
 /// The caller's code (predicates, iterators, clones) runs between whole steps. If it panics, what was done stays done, and the list
 /// remains usable.

@@ -2,7 +2,7 @@
 #![cfg(not(urcu_loom))]
 
 use cds_list::{Chain, Hlist, Kind, List, RcuHList, RcuList};
-use structure_conformance::{Bp, Counts, FlavorVtable, Gate, Mb, Tested, Thread, within_limit};
+use structure_conformance::{Bp, Counts, FlavorVtable, Gate, Mb, Tested, Thread, until, within_limit};
 
 fn vtable() -> &'static FlavorVtable {
     Mb::vtable()
@@ -167,8 +167,8 @@ fn detached_elements_wait_for_readers() {
                 assert_eq!(walk.collect::<Vec<_>>(), [&1, &3, &5], "each went when the next was there");
             });
             inside.wait();
-            let mut detached = list.lock().detach_if(|n| n % 2 == 0);
-            detached.merge(list.lock().detach_all());
+            let mut detached = list.detach_if(|n| n % 2 == 0);
+            detached.merge(list.detach_all());
             assert!(list.is_empty());
             assert_eq!(detached.iter().collect::<Vec<_>>(), [&0, &2, &4, &1, &3, &5]);
             for _ in 0..100 {
@@ -199,7 +199,6 @@ fn waiting_is_refused_inside_a_section_and_nothing_is_lost() {
         assert!(list.is_empty());
         assert_eq!(detached.len(), 2);
         drop(guard);
-        // With a `Thread` in scope only what ends its sections by borrowing it may wait; a flavor that counts sections knows.
         let chain = detached.synchronize().expect("outside");
         other.lock().append(chain);
         assert_eq!(seen(&other), [0, 1, 2]);
@@ -208,6 +207,31 @@ fn waiting_is_refused_inside_a_section_and_nothing_is_lost() {
         assert_eq!(list.prepend_from(&other).expect("outside"), 3);
         assert_eq!(list.append_from(&other).expect("nothing to wait for"), 0);
         assert_eq!(seen(&list), [0, 1, 2]);
+    });
+}
+
+#[test]
+fn no_lock_is_held_while_a_splice_waits() {
+    within_limit("no_lock_is_held_while_a_splice_waits", || {
+        let (list, other) = (RcuList::from_values(vtable(), [1, 2]), RcuList::new(vtable()));
+        let inside = Gate::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let thread = Thread::<Mb>::register().expect("not registered yet");
+                let guard = thread.read_lock();
+                assert_eq!(list.first(&guard), Some(&1));
+                inside.open();
+                until("the list is being moved", || list.is_empty());
+                // The other thread waits for this section, which waits for the locks.
+                list.lock().push_back(3);
+                other.lock().push_back(0);
+                drop(guard);
+            });
+            inside.wait();
+            assert_eq!(other.append_from(&list).expect("outside"), 2);
+        });
+        assert_eq!(other.into_iter().collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(list.into_iter().collect::<Vec<_>>(), [3]);
     });
 }
 
@@ -231,7 +255,7 @@ fn an_hlist_goes_forward() {
         assert_eq!(cursor.shift_forward(1), 1);
         drop(updater);
         assert_eq!(seen(&list), [1, 44, 2, 3, 5]);
-        let mut chain = list.lock().detach_all().synchronize().expect("outside");
+        let mut chain = list.detach_all().synchronize().expect("outside");
         assert_eq!((chain.len(), chain.pop_front()), (5, Some(1)));
         list.lock().prepend(chain);
         let guard = vtable().pin();
@@ -318,7 +342,7 @@ fn what_is_dropped_later_is_dropped_once() {
         let list = RcuList::from_values(vtable(), (0..100).map(|n| counts.make(n)));
         list.lock().retain(|counted| counted.value() % 3 == 0);
         drop(list.lock().detach_if(|counted| counted.value() % 2 == 0));
-        let detached = list.lock().detach_if(|counted| counted.value() == 9);
+        let detached = list.detach_if(|counted| counted.value() == 9);
         drop(detached.synchronize());
         let mut updater = list.lock();
         updater.cursor_front().replace(counts.make(200)).expect("not at the end");

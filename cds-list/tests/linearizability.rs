@@ -1,11 +1,23 @@
 //! What is linearizable: looking one key up, beside updaters that take turns. (A walk as a whole is not: see the crate page.)
 #![cfg(not(urcu_loom))]
 
+use std::cell::Cell;
+use std::thread;
+
 use cds_list::{Kind, List, RcuHList, RcuList};
 use structure_conformance::linearizability::{Choice, Map, MapOp, MapRet, Queue, QueueOp, QueueRet, Rounds};
 use structure_conformance::{Tested, Thread, on_every_flavor};
 
 const KEYS: u64 = 3;
+
+/// Lets another thread go on in the middle of a call, every now and then: also where there are fewer processors than threads.
+fn linger() {
+    thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
+    CALLS.set(CALLS.get() + 1);
+    if CALLS.get() % 3 == 0 {
+        thread::yield_now();
+    }
+}
 
 fn choose(choice: &mut Choice) -> MapOp {
     let key = choice.random.below(KEYS);
@@ -20,7 +32,12 @@ fn choose(choice: &mut Choice) -> MapOp {
 }
 
 fn perform<F: Tested, K: Kind>(list: &List<(u64, u64), K>, thread: &Thread<F>, op: &MapOp) -> MapRet {
-    let by = |key: u64| move |pair: &(u64, u64)| pair.0 == key;
+    let by = |key: u64| {
+        move |pair: &(u64, u64)| {
+            linger();
+            pair.0 == key
+        }
+    };
     MapRet::Value(match *op {
         MapOp::Get(key) => list.find(&thread.read_lock(), by(key)).map(|pair| pair.1),
         MapOp::Insert(key, value) => {
@@ -30,7 +47,11 @@ fn perform<F: Tested, K: Kind>(list: &List<(u64, u64), K>, thread: &Thread<F>, o
                 Ok(old) => Some(old.1),
                 Err(pair) => {
                     // At the end or at the front, by chance.
-                    if value % 2 == 0 { cursor.insert_before(pair) } else { updater.push_front(pair) }
+                    if value % 2 == 0 {
+                        cursor.insert_before(pair)
+                    } else {
+                        updater.push_front(pair)
+                    }
                     None
                 }
             }
@@ -87,7 +108,10 @@ on_every_flavor! {
             },
             |list, thread, op| match *op {
                 QueueOp::Enqueue(value) => {
-                    list.push_back(value);
+                    let mut updater = list.lock();
+                    linger();
+                    updater.push_back(value);
+                    linger();
                     QueueRet::Done
                 }
                 QueueOp::EnqueueTelling(value) => {
@@ -96,7 +120,13 @@ on_every_flavor! {
                     updater.push_back(value);
                     QueueRet::WasEmpty(was_empty)
                 }
-                QueueOp::Dequeue => QueueRet::One(list.lock().pop_front().copied()),
+                QueueOp::Dequeue => {
+                    let mut updater = list.lock();
+                    linger();
+                    let first = updater.pop_front().copied();
+                    linger();
+                    QueueRet::One(first)
+                }
                 QueueOp::Peek => QueueRet::One(list.first(&thread.read_lock()).copied()),
                 QueueOp::Drain => QueueRet::All(list.lock().detach_all().iter().copied().collect()),
                 QueueOp::IsEmpty => QueueRet::WasEmpty(list.is_empty()),

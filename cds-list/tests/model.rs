@@ -134,7 +134,8 @@ macro_rules! run {
                 }
                 Step::DetachIf(by) => {
                     chained = Some(updater.detach_if(|counted| counted.value() % u64::from(*by) == 0));
-                    let taken = chained.as_ref().map(|detached| detached.iter().map(Counted::value).collect::<Vec<_>>());
+                    let taken =
+                        chained.as_ref().map(|detached| detached.iter().map(Counted::value).collect::<Vec<_>>());
                     let expected = model.values.iter().copied().filter(|value| value % u64::from(*by) == 0);
                     prop_assert_eq!(taken, Some(expected.collect::<Vec<_>>()));
                     model.values.retain(|value| value % u64::from(*by) != 0);
@@ -379,6 +380,7 @@ proptest! {
             }
             for &step in &steps {
                 raw_step(step, &mut models, |object| links(object, link), head);
+                #[allow(clippy::needless_range_loop, reason = "heads and models alike")]
                 for which in 0..2 {
                     let number = |node: *mut ListHead| {
                         let object = container_of!(node.wrapping_sub(link), Object, links);
@@ -508,7 +510,11 @@ fn raw_step(
     unsafe {
         match (function, at, beside) {
             (0, None, _) => {
-                if rcu { rculist::add_rcu(links(object), head(which)) } else { list::add(links(object), head(which)) }
+                if rcu {
+                    rculist::add_rcu(links(object), head(which))
+                } else {
+                    list::add(links(object), head(which))
+                }
                 models[which].insert(0, object);
             }
             (1, None, _) => {
@@ -520,7 +526,11 @@ fn raw_step(
                 models[which].push(object);
             }
             (2, Some((list, at)), _) => {
-                if rcu { rculist::del_rcu(links(object)) } else { list::del(links(object)) }
+                if rcu {
+                    rculist::del_rcu(links(object))
+                } else {
+                    list::del(links(object))
+                }
                 models[list].remove(at);
             }
             (3, Some((list, at)), _) => {
@@ -529,7 +539,11 @@ fn raw_step(
                 models[list].remove(at);
             }
             (4, Some((list, at)), None) => {
-                if rcu { rculist::replace_rcu(links(object), links(other)) } else { list::replace(links(object), links(other)) }
+                if rcu {
+                    rculist::replace_rcu(links(object), links(other))
+                } else {
+                    list::replace(links(object), links(other))
+                }
                 models[list][at] = other;
             }
             (5, Some((list, at)), None) => {
@@ -540,13 +554,21 @@ fn raw_step(
             (6, Some((list, at)), _) => {
                 // With RCU only inside of a list.
                 let to = if rcu { list } else { which };
-                if rcu { rculist::move_rcu(links(object), head(to)) } else { list::move_to(links(object), head(to)) }
+                if rcu {
+                    rculist::move_rcu(links(object), head(to))
+                } else {
+                    list::move_to(links(object), head(to))
+                }
                 models[list].remove(at);
                 models[to].insert(0, object);
             }
             (7, Some((list, at)), _) => {
                 let to = if rcu { list } else { which };
-                if rcu { rculist::move_tail_rcu(links(object), head(to)) } else { list::move_to_tail(links(object), head(to)) }
+                if rcu {
+                    rculist::move_tail_rcu(links(object), head(to))
+                } else {
+                    list::move_to_tail(links(object), head(to))
+                }
                 models[list].remove(at);
                 models[to].push(object);
             }

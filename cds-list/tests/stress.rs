@@ -23,8 +23,11 @@ impl Drop for Raised<'_> {
     }
 }
 
+/// What a reader does in a round.
+type Read<'a, F> = &'a (dyn Fn(&Thread<F>) + Sync);
+
 /// Runs `read` again and again, each time in a section, until `updates` has ended.
-fn beside<F: Tested>(readers: &[&(dyn Fn(&Thread<F>) + Sync)], updates: impl FnOnce()) {
+fn beside<F: Tested>(readers: &[Read<'_, F>], updates: impl FnOnce()) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         for read in readers {
@@ -91,7 +94,7 @@ fn churn<K: Kind>(list: &List<Counted, K>, counts: &Counts, random: &mut Random)
         2..=9 => {
             let end = cursor.current().map_or(KEYS, Counted::value);
             let chain: Chain<Counted, K> = (key..end).map(|key| counts.make(key)).collect();
-            if kind % 2 == 0 {
+            if kind.is_multiple_of(2) {
                 cursor.splice_before(chain);
             } else if cursor.peek_prev().is_some() {
                 cursor.move_prev();
@@ -102,7 +105,7 @@ fn churn<K: Kind>(list: &List<Counted, K>, counts: &Counts, random: &mut Random)
             let replaced = cursor.replace(counts.make(key)).expect("not at the end");
             assert_eq!(replaced.value(), key);
         }
-        26..=45 if is_there && key % STAYS != 0 => {
+        26..=45 if is_there && !key.is_multiple_of(STAYS) => {
             assert_eq!(cursor.remove().map(Counted::value), Some(key));
         }
         _ if !is_there => cursor.insert_before(counts.make(key)),

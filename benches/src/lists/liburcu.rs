@@ -120,10 +120,14 @@ impl Lists {
     pub fn walk(self) -> Result<Box<dyn Subject>, String> {
         let (api, shim) = self.tables?;
         let list = RawList::new();
-        Ok(Box::new(Walk { api, function: move |list: &RawList, blocks, length| {
-            // SAFETY: the worker has registered the thread; a live list of the layout that the shim expects.
-            unsafe { (shim.walk)(list.head(), blocks, length) }
-        }, list }))
+        Ok(Box::new(Walk {
+            api,
+            function: move |list: &RawList, blocks, length| {
+                // SAFETY: the worker has registered the thread; a live list of the layout that the shim expects.
+                unsafe { (shim.walk)(list.head(), blocks, length) }
+            },
+            list,
+        }))
     }
 
     /// Walks over a list that ends in null.
@@ -133,10 +137,14 @@ impl Lists {
     pub fn hlist_walk(self) -> Result<Box<dyn Subject>, String> {
         let (api, shim) = self.tables?;
         let list = RawHlist::new();
-        Ok(Box::new(Walk { api, function: move |list: &RawHlist, blocks, length| {
-            // SAFETY: the worker has registered the thread; a live list of the layout that the shim expects.
-            unsafe { (shim.hlist_walk)(list.head(), blocks, length) }
-        }, list }))
+        Ok(Box::new(Walk {
+            api,
+            function: move |list: &RawHlist, blocks, length| {
+                // SAFETY: the worker has registered the thread; a live list of the layout that the shim expects.
+                unsafe { (shim.hlist_walk)(list.head(), blocks, length) }
+            },
+            list,
+        }))
     }
 
     /// Updates.

@@ -7,6 +7,7 @@ use std::ptr;
 use cds_list::container_of;
 use cds_list::raw::{HlistHead, HlistNode, ListHead, hlist, list};
 
+use crate::pool::{ELEMENT_ALIGN, ELEMENT_SIZE};
 use crate::workload::{Looped, ReadSide, Subject, Worker, sum_of};
 
 pub mod liburcu;
@@ -23,20 +24,32 @@ pub const WALK_BLOCKS: u64 = 2;
 /// What is in an element: the sum of a walk is the number of elements.
 pub const VALUE: u64 = 1;
 
-/// An element of a circular list. The layout is shared with the C shims, and with the nodes of `RcuList<u64>`.
+/// A value of an alignment that makes nodes of two links have the layout of `pool`.
+#[repr(align(16))]
+#[derive(Clone, Copy, Debug)]
+pub struct Value(pub u64);
+
+impl Value {
+    /// The value of every element.
+    pub const ONE: Self = Self(VALUE);
+}
+
+/// An element of a circular list. The layout is shared with the C shims, and with the nodes of `RcuList<Value>`.
 #[repr(C)]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Element {
     links: ListHead,
-    value: u64,
+    value: Value,
 }
+
+const _: () = assert!(size_of::<Element>() == ELEMENT_SIZE && align_of::<Element>() == ELEMENT_ALIGN);
 
 /// An element of a list that ends in null. The layout is shared in the same way.
 #[repr(C)]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ShortElement {
     links: HlistNode,
-    value: u64,
+    value: Value,
 }
 
 /// A list of raw elements that nobody changes.
@@ -63,7 +76,7 @@ impl RawList {
         // SAFETY: live, not shared.
         unsafe { list::init(head) };
         for _ in 0..ELEMENTS {
-            let element = Box::into_raw(Box::new(Element { value: VALUE, ..Element::default() }));
+            let element = Box::into_raw(Box::new(Element { links: ListHead::new(), value: Value::ONE }));
             // SAFETY: live, not shared; the element is fresh, and its links are its first field.
             unsafe { list::add_tail(element.cast(), head) };
         }
@@ -82,7 +95,7 @@ impl RawHlist {
     pub fn new() -> Self {
         let head = Box::into_raw(Box::new(HlistHead::new()));
         let mut elements: Vec<*mut ShortElement> = (0..ELEMENTS)
-            .map(|_| Box::into_raw(Box::new(ShortElement { value: VALUE, ..ShortElement::default() })))
+            .map(|_| Box::into_raw(Box::new(ShortElement { links: HlistNode::new(), value: Value::ONE })))
             .collect();
         while let Some(element) = elements.pop() {
             // SAFETY: live, not shared; the element is fresh, and its links are its first field.
@@ -141,7 +154,7 @@ impl Drop for RawHlist {
 #[inline(always)]
 pub unsafe fn value(links: *mut ListHead) -> u64 {
     // SAFETY: the caller's word.
-    unsafe { (*container_of!(links, Element, links)).value }
+    unsafe { (*container_of!(links, Element, links)).value.0 }
 }
 
 /// The value of a short element that a raw walk gave.
@@ -151,7 +164,7 @@ pub unsafe fn value(links: *mut ListHead) -> u64 {
 #[inline(always)]
 pub unsafe fn short_value(links: *mut HlistNode) -> u64 {
     // SAFETY: the caller's word.
-    unsafe { (*container_of!(links, ShortElement, links)).value }
+    unsafe { (*container_of!(links, ShortElement, links)).value.0 }
 }
 
 /// The sum that so many walks must return.
@@ -196,7 +209,7 @@ pub struct ToNull;
 struct PlainElement {
     next: *const PlainElement,
     prev: *const PlainElement,
-    value: u64,
+    value: Value,
 }
 
 /// The elements of a plain list, linked among themselves and with the head, in the layout of [`RawList`].
@@ -212,7 +225,8 @@ unsafe impl Sync for PlainList {}
 
 impl PlainList {
     fn new(circular: bool) -> Self {
-        let fresh = |value| Box::into_raw(Box::new(PlainElement { next: ptr::null(), prev: ptr::null(), value }));
+        let fresh =
+            |value| Box::into_raw(Box::new(PlainElement { next: ptr::null(), prev: ptr::null(), value: Value(value) }));
         let head = fresh(0);
         let elements: Vec<*mut PlainElement> = (0..ELEMENTS).map(|_| fresh(VALUE)).collect();
         let mut last = head;
@@ -265,7 +279,7 @@ impl Way for Circular {
         let mut at = unsafe { (*head).next };
         while at != head {
             // SAFETY: as above.
-            sum += unsafe { (*at).value };
+            sum += unsafe { (*at).value.0 };
             // SAFETY: as above.
             at = unsafe { (*at).next };
         }
@@ -288,7 +302,7 @@ impl Way for Backward {
         let mut at = unsafe { (*head).prev };
         while at != head {
             // SAFETY: as above.
-            sum += unsafe { (*at).value };
+            sum += unsafe { (*at).value.0 };
             // SAFETY: as above.
             at = unsafe { (*at).prev };
         }
@@ -311,7 +325,7 @@ impl Way for ToNull {
         let mut at = unsafe { (*head).next };
         while !at.is_null() {
             // SAFETY: as above.
-            sum += unsafe { (*at).value };
+            sum += unsafe { (*at).value.0 };
             // SAFETY: as above.
             at = unsafe { (*at).next };
         }

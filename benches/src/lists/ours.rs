@@ -43,12 +43,12 @@ macro_rules! ours {
             use std::hint::black_box;
             use std::sync::{Mutex, PoisonError};
 
-            use $krate as rcu;
             use cds_list::raw::{ListHead, list, rcuhlist, rculist};
             use cds_list::{RcuHList, RcuList, container_of};
+            use $krate as rcu;
 
             use super::super::standing::{ByFunctions, Payload, STANDING};
-            use super::super::{ELEMENTS, RawHlist, RawList, VALUE, short_value, value};
+            use super::super::{ELEMENTS, RawHlist, RawList, Value, short_value, value};
             use super::{Flavor, Functions, Lists, api};
             use crate::blocks::{BLOCK_SIZE, Manner};
             use crate::reclaim::{Each, Reclaimer, Updater};
@@ -66,11 +66,11 @@ macro_rules! ours {
                 raw_updates: || Box::new(ByFunctions::new(FUNCTIONS())),
             };
 
-            fn ones<K: cds_list::Kind>() -> cds_list::Chain<u64, K> {
-                (0..ELEMENTS).map(|_| VALUE).collect()
+            fn ones<K: cds_list::Kind>() -> cds_list::Chain<Value, K> {
+                (0..ELEMENTS).map(|_| Value::ONE).collect()
             }
 
-            fn values() -> RcuList<u64> {
+            fn values() -> RcuList<Value> {
                 RcuList::from_chain(rcu::vtable(), ones())
             }
 
@@ -110,29 +110,29 @@ macro_rules! ours {
                 };
             }
 
-            walk!(Face, FaceSide, RcuList<u64>, |list, thread| {
+            walk!(Face, FaceSide, RcuList<Value>, |list, thread| {
                 let guard = thread.read_lock();
                 let mut sum = 0;
                 for value in list.iter(&guard) {
-                    sum += value;
+                    sum += value.0;
                 }
                 sum
             });
 
-            walk!(Back, BackSide, RcuList<u64>, |list, thread| {
+            walk!(Back, BackSide, RcuList<Value>, |list, thread| {
                 let guard = thread.read_lock();
                 let mut sum = 0;
                 for value in list.iter_rev(&guard) {
-                    sum += value;
+                    sum += value.0;
                 }
                 sum
             });
 
-            walk!(HFace, HFaceSide, RcuHList<u64>, |list, thread| {
+            walk!(HFace, HFaceSide, RcuHList<Value>, |list, thread| {
                 let guard = thread.read_lock();
                 let mut sum = 0;
                 for value in list.iter(&guard) {
-                    sum += value;
+                    sum += value.0;
                 }
                 sum
             });

@@ -8,7 +8,7 @@ use crossbeam_skiplist::SkipList;
 use parking_lot::RwLock;
 
 use crate::lists::standing::{Payload, STANDING, Shared};
-use crate::lists::{ELEMENTS, VALUE, Walks};
+use crate::lists::{ELEMENTS, Value, Walks};
 use crate::reclaim::Reclaimer;
 use crate::workload::{Looped, Subject, Worker};
 
@@ -23,13 +23,16 @@ pub struct Walked {
 
 /// All of them.
 pub const WALKED: [Walked; 3] = [
-    Walked { name: "rwlock-linked-list", subject: || Box::new(Locked(RwLock::new(ones().collect::<LinkedList<u64>>()))) },
+    Walked {
+        name: "rwlock-linked-list",
+        subject: || Box::new(Locked(RwLock::new(ones().collect::<LinkedList<Value>>()))),
+    },
     Walked { name: "crossbeam-skiplist", subject: || Box::new(Skips::new()) },
-    Walked { name: "rwlock-vec", subject: || Box::new(Locked(RwLock::new(ones().collect::<Vec<u64>>()))) },
+    Walked { name: "rwlock-vec", subject: || Box::new(Locked(RwLock::new(ones().collect::<Vec<Value>>()))) },
 ];
 
-fn ones() -> impl Iterator<Item = u64> {
-    (0..ELEMENTS).map(|_| VALUE)
+fn ones() -> impl Iterator<Item = Value> {
+    (0..ELEMENTS).map(|_| Value::ONE)
 }
 
 /// Read under the lock for the length of a walk.
@@ -37,20 +40,20 @@ struct Locked<L>(RwLock<L>);
 
 impl<L: Send + Sync> Subject for Locked<L>
 where
-    for<'l> &'l L: IntoIterator<Item = &'l u64>,
+    for<'l> &'l L: IntoIterator<Item = &'l Value>,
 {
     fn worker(&self) -> Result<Box<dyn Worker + '_>, String> {
         Ok(Box::new(Looped(Walks(|| {
             let mut sum = 0;
             for value in &*self.0.read() {
-                sum += value;
+                sum += value.0;
             }
             sum
         }))))
     }
 }
 
-struct Skips(SkipList<u64, u64>);
+struct Skips(SkipList<u64, Value>);
 
 impl Skips {
     fn new() -> Self {
@@ -70,7 +73,7 @@ impl Subject for Skips {
             let mut sum = 0;
             let mut at = self.0.front(&guard);
             while let Some(entry) = at {
-                sum += entry.value();
+                sum += entry.value().0;
                 at = entry.next();
             }
             sum
@@ -86,10 +89,11 @@ pub fn rwlock_updates() -> Box<dyn Reclaimer> {
         pair: |list: &RwLock<LinkedList<Payload>>| {
             let mut list = list.write();
             list.push_back(Payload::filled());
-            let first = list.pop_front();
-            drop(list);
-            drop(first);
+            // A payload has no destructor: its memory is freed here, under the lock.
+            list.pop_front();
         },
-        walk: |list: &RwLock<LinkedList<Payload>>| list.read().iter().fold(0, |wrong, payload| wrong | payload.wrong()) == 0,
+        walk: |list: &RwLock<LinkedList<Payload>>| {
+            list.read().iter().fold(0, |wrong, payload| wrong | payload.wrong()) == 0
+        },
     })
 }

@@ -8,9 +8,7 @@ use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Pace,
 use crate::harness::stats::median;
 use crate::harness::threads::team;
 use crate::lists::standing::ByFunctions;
-use crate::lists::{
-    Backward, Circular, ELEMENTS, ToNull, WALK_BLOCKS, WALKS, check_walks, liburcu, ours, plain,
-};
+use crate::lists::{Backward, Circular, ELEMENTS, ToNull, WALK_BLOCKS, WALKS, check_walks, liburcu, ours, plain};
 use crate::peers::lists as peers;
 use crate::reclaim::{Crew, Reclaimer, throughput};
 use crate::workload::{Subject, Worker};
@@ -125,7 +123,11 @@ fn cases(options: &Options) -> Vec<Case> {
     }
     let crew = |updaters, reader| Crew { manner: Manner::Plain, updaters, reader };
     for (name, about, crew) in [
-        ("update", "A block of 64 bytes added at the end, the first one removed and retired: one updater.", crew(1, false)),
+        (
+            "update",
+            "A block of 64 bytes added at the end, the first one removed and retired: one updater.",
+            crew(1, false),
+        ),
         ("update", "The same, two updaters that take turns by a mutex.", crew(2, false)),
         ("update-reader", "One updater beside one reader that walks the 64 blocks all the time.", crew(1, true)),
     ] {

@@ -14,7 +14,7 @@ const KEYS: u64 = 3;
 fn linger() {
     thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
     CALLS.set(CALLS.get() + 1);
-    if CALLS.get() % 3 == 0 {
+    if CALLS.get().is_multiple_of(3) {
         thread::yield_now();
     }
 }

@@ -14,8 +14,8 @@ use crate::kind::{Doubly, Kind, Node};
 /// Values in nodes of their own, ready to be linked into a list all at once, without allocating or copying.
 ///
 /// Made from values (`collect`, [`push_back`](Self::push_back)) or from a part of a list that no reader can see any more
-/// ([`Detached`]). Owned by one, like a `Vec`: no section, no lock. Readers of a list that takes it see all of it or, as long as they
-/// have passed the place, nothing.
+/// ([`Detached`]). Owned by one, like a `Vec`: no section, no lock. Readers of a list that takes it see all of it, or none of it
+/// if they have passed the place.
 pub struct Chain<T, K: Kind = Doubly> {
     /// Null when `len` is 0, and then so is `last`. The nodes in between are linked both ways.
     pub(crate) first: *mut K::Links,
@@ -287,8 +287,8 @@ impl<T: Send + 'static, K: Kind> Detached<T, K> {
 
     /// Whether a grace period has passed; the first call asks for one. Never blocks; any context.
     ///
-    /// In QSBR, and with a reader that does not end its section, it takes the caller's own quiescent states or ends of sections
-    /// too for it to pass.
+    /// A caller that is a reader itself must end its section between two calls (QSBR: announce a quiescent state), or it waits for
+    /// itself.
     ///
     /// # Errors
     ///

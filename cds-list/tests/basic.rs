@@ -318,6 +318,18 @@ fn elements_of_different_flavors_are_not_merged() {
 }
 
 #[test]
+fn elements_go_to_lists_of_other_flavors_when_no_reader_is_left() {
+    registered(|| {
+        let list = RcuList::from_values(vtable(), [1, 2]);
+        let other = RcuList::new(Bp::vtable());
+        assert_eq!(other.append_from(&list).expect("outside"), 2);
+        let guard = Bp::vtable().pin();
+        assert_eq!(other.iter(&guard).collect::<Vec<_>>(), [&1, &2]);
+        assert_eq!((list.flavor().name(), other.flavor().name()), ("urcu-mb", "urcu-bp"));
+    });
+}
+
+#[test]
 fn a_static_list_is_made_on_first_use() {
     static NUMBERS: std::sync::LazyLock<RcuList<u64>> = std::sync::LazyLock::new(|| RcuList::new(vtable()));
     registered(|| {

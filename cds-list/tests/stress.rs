@@ -152,7 +152,18 @@ on_every_flavor! {
         let counts = Counts::new();
         let list = sorted::<Doubly>(F::vtable(), &counts);
         let forward = |thread: &Thread<F>| check_sorted(list.iter(&thread.read_lock()), 0..KEYS);
-        beside::<F>(&[&forward], || thread::scope(|scope| {
+        let look = |thread: &Thread<F>| {
+            let guard = thread.read_lock();
+            let ends = [list.first(&guard), list.last(&guard)].map(|end| end.map(Counted::value));
+            assert!(ends[0] == Some(0) && ends[1] >= Some(KEYS - STAYS), "{ends:?}");
+            assert_eq!(list.find(&guard, |counted| counted.value() == STAYS).map(Counted::value), Some(STAYS));
+            assert!(!list.is_empty());
+            // A guess, as long as updaters are at work, but never far off.
+            assert!(list.len() as u64 <= KEYS);
+            assert!(format!("{list:?}").len() > 10);
+            drop(list.try_lock());
+        };
+        beside::<F>(&[&forward, &look], || thread::scope(|scope| {
             for stream in 0..3 {
                 let (list, counts) = (&list, &counts);
                 scope.spawn(move || {

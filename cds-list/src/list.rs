@@ -211,7 +211,7 @@ impl<T: Send + 'static, K: Kind> List<T, K> {
     ///
     /// Any context that may block. Inside a section it is allowed as long as no updater waits for a grace period while it has the lock
     /// (no method of this crate does). Not poisoned by panics: the list is whole whenever the caller's code runs, so an updater
-    /// that panics leaves what it has done and no more.
+    /// that panics leaves what it has done and no more. A thread that is the updater already waits for itself.
     pub fn lock(&self) -> Updater<'_, T, K> {
         Updater::new(self, self.updates().lock.lock().unwrap_or_else(PoisonError::into_inner))
     }

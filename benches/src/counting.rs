@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::blocks::{BLOCK_ALIGN, BLOCK_SIZE};
+use crate::pool;
 
 /// See the module.
 #[derive(Debug)]
@@ -17,12 +18,16 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: the system's allocator does all the work.
+// SAFETY: the system's allocator does the work, but for what `pool` gives out.
 unsafe impl GlobalAlloc for Counting {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_block(layout) {
             count(|tally| &tally.allocated);
+        } else if pool::is_element(layout)
+            && let Some(place) = pool::take()
+        {
+            return place;
         }
         // SAFETY: passed on to the caller.
         unsafe { System.alloc(layout) }
@@ -33,18 +38,35 @@ unsafe impl GlobalAlloc for Counting {
         if is_block(layout) {
             count(|tally| &tally.freed);
         }
+        // SAFETY: what has this layout comes from here or from the system, and the caller gives it up.
+        if pool::is_element(layout) && unsafe { pool::give_back(pointer) } {
+            return;
+        }
         // SAFETY: passed on to the caller.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: passed on to the caller. Blocks are not made in this way.
+        // SAFETY: passed on to the caller. Blocks are not made in this way, nor elements.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     #[inline]
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if pool::is_element(layout) {
+            // SAFETY: the caller's size fits the alignment.
+            let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+            // SAFETY: the caller's size is not zero.
+            let fresh = unsafe { self.alloc(wanted) };
+            if !fresh.is_null() {
+                // SAFETY: two allocations of at least these sizes.
+                unsafe { fresh.copy_from_nonoverlapping(pointer, size.min(layout.size())) };
+                // SAFETY: the caller gives it up.
+                unsafe { self.dealloc(pointer, layout) };
+            }
+            return fresh;
+        }
         // SAFETY: passed on to the caller. Blocks keep their size.
         unsafe { System.realloc(pointer, layout, size) }
     }

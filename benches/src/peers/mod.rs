@@ -3,6 +3,7 @@
 pub mod crossbeam_epoch;
 pub mod haphazard;
 pub mod kovan;
+pub mod lists;
 pub mod sdd;
 pub mod seize;
 

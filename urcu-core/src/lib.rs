@@ -13,6 +13,7 @@
 //! | section of any flavor, for structures | [`AnyGuard`], [`DynGuard`] |
 //! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`word`], [`registry`] |
 //! | deferred reclamation | [`Retired`], [`Limits`], [`FlushOnDrop`], [`WorkerBuilder`], [`GracePeriod`] |
+//! | sleeping until something has happened, for queues | [`Event`] |
 //! | the C library's model | [`raw`] |
 //! | what cannot be returned as an error | [`Report`], [`set_report_hook`] |
 
@@ -23,6 +24,7 @@ mod defer;
 mod domain;
 mod dynamic;
 mod error;
+mod event;
 mod flavor;
 mod fork;
 pub mod grace_period;
@@ -59,6 +61,7 @@ pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
 pub use domain::{Domain, DomainId};
 pub use dynamic::{AnyGuard, DynGuard};
 pub use error::{BarrierError, InitError, RegisterError, WorkerError};
+pub use event::Event;
 pub use flavor::{Flavor, ReadSide};
 #[doc(hidden)]
 pub use fork::repair_children;

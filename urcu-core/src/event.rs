@@ -234,7 +234,7 @@ impl Event {
 
     fn wait_until<R>(&self, deadline: Option<Instant>, mut condition: impl FnMut() -> Option<R>) -> Option<R> {
         // The model checker has nothing to learn from spinning.
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::spinning();
         while !cfg!(urcu_loom) {
             if let found @ Some(_) = condition() {
                 return found;

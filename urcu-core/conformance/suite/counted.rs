@@ -207,7 +207,7 @@ fn a_panicking_drop_is_reported_and_nothing_is_lost() {
 #[test]
 fn everything_at_once() {
     alone(|| {
-        const ROUNDS: u64 = 4_000;
+        const ROUNDS: u64 = 20_000;
 
         let counts = Counts::new();
         let cells = [(); 2].map(|()| Cell::new(counts.make(0)));

@@ -210,5 +210,8 @@ mod tests {
             }
         });
         assert_eq!(references.count(), None, "stuck for ever, however much is given back");
+        let references = RefCount::with(LIMIT);
+        (0..3).for_each(|_| assert!(!references.put()));
+        assert_eq!(references.count(), None);
     }
 }

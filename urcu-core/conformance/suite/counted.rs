@@ -207,7 +207,7 @@ fn a_panicking_drop_is_reported_and_nothing_is_lost() {
 #[test]
 fn everything_at_once() {
     alone(|| {
-        const ROUNDS: u64 = 20_000;
+        const FINDS: usize = 20_000;
 
         let counts = Counts::new();
         let cells = [(); 2].map(|()| Cell::new(counts.make(0)));
@@ -223,15 +223,17 @@ fn everything_at_once() {
                     while !over.load(Ordering::Acquire) {
                         let guard = thread.read_lock();
                         let found = cells[random.below(2) as usize].load(&guard);
-                        random.dawdle();
                         if let Some(found) = found {
+                            let was = found.get().value();
+                            random.dawdle();
                             let arc = found.upgrade();
                             upgrades[usize::from(arc.is_some())].fetch_add(1, Ordering::Relaxed);
                             kept.extend(arc);
-                            let _ = found.value();
+                            random.dawdle();
+                            assert_eq!(found.get().value(), was, "another value took its place within the section");
                         }
                         drop(guard);
-                        kept.iter().for_each(|arc| assert!(arc.value() <= 2 * ROUNDS));
+                        kept.iter().for_each(|arc| assert!(arc.references() != Some(0) && arc.value() < u64::MAX / 2));
                         if kept.len() > 3 {
                             kept.swap_remove(random.below(4) as usize);
                         }
@@ -240,16 +242,17 @@ fn everything_at_once() {
                 });
             }
             let updaters = [10, 11].map(|stream| {
-                let (cells, counts) = (&cells, &counts);
+                let (cells, counts, upgrades) = (&cells, &counts, &upgrades);
                 scope.spawn(move || {
                     let thread = register();
                     let mut thread = Some(thread);
                     let mut random = Random::new(stream);
-                    for round in 1..=ROUNDS {
+                    // So that the readers meet updaters to the end.
+                    while upgrades.iter().map(|upgrades| upgrades.load(Ordering::Relaxed)).sum::<usize>() < FINDS {
                         let mut registered = thread.take().expect("put back below");
                         let [one, other] = [0, 1].map(|cell| &cells[(cell + random.below(2) as usize) % 2]);
                         match random.below(5) {
-                            0 => one.store(counts.make(round)),
+                            0 => one.store(counts.make(counts.made() as u64)),
                             1 => drop(one.take()),
                             2 => {
                                 if let Some(moved) = one.take() {
@@ -264,7 +267,7 @@ fn everything_at_once() {
                             }
                             _ => {
                                 let guard = registered.read_lock();
-                                drop(one.update(&guard, |was| counts.make(was.map_or(round, Counted::value))));
+                                drop(one.update(&guard, |was| counts.make(was.map_or(0, Counted::value) + 1)));
                             }
                         }
                         registered.quiescent_state();

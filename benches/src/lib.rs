@@ -17,5 +17,6 @@ pub mod machine;
 pub mod peers;
 pub mod reclaim;
 pub mod record;
+pub mod stacks;
 pub mod suites;
 pub mod workload;

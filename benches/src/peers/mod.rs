@@ -5,6 +5,7 @@ pub mod haphazard;
 pub mod kovan;
 pub mod sdd;
 pub mod seize;
+pub mod treiber;
 
 use crate::reclaim::Reclaimer;
 

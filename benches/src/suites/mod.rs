@@ -3,8 +3,9 @@
 pub mod grace;
 pub mod read;
 pub mod reclaim;
+pub mod stack;
 
 use crate::harness::plan::Suite;
 
 /// All of them, in the order of the run.
-pub const ALL: [Suite; 3] = [read::SUITE, grace::SUITE, reclaim::SUITE];
+pub const ALL: [Suite; 4] = [read::SUITE, grace::SUITE, reclaim::SUITE, stack::SUITE];

@@ -35,11 +35,15 @@ use urcu_core::sync::{AtomicBool, CachePadded, Ordering, spin_loop};
 /// Sizes are multiples of this, and blocks aligned to it.
 const STEP: usize = 16;
 const CLASSES: usize = 8;
-/// Nodes that move together. The deferred call of a magazine costs a few nanoseconds, and a grace period is shared by 512
-/// such calls: more than 32 would only keep more memory away from its next use.
+/// Nodes in a full list.
 const MAGAZINE: usize = 32;
-/// Magazines that the depot keeps per size.
-const DEPOT: usize = 64;
+/// Nodes that are deferred together. A deferred call costs some ten nanoseconds, and 512 of them share a grace period: with
+/// more nodes per call, so much memory would wait at a time that it would not be in the processor's caches any more.
+const RETIRED: usize = 8;
+/// Lists that a thread keeps per size, beside the one that it takes from.
+const SPARES: usize = 16;
+/// Bytes that the depot keeps per size.
+const DEPOT_BYTES: usize = 512 << 10;
 
 /// Word 0 belongs to the node while it can be seen; word 1 links blocks here.
 #[repr(C)]
@@ -66,9 +70,10 @@ const fn layout_of(class: usize) -> Layout {
 struct Class {
     free: Cell<*mut Block>,
     room: Cell<usize>,
-    /// A magazine, or null.
-    spare: Cell<*mut Block>,
-    /// Waiting to be deferred: `MAGAZINE - limbo_room` blocks, of nodes whose stacks are of `limbo_flavor`.
+    /// Lists, linked as in the depot.
+    spares: Cell<*mut Block>,
+    spares_room: Cell<usize>,
+    /// Waiting to be deferred: `RETIRED - limbo_room` blocks, of nodes whose stacks are of `limbo_flavor`.
     limbo: Cell<*mut Block>,
     limbo_room: Cell<usize>,
     limbo_flavor: Cell<*const FlavorVtable>,
@@ -79,11 +84,36 @@ impl Class {
         Self {
             free: Cell::new(ptr::null_mut()),
             room: Cell::new(0),
-            spare: Cell::new(ptr::null_mut()),
+            spares: Cell::new(ptr::null_mut()),
+            spares_room: Cell::new(SPARES),
             limbo: Cell::new(ptr::null_mut()),
             limbo_room: Cell::new(0),
             limbo_flavor: Cell::new(ptr::null()),
         }
+    }
+
+    /// One of the spare lists, or null.
+    fn take_spare(&self) -> *mut Block {
+        let list = self.spares.get();
+        if !list.is_null() {
+            // SAFETY: the first block of a list, ours, whose word 0 links to the next list.
+            self.spares.set(unsafe { (*list).magazine });
+            self.spares_room.set(self.spares_room.get() + 1);
+        }
+        list
+    }
+
+    /// Keeps a list if there is room.
+    fn give_spare(&self, list: *mut Block) -> bool {
+        let room = self.spares_room.get();
+        if room == 0 {
+            return false;
+        }
+        // SAFETY: a free block, ours.
+        unsafe { (&raw mut (*list).magazine).write(self.spares.get()) };
+        self.spares.set(list);
+        self.spares_room.set(room - 1);
+        true
     }
 }
 
@@ -132,8 +162,14 @@ impl ThreadCache {
     fn empty(&self, class: usize) {
         let lists = &self.classes[class];
         lists.room.set(0);
-        for list in [lists.free.take_list(), lists.spare.take_list()] {
-            // SAFETY: taken out of the cache, whose free blocks it held (invariant 1).
+        // SAFETY: taken out of the cache, whose free blocks it held (invariant 1).
+        unsafe { release(class, lists.free.take_list()) };
+        loop {
+            let list = lists.take_spare();
+            if list.is_null() {
+                break;
+            }
+            // SAFETY: as above.
             unsafe { release(class, list) };
         }
         self.flush(class);
@@ -144,7 +180,7 @@ impl ThreadCache {
         let lists = &self.classes[class];
         let limbo = lists.limbo.take_list();
         let flavor = lists.limbo_flavor.replace(ptr::null());
-        let count = MAGAZINE - lists.limbo_room.replace(0);
+        let count = RETIRED - lists.limbo_room.replace(0);
         if limbo.is_null() {
             return;
         }
@@ -159,7 +195,7 @@ impl ThreadCache {
     #[cold]
     fn allocate_slowly(&self, class: usize) -> *mut Block {
         let lists = &self.classes[class];
-        let mut list = lists.spare.take_list();
+        let mut list = lists.take_spare();
         if list.is_null() {
             list = DEPOTS[class].take();
         }
@@ -197,10 +233,10 @@ impl ThreadCache {
 
     /// Puts a list of free blocks, a magazine at most, where it will be found.
     fn keep_magazine(&self, class: usize, list: *mut Block) {
-        let lists = &self.classes[class];
-        if self.state.get() == State::Armed && lists.spare.get().is_null() {
-            lists.spare.set(list);
-        } else if !list.is_null() && !DEPOTS[class].give(list) {
+        if list.is_null() || self.state.get() == State::Armed && self.classes[class].give_spare(list) {
+            return;
+        }
+        if !DEPOTS[class].give(list, DEPOT_BYTES / (MAGAZINE * layout_of(class).size())) {
             // SAFETY: free blocks of this class, ours.
             unsafe { release(class, list) };
         }
@@ -214,7 +250,7 @@ impl ThreadCache {
         // SAFETY: word 1 of a popped node is the cache's (invariant 2).
         unsafe { (&raw mut (*block).next).write(ptr::null_mut()) };
         lists.limbo.set(block);
-        lists.limbo_room.set(MAGAZINE - 1);
+        lists.limbo_room.set(RETIRED - 1);
         lists.limbo_flavor.set(flavor);
         if !self.arm() {
             self.flush(class);
@@ -421,10 +457,10 @@ impl Depot {
         taken.unwrap_or(ptr::null_mut())
     }
 
-    /// Whether it was taken in.
-    fn give(&self, magazine: *mut Block) -> bool {
+    /// Whether it was taken in: not beyond `most`.
+    fn give(&self, magazine: *mut Block, most: usize) -> bool {
         let given = self.try_with(|(top, count)| {
-            let fits = *count < DEPOT;
+            let fits = *count < most;
             if fits {
                 // SAFETY: the giver's free block.
                 unsafe { (&raw mut (*magazine).magazine).write(*top) };
@@ -474,7 +510,7 @@ mod tests {
     #[test]
     fn magazines_overflow_into_the_depot_and_come_back() {
         std::thread::spawn(|| {
-            let nodes: Vec<_> = (0..10 * MAGAZINE).map(|_| allocate::<Node<13>>()).collect();
+            let nodes: Vec<_> = (0..30 * MAGAZINE).map(|_| allocate::<Node<13>>()).collect();
             let distinct: std::collections::HashSet<_> = nodes.iter().copied().collect();
             assert_eq!(distinct.len(), nodes.len());
             for node in nodes {
@@ -486,9 +522,9 @@ mod tests {
         .expect("no panic");
         // That thread has ended; the depot has what overflowed.
         let class = class_of::<Node<13>>().expect("small");
-        let kept = DEPOTS[class].try_with(|(_, count)| *count);
-        assert_eq!(kept, Some(8));
-        let again: Vec<_> = (0..8 * MAGAZINE).map(|_| allocate::<Node<13>>()).collect();
+        let kept = DEPOTS[class].try_with(|(_, count)| *count).expect("nobody else uses this class");
+        assert_eq!(kept, 30 - 1 - SPARES);
+        let again: Vec<_> = (0..kept * MAGAZINE).map(|_| allocate::<Node<13>>()).collect();
         assert_eq!(DEPOTS[class].try_with(|(_, count)| *count), Some(0));
         for node in again {
             // SAFETY: allocated above, freed once.

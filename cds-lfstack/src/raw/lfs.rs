@@ -12,8 +12,10 @@ use core::fmt;
 use core::ops::Deref;
 use core::ptr;
 
-use urcu_core::sync::modelled::{AtomicPtr, Ordering, spin_loop};
+use urcu_core::sync::modelled::{AtomicPtr, Ordering};
 use urcu_core::sys::PthreadMutex;
+
+use super::delay::Delay;
 
 /// The link inside of an element of an [`LfsStack`].
 #[doc(alias = "cds_lfs_node")]
@@ -78,30 +80,6 @@ pub struct LfsHead {
 #[repr(C)]
 pub struct LfsStack {
     head: AtomicPtr<LfsHead>,
-}
-
-/// What failed exchanges cost: more pauses each time.
-///
-/// The processor that succeeded keeps the cache line meanwhile and goes on at the speed of one processor, which moves more
-/// elements than handing the line over for each. Bounded: the operation stays lock-free.
-struct Delay(u32);
-
-impl Delay {
-    const FIRST: u32 = if cfg!(urcu_loom) { 1 } else { 16 };
-    const LONGEST: u32 = if cfg!(urcu_loom) { 1 } else { 64 };
-
-    #[inline]
-    const fn new() -> Self {
-        Self(Self::FIRST)
-    }
-
-    #[cold]
-    fn wait(&mut self) {
-        for _ in 0..self.0 {
-            spin_loop();
-        }
-        self.0 = (self.0 * 2).min(Self::LONGEST);
-    }
 }
 
 impl LfsStack {

@@ -15,6 +15,8 @@ use urcu_core::Backoff;
 use urcu_core::sync::modelled::{AtomicPtr, Ordering, spin_loop};
 use urcu_core::sys::PthreadMutex;
 
+use super::delay::Delay;
+
 /// Below the last node.
 const END: *mut WfsHead = ptr::without_provenance_mut(1);
 
@@ -250,11 +252,12 @@ impl WfsStack {
     #[doc(alias = "__cds_wfs_pop_with_state_blocking")]
     #[inline]
     pub unsafe fn pop_with_state_blocking(&self) -> Popped {
+        let mut delay = Delay::new();
         loop {
             // SAFETY: as promised.
             match unsafe { self.attempt(|node| Ok(node.link_blocking())) } {
                 Ok(popped) => return popped,
-                Err(WouldBlock) => spin_loop(),
+                Err(WouldBlock) => delay.wait(),
             }
         }
     }

@@ -89,8 +89,7 @@ impl<K: Kind, T> Node<K, T> {
                 }
             }
         }
-        let mut built =
-            Built::<K, T>(core::ptr::null_mut(), core::ptr::null_mut(), core::marker::PhantomData);
+        let mut built = Built::<K, T>(core::ptr::null_mut(), core::ptr::null_mut(), core::marker::PhantomData);
         for value in values {
             let link = Self::allocate(value);
             if built.0.is_null() {

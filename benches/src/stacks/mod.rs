@@ -219,11 +219,7 @@ fn throughput(subject: &dyn Subject, work: Work, threads: usize, shot: &Shot<'_>
 }
 
 fn check(pushed: Tally, popped: Tally) -> Result<(), String> {
-    if pushed == popped {
-        Ok(())
-    } else {
-        Err(format!("wrong answer: pushed {pushed:?}, popped {popped:?}"))
-    }
+    if pushed == popped { Ok(()) } else { Err(format!("wrong answer: pushed {pushed:?}, popped {popped:?}")) }
 }
 
 /// Where the members of a team meet, spinning: waking them would take longer than what is measured.

@@ -6,8 +6,11 @@ use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Pace,
 use crate::stacks::{Subject, Work, faces, measure, raw, sections};
 
 /// The suite.
-pub const SUITE: Suite =
-    Suite { name: "stack", about: "stacks: push and pop in pairs, bursts, put then drain, and everything at once", cases };
+pub const SUITE: Suite = Suite {
+    name: "stack",
+    about: "stacks: push and pop in pairs, bursts, put then drain, and everything at once",
+    cases,
+};
 
 type Make = Box<dyn Fn() -> Result<Box<dyn Subject>, String>>;
 
@@ -46,16 +49,12 @@ fn face_lines(single: bool) -> Vec<Line> {
     let mut lines = vec![
         line("LfStack-qsbr", Kind::Ours, || Ok(faces::lf::<urcu_qsbr::Flavor>(urcu_qsbr::vtable()))).of(Flavor::Qsbr),
         line("LfStack-mb", Kind::Ours, || Ok(faces::lf::<urcu_mb::Flavor>(urcu_mb::vtable()))).of(Flavor::Mb),
-        line("LfStack-membarrier", Kind::Ours, || {
-            Ok(faces::lf::<urcu_membarrier::Flavor>(urcu_membarrier::vtable()))
-        })
-        .of(Flavor::Membarrier),
+        line("LfStack-membarrier", Kind::Ours, || Ok(faces::lf::<urcu_membarrier::Flavor>(urcu_membarrier::vtable())))
+            .of(Flavor::Membarrier),
         line("LfStack-bp", Kind::Ours, || Ok(faces::lf::<urcu_bp::Flavor>(urcu_bp::vtable()))).of(Flavor::Bp),
         line("WfStack-qsbr", Kind::Ours, || Ok(faces::wf::<urcu_qsbr::Flavor>(urcu_qsbr::vtable()))).of(Flavor::Qsbr),
-        line("WfStack-membarrier", Kind::Ours, || {
-            Ok(faces::wf::<urcu_membarrier::Flavor>(urcu_membarrier::vtable()))
-        })
-        .of(Flavor::Membarrier),
+        line("WfStack-membarrier", Kind::Ours, || Ok(faces::wf::<urcu_membarrier::Flavor>(urcu_membarrier::vtable())))
+            .of(Flavor::Membarrier),
         line("SerialLfStack", Kind::Ours, || Ok(faces::serial::<LfsStack>())),
         line("SerialWfStack", Kind::Ours, || Ok(faces::serial::<WfsStack>())),
         line("LockedStack", Kind::Ours, || Ok(faces::locked())),
@@ -88,7 +87,12 @@ fn cases(options: &Options) -> Vec<Case> {
         ("lfs-pop-all", "Raw lock-free stack: push 64, pop all and walk it.", true, Work::PopAll),
         ("wfs-pop-all", "Raw stack with wait-free push: push 64, pop all and walk it.", false, Work::PopAll),
         ("lfs-put-drain", "Raw lock-free stack: all push 4,096 each, then one pops them.", true, Work::PutDrain),
-        ("wfs-put-drain", "Raw stack with wait-free push: all push 4,096 each, then one pops them.", false, Work::PutDrain),
+        (
+            "wfs-put-drain",
+            "Raw stack with wait-free push: all push 4,096 each, then one pops them.",
+            false,
+            Work::PutDrain,
+        ),
     ] {
         for &threads in &counts {
             // The only one who pops needs no lock.
@@ -112,7 +116,11 @@ fn cases(options: &Options) -> Vec<Case> {
         ("pairs", "Stacks of numbers, allocation included: push one, pop one.", Work::Pairs),
         ("bursts", "Stacks of numbers, allocation included: push 64, pop 64.", Work::Bursts),
         ("pop-all", "Stacks of numbers, allocation included: push 64, take out all there is.", Work::PopAll),
-        ("put-drain", "Stacks of numbers, allocation included: all push 4,096 each, then one pops them.", Work::PutDrain),
+        (
+            "put-drain",
+            "Stacks of numbers, allocation included: all push 4,096 each, then one pops them.",
+            Work::PutDrain,
+        ),
     ] {
         for &threads in &counts {
             let single = threads == 1 || work == Work::PutDrain;

@@ -207,7 +207,7 @@ fn churn<G>(stack: &impl Subject<G>, enter: impl Fn(&mut dyn FnMut(&G) -> bool) 
 /// remedy lets them, which is what ABA needs.
 fn shuffle<G>(stack: &impl Subject<G>, enter: impl Fn(&mut dyn FnMut(&G) -> bool) + Sync) {
     const FEW: u64 = 4;
-    const TURNS: u64 = 10_000;
+    const TURNS: u64 = 100_000;
     stack.push_all((0..FEW).collect());
     std::thread::scope(|scope| {
         for _ in 0..4 {

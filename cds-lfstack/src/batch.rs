@@ -1,5 +1,6 @@
 //! What `pop_all` returns: values that belong to the caller.
 
+use core::any::Any;
 use core::fmt;
 use core::iter::FusedIterator;
 use core::marker::PhantomData;
@@ -68,21 +69,24 @@ impl<K: Kind, T> Batch<K, T> {
 
     #[cold]
     fn drop_rest(&mut self) {
+        /// A payload may panic, too, when it is dropped, and so may that panic's.
+        fn discard(payload: Box<dyn Any + Send>) {
+            if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                mem::forget(another);
+            }
+        }
         let mut first_panic = None;
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.by_ref().for_each(drop))) {
             if first_panic.is_none() {
                 first_panic = Some(payload);
             } else {
-                // Dropping it could panic again.
-                mem::forget(payload);
+                discard(payload);
             }
         }
-        if let Some(payload) = first_panic {
-            if std::thread::panicking() {
-                mem::forget(payload);
-            } else {
-                resume_unwind(payload);
-            }
+        match first_panic {
+            Some(payload) if std::thread::panicking() => discard(payload),
+            Some(payload) => resume_unwind(payload),
+            None => {}
         }
     }
 }

@@ -6,13 +6,13 @@ pub mod faces;
 pub mod raw;
 pub mod sections;
 
-use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::clock::nanoseconds;
 use crate::harness::plan::{Sample, Shot};
 use crate::harness::threads::team;
+use crate::workload::opaque;
 
 /// Pairs per loop.
 pub const PAIRS: u64 = 1024;
@@ -104,7 +104,7 @@ impl<O: Ops> Member for Looped<O> {
         while value < pairs {
             self.0.push(value);
             self.pop_one(&mut tally);
-            value = black_box(value) + 1;
+            value = opaque(value + 1);
         }
         self.0.rest();
         tally

@@ -103,8 +103,18 @@ pub trait Ours: Send + Sync + 'static {
     unsafe fn pop_all(&self, each: impl FnMut(*mut Element));
 }
 
+/// Nothing is asked for; zeroed elements are nodes. As in C, where the function is empty.
+#[inline(always)]
+unsafe fn lfs_init(_: *mut LfsNode) {}
+
+#[inline(always)]
+unsafe fn wfs_init(node: *mut WfsNode) {
+    // SAFETY: zeroed or used before; not shared.
+    unsafe { &*node }.init();
+}
+
 macro_rules! ours {
-    ($stack:ident, $node:ident, $iter:ident, $pop:ident, $pop_all:ident) => {
+    ($stack:ident, $node:ident, $iter:ident, $pop:ident, $pop_all:ident, $init:ident) => {
         impl Ours for $stack {
             fn new() -> Self {
                 $stack::new()
@@ -113,7 +123,7 @@ macro_rules! ours {
             unsafe fn push(&self, element: *mut Element) {
                 let node: *mut $node = element.cast();
                 // SAFETY: the first field, which is the node's; not shared.
-                unsafe { node.write($node::new()) };
+                unsafe { $init(node) };
                 // SAFETY: as promised.
                 unsafe { (**self).push(node) };
             }
@@ -151,7 +161,7 @@ pub type LfsSingle = Bare<LfsStack>;
 pub type WfsSingle = Bare<WfsStack>;
 
 macro_rules! bare {
-    ($stack:ident, $node:ident, $iter:ident, $pop:ident) => {
+    ($stack:ident, $node:ident, $iter:ident, $pop:ident, $init:ident) => {
         impl Bare<$stack> {
             const fn new() -> Self {
                 Self($stack::new())
@@ -165,7 +175,7 @@ macro_rules! bare {
             unsafe fn push(&self, element: *mut Element) {
                 let node: *mut $node = element.cast();
                 // SAFETY: the first field, which is the node's; not shared.
-                unsafe { node.write($node::new()) };
+                unsafe { $init(node) };
                 // SAFETY: as promised.
                 unsafe { self.0.push(node) };
             }
@@ -185,10 +195,10 @@ macro_rules! bare {
     };
 }
 
-ours!(LfsLockedStack, LfsNode, LfsIter, pop_locked, pop_all_locked);
-ours!(WfsLockedStack, WfsNode, WfsIter, pop_locked, pop_all_locked);
-bare!(LfsStack, LfsNode, LfsIter, pop);
-bare!(WfsStack, WfsNode, WfsIter, pop_blocking);
+ours!(LfsLockedStack, LfsNode, LfsIter, pop_locked, pop_all_locked, lfs_init);
+ours!(WfsLockedStack, WfsNode, WfsIter, pop_locked, pop_all_locked, wfs_init);
+bare!(LfsStack, LfsNode, LfsIter, pop, lfs_init);
+bare!(WfsStack, WfsNode, WfsIter, pop_blocking, wfs_init);
 
 struct OursSubject<S> {
     stack: CachePadded<S>,

@@ -130,17 +130,43 @@ impl LfsStack {
     /// As there, for each node of the chain. `bottom` is its last one.
     #[inline]
     pub unsafe fn push_chain(&self, top: *mut LfsNode, bottom: *mut LfsNode) -> bool {
+        // SAFETY: as promised.
+        match unsafe { self.try_push(top, bottom) } {
+            Some(below) => below,
+            // SAFETY: as promised.
+            None => unsafe { self.push_contended(top, bottom) },
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`push_chain`](Self::push_chain).
+    #[inline]
+    unsafe fn try_push(&self, top: *mut LfsNode, bottom: *mut LfsNode) -> Option<bool> {
+        // Relaxed: the pointer is only compared and stored, never followed.
+        let head = self.head.load(Ordering::Relaxed);
+        // SAFETY: valid, as the caller promises; and not visible to others yet.
+        unsafe { &*bottom }.link(head.cast());
+        // Release publishes the nodes: PAIR(lfs-push). SeqCst, not Release: the C library promises a full barrier.
+        let pushed = self.head.compare_exchange(head, top.cast(), Ordering::SeqCst, Ordering::Relaxed);
+        pushed.is_ok().then_some(!head.is_null())
+    }
+
+    /// Out of line, so that the first attempt has no state to keep: stores before a locked instruction delay it.
+    ///
+    /// # Safety
+    ///
+    /// As [`push_chain`](Self::push_chain).
+    #[cold]
+    #[inline(never)]
+    unsafe fn push_contended(&self, top: *mut LfsNode, bottom: *mut LfsNode) -> bool {
         let mut delay = Delay::new();
         loop {
-            // Relaxed: the pointer is only compared and stored, never followed.
-            let head = self.head.load(Ordering::Relaxed);
-            // SAFETY: valid, as the caller promises; and not visible to others yet.
-            unsafe { &*bottom }.link(head.cast());
-            // Release publishes the nodes: PAIR(lfs-push). SeqCst, not Release: the C library promises a full barrier.
-            if self.head.compare_exchange(head, top.cast(), Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-                return !head.is_null();
-            }
             delay.wait();
+            // SAFETY: as promised.
+            if let Some(below) = unsafe { self.try_push(top, bottom) } {
+                return below;
+            }
         }
     }
 
@@ -159,22 +185,47 @@ impl LfsStack {
     #[doc(alias = "cds_lfs_pop_rcu")]
     #[inline]
     pub unsafe fn pop(&self) -> *mut LfsNode {
+        // SAFETY: as promised.
+        match unsafe { self.try_pop() } {
+            Some(node) => node,
+            // SAFETY: as promised.
+            None => unsafe { self.pop_contended() },
+        }
+    }
+
+    /// Null when it is empty, `None` when another operation came first.
+    ///
+    /// # Safety
+    ///
+    /// As [`pop`](Self::pop).
+    #[inline]
+    unsafe fn try_pop(&self) -> Option<*mut LfsNode> {
+        // Acquire: sees the node and all below it. PAIR(lfs-push)
+        let head = self.head.load(Ordering::Acquire);
+        if head.is_null() {
+            return Some(ptr::null_mut());
+        }
+        // SAFETY: whatever remedy the caller keeps to, the node is not freed before this call returns.
+        let next = unsafe { &(*head).node }.next();
+        // SeqCst: the C library promises a full barrier. The new head is published by its pusher, whose release sequence this
+        // continues. Relaxed on failure: what was found is not followed. The node is the head's first field.
+        let popped = self.head.compare_exchange(head, next.cast(), Ordering::SeqCst, Ordering::Relaxed);
+        popped.is_ok().then_some(head.cast())
+    }
+
+    /// # Safety
+    ///
+    /// As [`pop`](Self::pop).
+    #[cold]
+    #[inline(never)]
+    unsafe fn pop_contended(&self) -> *mut LfsNode {
         let mut delay = Delay::new();
         loop {
-            // Acquire: sees the node and all below it. PAIR(lfs-push)
-            let head = self.head.load(Ordering::Acquire);
-            if head.is_null() {
-                return ptr::null_mut();
-            }
-            // SAFETY: whatever remedy the caller keeps to, the node is not freed before this call returns.
-            let next = unsafe { &(*head).node }.next();
-            // SeqCst: the C library promises a full barrier. The new head is published by its pusher, whose release sequence
-            // this continues. Relaxed on failure: what was found is not followed.
-            if self.head.compare_exchange(head, next.cast(), Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-                // The node is the first field.
-                return head.cast();
-            }
             delay.wait();
+            // SAFETY: as promised.
+            if let Some(node) = unsafe { self.try_pop() } {
+                return node;
+            }
         }
     }
 

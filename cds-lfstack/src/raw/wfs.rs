@@ -252,12 +252,26 @@ impl WfsStack {
     #[doc(alias = "__cds_wfs_pop_with_state_blocking")]
     #[inline]
     pub unsafe fn pop_with_state_blocking(&self) -> Popped {
+        // SAFETY: as promised.
+        match unsafe { self.attempt(|node| Ok(node.link_blocking())) } {
+            Ok(popped) => popped,
+            // SAFETY: as promised.
+            Err(WouldBlock) => unsafe { self.pop_contended() },
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`pop_blocking`](Self::pop_blocking).
+    #[cold]
+    #[inline(never)]
+    unsafe fn pop_contended(&self) -> Popped {
         let mut delay = Delay::new();
         loop {
+            delay.wait();
             // SAFETY: as promised.
-            match unsafe { self.attempt(|node| Ok(node.link_blocking())) } {
-                Ok(popped) => return popped,
-                Err(WouldBlock) => delay.wait(),
+            if let Ok(popped) = unsafe { self.attempt(|node| Ok(node.link_blocking())) } {
+                return popped;
             }
         }
     }

@@ -3,7 +3,7 @@
 use core::cell::UnsafeCell;
 use core::fmt;
 
-use crate::backoff::Backoff;
+use crate::sync::spin_loop;
 
 /// A `pthread_mutex_t`: 40 bytes on x86-64. Code in C may lock and unlock the same one.
 ///
@@ -43,8 +43,9 @@ impl PthreadMutex {
 
     #[cold]
     fn lock_contended(&self) {
-        let mut backoff = Backoff::new();
-        while backoff.snooze() {
+        // Long pauses: the holder takes its next turns meanwhile, with the cache line at hand.
+        for pauses in [64, 128, 256, 256, 256, 256] {
+            (0..pauses).for_each(|_| spin_loop());
             if self.try_lock() {
                 return;
             }

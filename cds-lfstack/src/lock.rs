@@ -32,11 +32,11 @@ impl Turn {
     /// meanwhile at the speed of one processor.
     #[cold]
     fn wait(&self) {
-        const SPINS: u32 = 12;
-        const YIELDS: u32 = 24;
+        const SPINS: u32 = 8;
+        const YIELDS: u32 = 20;
         for attempt in 0_u32.. {
             if attempt < SPINS {
-                for _ in 0..8_u32 << attempt.min(4) {
+                for _ in 0..64_u32 << attempt.min(2) {
                     spin_loop();
                 }
             } else if attempt < YIELDS {

@@ -9,8 +9,8 @@ use urcu_core::sync::modelled::spin_loop;
 pub(super) struct Delay(u32);
 
 impl Delay {
-    const FIRST: u32 = if cfg!(urcu_loom) { 1 } else { 16 };
-    const LONGEST: u32 = if cfg!(urcu_loom) { 1 } else { 64 };
+    const FIRST: u32 = if cfg!(urcu_loom) { 1 } else { 64 };
+    const LONGEST: u32 = if cfg!(urcu_loom) { 1 } else { 256 };
 
     #[inline]
     pub(super) const fn new() -> Self {

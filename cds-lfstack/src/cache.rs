@@ -3,15 +3,14 @@
 //! An allocation and its release cost about as much as two locked instructions, so about as much as the push and the pop
 //! that they serve. So nodes of up to 128 bytes are kept and used again:
 //!
-//! - each thread has, per size, a list that it takes from and gives to without a locked instruction,
-//! - full lists (magazines of 32 nodes) go through a depot that all threads share, for threads that only push and others
+//! - each thread has, per size, a list that it takes from and gives to without a locked instruction, and some spare ones,
+//! - full lists (of 32 nodes) that are too many go to a depot that all threads share, for threads that only push and others
 //!   that only pop,
-//! - nodes that other pops may still be looking at are collected into magazines first; each magazine is deferred as one
-//!   call, and becomes a full list of free nodes after its grace period. Their values have been moved out at once, so
-//!   nothing but memory waits.
+//! - nodes that other pops may still be looking at are collected first, eight at a time, and deferred as one call; after their
+//!   grace period they are a list of free nodes. Their values have been moved out at once, so nothing but memory waits.
 //!
-//! What is kept is bounded: three magazines per thread and size, and 64 in the depot. It goes back to the allocator when a
-//! thread ends, and by [`trim`](crate::trim_node_cache).
+//! What is kept is bounded: 17 lists per thread and size, and 512 KiB per size in the depot. It goes back to the allocator
+//! when a thread ends, and by [`trim`](crate::trim_node_cache).
 //!
 //! # Invariants
 //!
@@ -45,10 +44,10 @@ const SPARES: usize = 16;
 /// Bytes that the depot keeps per size.
 const DEPOT_BYTES: usize = 512 << 10;
 
-/// Word 0 belongs to the node while it can be seen; word 1 links blocks here.
+/// Word 0 belongs to the node while it can be seen; word 1 links the blocks of a list.
 #[repr(C)]
 struct Block {
-    /// In the first block of a magazine inside the depot: the next magazine.
+    /// In the first block of a spare list, or of one in the depot: the next list.
     magazine: *mut Block,
     next: *mut Block,
 }
@@ -110,7 +109,7 @@ impl Class {
             return false;
         }
         // SAFETY: a free block, ours.
-        unsafe { (&raw mut (*list).magazine).write(self.spares.get()) };
+        unsafe { (*list).magazine = self.spares.get() };
         self.spares.set(list);
         self.spares_room.set(room - 1);
         true
@@ -248,7 +247,7 @@ impl ThreadCache {
         self.flush(class);
         let lists = &self.classes[class];
         // SAFETY: word 1 of a popped node is the cache's (invariant 2).
-        unsafe { (&raw mut (*block).next).write(ptr::null_mut()) };
+        unsafe { (*block).next = ptr::null_mut() };
         lists.limbo.set(block);
         lists.limbo_room.set(RETIRED - 1);
         lists.limbo_flavor.set(flavor);
@@ -312,7 +311,7 @@ pub(crate) unsafe fn free<N>(node: NonNull<N>) {
             return cache.free_slowly(class, block);
         }
         // SAFETY: ours, as the caller promises; aligned and large enough, as all classes are.
-        unsafe { (&raw mut (*block).next).write(lists.free.get()) };
+        unsafe { (*block).next = lists.free.get() };
         lists.free.set(block);
         lists.room.set(room - 1);
     });
@@ -339,7 +338,7 @@ pub(crate) unsafe fn retire<N>(node: NonNull<N>, flavor: &'static FlavorVtable) 
             return cache.retire_slowly(class, block, flavor);
         }
         // SAFETY: word 1 of a popped node is the cache's (invariant 2).
-        unsafe { (&raw mut (*block).next).write(lists.limbo.get()) };
+        unsafe { (*block).next = lists.limbo.get() };
         lists.limbo.set(block);
         lists.limbo_room.set(room - 1);
     });
@@ -347,7 +346,7 @@ pub(crate) unsafe fn retire<N>(node: NonNull<N>, flavor: &'static FlavorVtable) 
 
 /// Gives back to the allocator what the calling thread and the depot keep for later nodes. Any context but signal handlers.
 ///
-/// What other threads keep (at most three lists of 32 nodes per size of node) goes back when they end.
+/// What other threads keep (at most 17 lists of 32 nodes per size of node) goes back when they end.
 pub fn trim_node_cache() {
     CACHE.with(|cache| {
         for (class, depot) in DEPOTS.iter().enumerate() {
@@ -463,7 +462,7 @@ impl Depot {
             let fits = *count < most;
             if fits {
                 // SAFETY: the giver's free block.
-                unsafe { (&raw mut (*magazine).magazine).write(*top) };
+                unsafe { (*magazine).magazine = *top };
                 *top = magazine;
                 *count += 1;
             }

@@ -48,7 +48,9 @@ impl<K: Kind, T> Node<K, T> {
     pub(crate) unsafe fn take(link: *mut K::Link, remedy: Remedy) -> T {
         let node: *mut Self = link.cast();
         // SAFETY: popped by the caller alone, so the value is there (invariants 1 and 2).
-        let value = unsafe { (&raw const (*node).value).read() };
+        let value = unsafe { &mut (*node).value };
+        // SAFETY: once, and nobody looks at it after this (invariant 2).
+        let value = unsafe { ManuallyDrop::take(value) };
         // SAFETY: `allocate` never returns null.
         let node = unsafe { NonNull::new_unchecked(node) };
         match remedy {
@@ -57,7 +59,7 @@ impl<K: Kind, T> Node<K, T> {
             // SAFETY: nothing in it needs dropping now, and nobody else pops.
             Remedy::Exclusion => unsafe { cache::free(node) },
         }
-        ManuallyDrop::into_inner(value)
+        value
     }
 
     /// The value of a node.

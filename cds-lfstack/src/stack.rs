@@ -46,11 +46,11 @@ pub(crate) mod sealed {
 }
 
 impl<K: Kind, T, P: Protection> Stack<K, T, P> {
-    /// Pushes `value`; whether there was something below it.
+    /// Pushes `value`; whether there was something below it (of a serial stack: that no consumer had taken yet).
     ///
     /// Any context but signal handlers, registered or not, inside a section or not. [`LfStack`](crate::LfStack):
     /// lock-free. [`WfStack`](crate::WfStack): wait-free but for the memory, which comes from a cache of the thread's and,
-    /// one time in 32 or fewer, from the allocator. What was done before the push happens before what follows the pop of
+    /// when that is empty, from the allocator. What was done before the push happens before what follows the pop of
     /// the value.
     #[doc(alias = "cds_lfs_push")]
     #[doc(alias = "cds_wfs_push")]

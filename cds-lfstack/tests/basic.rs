@@ -172,7 +172,7 @@ struct Odd<'c>(u64, &'c AtomicUsize);
 impl Drop for Odd<'_> {
     fn drop(&mut self) {
         self.1.fetch_add(1, Ordering::Relaxed);
-        assert!(self.0 % 2 == 0, "odd: {}", self.0);
+        assert!(self.0.is_multiple_of(2), "odd: {}", self.0);
     }
 }
 

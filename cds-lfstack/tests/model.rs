@@ -1,5 +1,6 @@
 //! Every stack against a vector: random programs, shrunk when they fail.
 #![cfg(not(urcu_loom))]
+#![allow(clippy::vec_box, reason = "the boxes are the values")]
 
 use cds_lfstack::raw::{LfsStack, WfsStack};
 use cds_lfstack::{Kind, LfStack, LockedStack, Serial, Stack, WfStack};

@@ -272,9 +272,8 @@ fn put_drain(subject: &dyn Subject, threads: usize, shot: &Shot<'_>) -> Result<S
                     let begin = Instant::now();
                     popped = member.drain(total);
                     time += begin.elapsed();
-                    if popped != Tally::of(threads as u64, PUT) {
-                        over.store(true, Ordering::Relaxed);
-                    } else if round > 2 && start.elapsed() >= budget {
+                    let is_wrong = popped != Tally::of(threads as u64, PUT);
+                    if is_wrong || (round > 2 && start.elapsed() >= budget) {
                         over.store(true, Ordering::Relaxed);
                     }
                     member.give(PUT);

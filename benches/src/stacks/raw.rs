@@ -224,15 +224,14 @@ struct OursOps<'s, S> {
 impl<S: Ours> OursOps<'_, S> {
     #[inline(always)]
     fn keep(&mut self, element: *mut Element) -> u64 {
-        // The room was made beforehand, as in C.
-        debug_assert!(self.hand.elements.len() < self.hand.elements.capacity());
         let end = self.hand.elements.len();
-        // SAFETY: within the capacity: there are no more elements than that.
-        unsafe { self.hand.elements.as_mut_ptr().add(end).write(element) };
+        self.hand.elements.spare_capacity_mut()[0].write(element);
         // SAFETY: just written.
         unsafe { self.hand.elements.set_len(end + 1) };
-        // SAFETY: popped by this thread.
-        unsafe { (*element).value.get().read() }
+        // SAFETY: popped by this thread alone.
+        let value = unsafe { &*element }.value.get();
+        // SAFETY: as above.
+        unsafe { *value }
     }
 }
 
@@ -242,7 +241,9 @@ impl<S: Ours> Ops for OursOps<'_, S> {
         // SAFETY: the workloads push no more than they took.
         let element = unsafe { self.hand.elements.pop().unwrap_unchecked() };
         // SAFETY: this thread's element.
-        unsafe { (*element).value.get().write(value) };
+        let place = unsafe { &*element }.value.get();
+        // SAFETY: as above.
+        unsafe { *place = value };
         // SAFETY: an element of the pool, in no stack. Its remedy lets it be pushed at once.
         unsafe { self.stack.push(element) };
     }

@@ -33,7 +33,7 @@ impl Line {
 }
 
 fn raw_lines(lfs: bool, locked: bool) -> Vec<Line> {
-    let (ours, theirs): (fn() -> Box<dyn Subject>, Result<raw::Table, &'static str>) = match (lfs, locked) {
+    let (ours, theirs): (fn() -> Box<dyn Subject>, _) = match (lfs, locked) {
         (true, false) => (raw::ours::<raw::LfsSingle>, raw::C_LFS_SINGLE),
         (true, true) => (raw::ours::<LfsLockedStack>, raw::C_LFS_LOCKED),
         (false, false) => (raw::ours::<raw::WfsSingle>, raw::C_WFS_SINGLE),

@@ -16,7 +16,9 @@ use crate::raw::WouldBlock;
 /// Independent of the stack: it can outlive it, and be sent to another thread. What has not been taken out is dropped with
 /// it; if drops panic, the others are dropped all the same and the first panic goes on.
 ///
-/// Of a [`WfStack`](crate::WfStack), taking the next value may wait for a push that is half done.
+/// Of a [`WfStack`](crate::WfStack), taking the next value may wait for a push that is half done. Of a guarded stack, each value
+/// taken or dropped retires a node: outside of sections that may wait for a grace period when the flavor's hard limit is
+/// exceeded, so hold no lock there that a section or a deferred call takes.
 #[must_use = "the values are dropped with it"]
 pub struct Batch<K: Kind, T> {
     /// The links that are left, the caller's own.

@@ -159,7 +159,7 @@ impl<K: Kind, T> Stack<K, T, Serial> {
 /// The right to pop: one per stack at a time.
 ///
 /// Pops without a guard or a lock, and nodes are used again at once. While nobody pushes, a pop has no locked instruction;
-/// after a push, one.
+/// after a push, one. May be sent to another thread. If it is leaked, nobody can pop any more.
 #[must_use = "the right to pop ends when it is dropped"]
 pub struct Consumer<'s, K: Kind, T> {
     stack: &'s Stack<K, T, Serial>,

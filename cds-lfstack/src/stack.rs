@@ -15,6 +15,16 @@ use crate::node::Node;
 /// aliases: [`LfStack`](crate::LfStack), [`WfStack`](crate::WfStack), [`SerialLfStack`](crate::SerialLfStack),
 /// [`SerialWfStack`](crate::SerialWfStack).
 ///
+/// Values go from thread to thread, so a stack is shared only if they may be sent:
+///
+/// ```compile_fail,E0277
+/// let stack = cds_lfstack::SerialLfStack::new();
+/// stack.push(std::rc::Rc::new(1));
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| stack.pop());
+/// });
+/// ```
+///
 /// Dropping it drops the values in it at once; if drops panic, the others are dropped all the same and the first panic goes
 /// on.
 pub struct Stack<K: Kind, T, P: Protection> {

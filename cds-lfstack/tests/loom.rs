@@ -4,8 +4,7 @@
 //! SeqCst accesses for AcqRel, which is all that these algorithms ask of them. A grace period is a join here: nodes are
 //! freed when all threads have ended, as a section per thread would have it; the memory orders are what is checked, by
 //! values in loom's cells, which notice an access that the orders do not put behind the one that filled them. What it does
-//! not see is a node freed beside an atomic access to its link: so the pair `wfs-link` rests on its argument, and on
-//! ThreadSanitizer, which looks at frees.
+//! not see is a node freed beside an atomic access to its link: the pair `wfs-link` rests on its argument.
 #![cfg(urcu_loom)]
 
 use cds_lfstack::raw::{LfsIter, LfsNode, LfsStack, Popped, WfsIter, WfsNode, WfsStack, WouldBlock};

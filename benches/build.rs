@@ -9,6 +9,7 @@ const FLAVORS: [&str; 5] = ["memb", "mb", "qsbr", "signal", "bp"];
 fn main() {
     println!("cargo:rerun-if-changed=shims");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-check-cfg=cfg(liburcu_stacks)");
     println!("cargo:rustc-check-cfg=cfg(liburcu, values(\"memb\", \"mb\", \"qsbr\", \"signal\", \"bp\"))");
 
     let outcomes: Vec<Result<(), String>> = FLAVORS.into_iter().map(build).collect();
@@ -23,6 +24,10 @@ fn main() {
         for failure in failures {
             println!("cargo:warning=the C library's row of one flavor is skipped: {failure}");
         }
+    }
+    match build_stacks() {
+        Ok(()) => println!("cargo:rustc-cfg=liburcu_stacks"),
+        Err(failure) => println!("cargo:warning=the C library's rows of the suite stack are skipped: {failure}"),
     }
     let version = pkg_config::Config::new()
         .cargo_metadata(false)
@@ -66,6 +71,33 @@ fn build(flavor: &str) -> Result<(), String> {
         println!("cargo:rustc-link-lib={name}");
     }
     println!("cargo:rustc-cfg=liburcu=\"{flavor}\"");
+    Ok(())
+}
+
+/// The same for the stacks, which know no flavor.
+fn build_stacks() -> Result<(), String> {
+    let library = pkg_config::Config::new()
+        .cargo_metadata(false)
+        .probe("liburcu-cds")
+        .map_err(|_| String::from("pkg-config does not find liburcu-cds"))?;
+    let mut shim = cc::Build::new();
+    shim.file("shims/stack.c")
+        .includes(&library.include_paths)
+        .define("_LGPL_SOURCE", None)
+        .std("gnu11")
+        .opt_level(3)
+        .pic(false)
+        .flag("-fPIE")
+        .warnings(true)
+        .cargo_warnings(false);
+    shim.try_compile("urcu_bench_stack").map_err(|error| error.to_string().chars().take(120).collect::<String>())?;
+    for path in &library.link_paths {
+        println!("cargo:rustc-link-search=native={}", path.display());
+    }
+    println!("cargo:rustc-link-lib=urcu-common");
+    for name in &library.libs {
+        println!("cargo:rustc-link-lib={name}");
+    }
     Ok(())
 }
 

@@ -4,3 +4,4 @@
 #include "body.h"
 #include "reclaim.h"
 #include "list.h"
+#include "stack_rcu.h"

@@ -19,5 +19,6 @@ pub mod peers;
 pub mod pool;
 pub mod reclaim;
 pub mod record;
+pub mod stacks;
 pub mod suites;
 pub mod workload;

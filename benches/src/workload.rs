@@ -192,7 +192,7 @@ pub fn sum_of(length: u64, mut section: impl FnMut() -> u64) -> u64 {
 /// Hides the counter from the compiler, at no instruction: it would otherwise unroll the loop around
 /// some contenders' sections and not around others'. The C loops do the same.
 #[inline(always)]
-fn opaque(mut counter: u64) -> u64 {
+pub fn opaque(mut counter: u64) -> u64 {
     // SAFETY: no instruction at all; the register keeps its value.
     unsafe {
         asm!("/* {0} */", inout(reg) counter, options(nomem, nostack, preserves_flags));

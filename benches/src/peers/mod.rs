@@ -6,6 +6,7 @@ pub mod kovan;
 pub mod lists;
 pub mod sdd;
 pub mod seize;
+pub mod treiber;
 
 use crate::reclaim::Reclaimer;
 

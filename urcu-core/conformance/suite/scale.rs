@@ -1,11 +1,12 @@
 //! Ten thousand registered threads.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use urcu_conformance::watchdog::step;
-use urcu_conformance::{Count, Gate, Shelf, note};
+use urcu_conformance::{Count, Shelf, note};
 
 use super::cast::{Inside, Updater, Way, join, leaked_shelf, process, register, register_raw, registered};
 use crate::rcu;
@@ -15,22 +16,24 @@ const THREADS: usize = 10_000;
 const FEWEST: usize = 500;
 const STACK: usize = 64 << 10;
 
-/// A crowd of registered threads that wait for a gate, offline.
+/// A crowd of registered threads that are parked, offline.
 struct Crowd {
     threads: Vec<JoinHandle<()>>,
-    leave: Arc<Gate>,
+    leave: Arc<AtomicBool>,
 }
 
 impl Crowd {
     fn gather(shelf: &'static Shelf) -> Self {
-        let (there, leave) = (Arc::new(Count::new()), Arc::new(Gate::new()));
+        let (there, leave) = (Arc::new(Count::new()), Arc::new(AtomicBool::new(false)));
         let mut threads = Vec::with_capacity(THREADS);
         for at in 0..THREADS {
-            let (there, gate) = (Arc::clone(&there), Arc::clone(&leave));
+            let (there, leave) = (Arc::clone(&there), Arc::clone(&leave));
             let life = move || {
                 let wait = || {
                     there.arrive();
-                    gate.wait();
+                    while !leave.load(Ordering::Acquire) {
+                        thread::park();
+                    }
                 };
                 if at % 2 == 0 {
                     let mut thread = register();
@@ -67,7 +70,9 @@ impl Crowd {
     }
 
     fn leave(self) {
-        self.leave.open();
+        self.leave.store(true, Ordering::Release);
+        // One by one: ten thousand threads that wait for one lock are no test of ours.
+        self.threads.iter().for_each(|thread| thread.thread().unpark());
         self.threads.into_iter().for_each(join);
     }
 }

@@ -9,6 +9,7 @@ const FLAVORS: [&str; 5] = ["memb", "mb", "qsbr", "signal", "bp"];
 fn main() {
     println!("cargo:rerun-if-changed=shims");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-check-cfg=cfg(liburcu_wfcq)");
     println!("cargo:rustc-check-cfg=cfg(liburcu, values(\"memb\", \"mb\", \"qsbr\", \"signal\", \"bp\"))");
 
     let outcomes: Vec<Result<(), String>> = FLAVORS.into_iter().map(build).collect();
@@ -23,6 +24,9 @@ fn main() {
         for failure in failures {
             println!("cargo:warning=the C library's row of one flavor is skipped: {failure}");
         }
+    }
+    if let Err(failure) = build_wfcqueue() {
+        println!("cargo:warning=the C library's wfcqueue is skipped: {failure}");
     }
     let version = pkg_config::Config::new()
         .cargo_metadata(false)
@@ -41,18 +45,8 @@ fn build(flavor: &str) -> Result<(), String> {
         .map_err(|_| format!("pkg-config does not find {package}"))?;
 
     let mut shim = cc::Build::new();
-    shim.file(format!("shims/{flavor}.c"))
-        .includes(&library.include_paths)
-        .define("_LGPL_SOURCE", None)
-        .std("gnu11")
-        // The read side is what gets measured: optimised whatever the profile is.
-        .opt_level(2)
-        // Position-independent *executable* code, so that the library's thread-local words are
-        // reached without a call, as in a program that links liburcu directly.
-        .pic(false)
-        .flag("-fPIE")
-        .warnings(true)
-        .cargo_warnings(false);
+    shim.file(format!("shims/{flavor}.c")).includes(&library.include_paths);
+    settings(&mut shim);
     shim.try_compile(&format!("urcu_bench_{flavor}")).map_err(|error| {
         let reason = format!("the shim for {package} does not compile: {error}");
         reason.chars().take(120).collect::<String>()
@@ -66,6 +60,40 @@ fn build(flavor: &str) -> Result<(), String> {
         println!("cargo:rustc-link-lib={name}");
     }
     println!("cargo:rustc-cfg=liburcu=\"{flavor}\"");
+    Ok(())
+}
+
+/// How all shims are compiled.
+fn settings(shim: &mut cc::Build) {
+    shim.define("_LGPL_SOURCE", None)
+        .std("gnu11")
+        // What is inlined gets measured: optimised whatever the profile is.
+        .opt_level(2)
+        // Position-independent *executable* code, so that the library's thread-local words are
+        // reached without a call, as in a program that links liburcu directly.
+        .pic(false)
+        .flag("-fPIE")
+        .warnings(true)
+        .cargo_warnings(false);
+}
+
+/// Compiles the shim of the queue that needs no flavor.
+fn build_wfcqueue() -> Result<(), String> {
+    let library = pkg_config::Config::new()
+        .cargo_metadata(false)
+        .probe("liburcu-cds")
+        .map_err(|_| "pkg-config does not find liburcu-cds".to_owned())?;
+    let mut shim = cc::Build::new();
+    shim.file("shims/wfcq.c").includes(&library.include_paths);
+    settings(&mut shim);
+    shim.try_compile("urcu_bench_wfcq").map_err(|error| error.to_string().chars().take(120).collect::<String>())?;
+    for path in &library.link_paths {
+        println!("cargo:rustc-link-search=native={}", path.display());
+    }
+    for name in &library.libs {
+        println!("cargo:rustc-link-lib={name}");
+    }
+    println!("cargo:rustc-cfg=liburcu_wfcq");
     Ok(())
 }
 

@@ -3,3 +3,4 @@
 #define FLAVOR bp
 #include "body.h"
 #include "reclaim.h"
+#include "lfq.h"

@@ -3,3 +3,4 @@
 #define FLAVOR mb
 #include "body.h"
 #include "reclaim.h"
+#include "lfq.h"

@@ -3,3 +3,4 @@
 #define FLAVOR signal
 #include "body.h"
 #include "reclaim.h"
+#include "lfq.h"

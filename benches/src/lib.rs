@@ -15,6 +15,7 @@ pub mod idle_threads;
 pub mod limits;
 pub mod machine;
 pub mod peers;
+pub mod queues;
 pub mod reclaim;
 pub mod record;
 pub mod suites;

@@ -8,6 +8,7 @@ use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicU64, Ordering, spin_loop};
 use urcu_core::{AnyGuard, FlavorVtable};
 
+use crate::lock::{Yielding, linger, make_way};
 use crate::segment::{Position, Segment, Slot};
 
 /// A slot's states. They only grow.
@@ -22,12 +23,6 @@ const SKIPPED: u32 = 2;
 const PATIENCE: u32 = 64;
 #[cfg(urcu_loom)]
 const PATIENCE: u32 = 0;
-/// The longest that a consumer stays away after it lost a race, in pauses.
-#[cfg(not(urcu_loom))]
-const LONGEST_BACKOFF: u32 = 64;
-#[cfg(urcu_loom)]
-const LONGEST_BACKOFF: u32 = 1;
-
 /// A queue of many producers and many consumers, lock-free at both ends.
 ///
 /// What the C library's `rculfqueue` is for; that one itself, with intrusive nodes, is [`raw::lfqueue`](crate::raw::lfqueue).
@@ -109,15 +104,30 @@ impl<T> LfQueue<T> {
     pub fn enqueue(&self, value: T, guard: &impl AnyGuard) {
         self.flavor.assert_guards(guard);
         let mut value = value;
+        let mut backoff = Yielding::new();
         loop {
-            // Claims a slot. Acquire: the segment is initialised. PAIR(lf-ends)
-            let at = Position::<T>::unpack(self.tail.fetch_add(1, Ordering::AcqRel));
+            // Acquire: the segment is initialised. PAIR(lf-ends)
+            let word = self.tail.load(Ordering::Acquire);
+            let at = Position::<T>::unpack(word);
+            // Claims a slot. PAIR(lf-ends)
+            if !at.is_beyond()
+                && self.tail.compare_exchange_weak(word, word + 1, Ordering::AcqRel, Ordering::Relaxed).is_err()
+            {
+                backoff.lost();
+                continue;
+            }
             let rest = if at.is_beyond() {
                 // SAFETY: inside a section, and invariant 1: not retired before this section began.
                 unsafe { self.enqueue_behind(at, value) }
             } else {
                 // SAFETY: as above.
-                unsafe { fill(at.slot(), value) }
+                let crowded = at.index != 0 && unsafe { at.before().slot() }.state.load(Ordering::Relaxed) == EMPTY;
+                // SAFETY: as above.
+                let rest = unsafe { fill(at.slot(), value) };
+                if crowded {
+                    make_way();
+                }
+                rest
             };
             match rest {
                 Ok(()) => return,
@@ -134,16 +144,6 @@ impl<T> LfQueue<T> {
     #[cold]
     #[inline(never)]
     unsafe fn enqueue_behind(&self, at: Position<T>, value: T) -> Result<(), T> {
-        if at.index != Segment::<T>::SLOTS {
-            // The first to find the segment full is probably on its way; but nothing depends on that.
-            for _ in 0..PATIENCE {
-                // Relaxed: a hint.
-                if Position::<T>::unpack(self.tail.load(Ordering::Relaxed)).segment != at.segment {
-                    return Err(value);
-                }
-                spin_loop();
-            }
-        }
         // SAFETY: as promised.
         let full = unsafe { &*at.segment };
         // Acquire: the segment is initialised. PAIR(lf-next)
@@ -180,8 +180,7 @@ impl<T> LfQueue<T> {
         // Acquire: for whoever goes on from there. PAIR(lf-ends)
         let mut tail = self.tail.load(Ordering::Acquire);
         while Position::<T>::unpack(tail).segment == full {
-            // A failure is another thread that has found the segment full, or has moved the tail. Release: the segment is
-            // initialised. PAIR(lf-ends)
+            // A failure is another thread that has moved the tail. Release: the segment is initialised. PAIR(lf-ends)
             match self.tail.compare_exchange_weak(tail, behind, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return,
                 Err(changed) => tail = changed,
@@ -198,7 +197,8 @@ impl<T> LfQueue<T> {
     #[track_caller]
     pub fn dequeue(&self, guard: &impl AnyGuard) -> Option<T> {
         self.flavor.assert_guards(guard);
-        let mut step = 1;
+        let mut backoff = Yielding::new();
+        let mut follows = !cfg!(urcu_loom);
         loop {
             // Acquire: the segment is initialised, and how far the tail is. PAIR(lf-ends)
             let word = self.head.load(Ordering::Acquire);
@@ -219,7 +219,13 @@ impl<T> LfQueue<T> {
                     // SAFETY: full, and claimed by this call alone.
                     return Some(unsafe { slot.read() });
                 }
-                pause(&mut step);
+                backoff.lost();
+                continue;
+            }
+            if mem::take(&mut follows) {
+                // A consumer that follows a producer at its heels takes its cache lines away for each value. It lets some of
+                // them come instead.
+                linger();
                 continue;
             }
             // Acquire: see `advance_tail`. Never behind the head; so equal means that the queue was empty at this load. PAIR(lf-ends)
@@ -359,15 +365,6 @@ unsafe fn fill<T>(slot: &Slot<T>, value: T) -> Result<(), T> {
     }
     // SAFETY: written above, and nobody takes it from a slot that was skipped.
     Err(unsafe { slot.read() })
-}
-
-/// Stays away from the head for a while, longer each time.
-#[inline]
-fn pause(step: &mut u32) {
-    for _ in 0..*step {
-        spin_loop();
-    }
-    *step = (*step * 2).min(LONGEST_BACKOFF);
 }
 
 impl<T> Drop for LfQueue<T> {

@@ -119,6 +119,51 @@ impl RawLock {
     }
 }
 
+/// The time of some operations of another thread.
+#[inline]
+pub(crate) fn linger() {
+    if !cfg!(urcu_loom) {
+        for _ in 0..8 {
+            urcu_core::sync::spin_loop();
+        }
+    }
+}
+
+/// What a thread does that has lost a race for a cache line: it leaves the line to the winner for a while, longer each time, so that the
+/// winner goes through many operations on a line that stays its own. With two threads that is several times faster than
+/// taking turns.
+pub(crate) struct Yielding {
+    step: u32,
+}
+
+impl Yielding {
+    /// The longest absence, in pauses.
+    const LONGEST: u32 = if cfg!(urcu_loom) { 1 } else { 64 };
+
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self { step: 1 }
+    }
+
+    #[cold]
+    pub(crate) fn lost(&mut self) {
+        for _ in 0..self.step {
+            urcu_core::sync::modelled::spin_loop();
+        }
+        self.step = (self.step * 2).min(Self::LONGEST);
+    }
+}
+
+/// What a thread does after an operation that met another thread: see [`Yielding`]. Bounded, a fraction of a microsecond.
+#[cold]
+pub(crate) fn make_way() {
+    if !cfg!(urcu_loom) {
+        for _ in 0..32 {
+            urcu_core::sync::spin_loop();
+        }
+    }
+}
+
 /// The lock is held while this lives.
 #[derive(Debug)]
 pub(crate) struct Held<'l>(&'l RawLock);

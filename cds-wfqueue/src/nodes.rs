@@ -6,6 +6,7 @@ use core::ptr::{self, NonNull};
 
 use urcu_core::sync::modelled::{AtomicPtr, Ordering};
 
+use crate::lock;
 use crate::raw::wfcqueue::Node;
 
 /// Empty nodes that the consumer collects before it offers them to producers.
@@ -98,11 +99,18 @@ impl<T> Drop for Offered<T> {
 #[derive(Debug)]
 pub struct Producing<T> {
     top: *mut Item<T>,
+    /// The node that this producer has enqueued last. Only compared.
+    last: *const Node,
+    /// So many enqueues are not followed by another absence.
+    insists: u32,
 }
+
+/// Enqueues that a producer does in a row before it makes way again.
+const ROW: u32 = 32;
 
 impl<T> Producing<T> {
     pub(crate) fn new() -> Self {
-        Self { top: ptr::null_mut() }
+        Self { top: ptr::null_mut(), last: ptr::null(), insists: ROW }
     }
 
     /// A node with `value`, used again if there is one.
@@ -117,6 +125,21 @@ impl<T> Producing<T> {
         // SAFETY: as above.
         unsafe { item.write(fresh) };
         item.cast()
+    }
+
+    /// After an enqueue of `node` that found `before`: when that is another producer's, makes way for a while.
+    ///
+    /// Producers that take turns move the queue's cache lines for each value. This way each of them has them for a row.
+    #[inline]
+    pub(crate) fn has_enqueued(&mut self, node: NonNull<Node>, before: *const Node, is_first: bool) {
+        let met_another = before != self.last && !is_first;
+        self.last = node.as_ptr();
+        if met_another && self.insists == 0 {
+            self.insists = ROW;
+            lock::make_way();
+        } else {
+            self.insists = self.insists.saturating_sub(1);
+        }
     }
 
     #[inline]

@@ -79,6 +79,12 @@ impl<T> Position<T> {
         self.index >= Segment::<T>::SLOTS
     }
 
+    /// The slot before; this one is not the first.
+    #[inline]
+    pub(crate) fn before(self) -> Self {
+        Self { index: self.index - 1, ..self }
+    }
+
     /// The slot.
     ///
     /// # Safety

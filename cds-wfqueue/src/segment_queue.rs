@@ -9,12 +9,12 @@ use urcu_core::Backoff;
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use crate::lock::{Held, RawLock, wait};
+use crate::lock::{Held, RawLock, Yielding, linger, make_way, wait};
 use crate::raw::wfcqueue::WouldBlock;
 use crate::segment::{Position, Segment};
 
 /// The most empty segments that are kept for later.
-const SPARES: usize = 16;
+const SPARES: usize = 64;
 
 /// A queue of many producers and one consumer at a time, in arrays: the fast sibling of [`WfcQueue`](crate::WfcQueue).
 ///
@@ -25,7 +25,7 @@ const SPARES: usize = 16;
 /// | [`Consumer`](crate::Consumer), `&mut self` | as above without the lock | no locked instruction |
 ///
 /// FIFO: the order in which enqueues claim their slots, linearizable. No sections, no flavor: an array is empty only when each of its
-/// producers is done with it, so the consumer may use it again at once. Up to 16 empty arrays of 4 KiB are kept.
+/// producers is done with it, so the consumer may use it again at once. Up to 64 empty arrays of 4 KiB are kept.
 ///
 /// # When to take which
 ///
@@ -69,6 +69,8 @@ struct Reading<T> {
     position: Position<T>,
     /// What a filled slot's state is in this segment.
     filled: u32,
+    /// A value has come out since the queue was last found empty.
+    flowing: bool,
 }
 
 /// A stack of empty segments. Whoever is the consumer pushes; the producer that installs a segment pops, and there is one at a
@@ -85,7 +87,7 @@ impl<T> SegmentQueue<T> {
         Self {
             tail: CachePadded(AtomicU64::new(first.pack())),
             head: CachePadded(Head {
-                at: UnsafeCell::new(Reading { position: first, filled: 1 }),
+                at: UnsafeCell::new(Reading { position: first, filled: 1, flowing: false }),
                 lock: RawLock::new(),
             }),
             spares: CachePadded(Spares { top: AtomicPtr::new(ptr::null_mut()), count: AtomicUsize::new(0) }),
@@ -97,27 +99,41 @@ impl<T> SegmentQueue<T> {
     /// What the caller did before happens before what follows the value's dequeue.
     #[inline]
     pub fn enqueue(&self, value: T) {
+        let mut backoff = Yielding::new();
+        // Relaxed: the claim acquires.
+        let mut word = self.tail.load(Ordering::Relaxed);
         loop {
+            let at = Position::<T>::unpack(word);
+            if at.index > Segment::<T>::SLOTS {
+                word = self.wait_for_segment();
+                continue;
+            }
             // Claims a slot. Acquire: the segment is initialised. SeqCst: either a consumer that is about to sleep finds this
             // claim, or the producer's wake-up finds that consumer. PAIR(segment-tail), PAIR(queue-sleep)
-            let at = Position::<T>::unpack(self.tail.fetch_add(1, Ordering::SeqCst));
-            if !at.is_beyond() {
-                // SAFETY: the segment is not reused before this slot has been filled and emptied.
-                let slot = unsafe { at.slot() };
-                // SAFETY: as above. Relaxed: changes only while nobody can claim anything there.
-                let filled = unsafe { &(*at.segment).generation }.load(Ordering::Relaxed);
-                // SAFETY: claimed by this call alone.
-                unsafe { slot.write(value) };
-                // Release: the value; and the last access to this segment. PAIR(slot)
-                slot.state.store(filled, Ordering::Release);
-                return;
+            if self.tail.compare_exchange_weak(word, word + 1, Ordering::SeqCst, Ordering::Relaxed).is_err() {
+                backoff.lost();
+                word = self.tail.load(Ordering::Relaxed);
+                continue;
             }
-            if at.index == Segment::<T>::SLOTS {
-                // SAFETY: the first to find the segment full, and the only one who will find this index.
+            if at.is_beyond() {
+                // SAFETY: the one who claimed the index behind the last slot.
                 unsafe { self.install(at.segment, value) };
                 return;
             }
-            self.wait_for_segment();
+            // SAFETY: the segment is not reused before this slot has been filled and emptied.
+            let slot = unsafe { at.slot() };
+            // SAFETY: as above. Relaxed: changes only while nobody can claim anything there.
+            let filled = unsafe { &(*at.segment).generation }.load(Ordering::Relaxed);
+            // SAFETY: as above: the slot before is in the same segment.
+            let crowded = at.index != 0 && unsafe { at.before().slot() }.state.load(Ordering::Relaxed) != filled;
+            // SAFETY: claimed by this call alone.
+            unsafe { slot.write(value) };
+            // Release: the value; and the last access to this segment. PAIR(slot)
+            slot.state.store(filled, Ordering::Release);
+            if crowded {
+                make_way();
+            }
+            return;
         }
     }
 
@@ -143,17 +159,22 @@ impl<T> SegmentQueue<T> {
         let full = unsafe { &*full };
         // Release: the segment is initialised. The last access to the full one. PAIR(segment-next)
         full.next.store(segment, Ordering::Release);
-        // Ends the waiting of others, whose claims beyond the end are overwritten. Release: the segment is initialised.
+        // Ends the waiting of others. Nobody else changes the tail meanwhile. Release: the segment is initialised.
         // PAIR(segment-tail)
         self.tail.store(Position { segment, index: 1 }.pack(), Ordering::Release);
     }
 
     #[cold]
     #[inline(never)]
-    fn wait_for_segment(&self) {
+    fn wait_for_segment(&self) -> u64 {
         let mut backoff = Backoff::brisk();
-        // Relaxed: the claim acquires.
-        while Position::<T>::unpack(self.tail.load(Ordering::Relaxed)).is_beyond() {
+        loop {
+            // Relaxed: the claim acquires.
+            let word = self.tail.load(Ordering::Relaxed);
+            // The index behind the last slot can be claimed: whoever does installs.
+            if Position::<T>::unpack(word).index <= Segment::<T>::SLOTS {
+                return word;
+            }
             wait(&mut backoff);
         }
     }
@@ -218,6 +239,16 @@ impl<T> SegmentQueue<T> {
     /// As above.
     #[inline(never)]
     unsafe fn dequeue_slowly(&self) -> Option<T> {
+        // SAFETY: as promised.
+        if mem::take(&mut unsafe { &mut *self.head.at.get() }.flowing) {
+            // A consumer that follows a producer at its heels takes its cache lines away for each value. It lets some of them
+            // come instead; but not when nothing has come lately.
+            linger();
+            // SAFETY: as promised.
+            if let Some(value) = unsafe { self.take() } {
+                return Some(value);
+            }
+        }
         let mut backoff = Backoff::brisk();
         loop {
             // SAFETY: as promised.
@@ -264,6 +295,7 @@ impl<T> SegmentQueue<T> {
             return None;
         }
         at.position.index += 1;
+        at.flowing = true;
         // SAFETY: filled, and behind the head from now on.
         Some(unsafe { slot.read() })
     }
@@ -285,7 +317,7 @@ impl<T> SegmentQueue<T> {
         }
         // SAFETY: allocated; only the consumer, which is the caller, puts it aside. Relaxed: changes in the same way.
         let filled = unsafe { &(*next).generation }.load(Ordering::Relaxed);
-        *at = Reading { position: Position::first(next), filled };
+        *at = Reading { position: Position::first(next), filled, ..*at };
         // SAFETY: invariant 2 of `Head`: emptied, and all its producers, the one that installed `next` included, have left.
         unsafe { self.spares.push(old) };
         true

@@ -83,7 +83,8 @@ impl<T> WfcQueue<T> {
     pub(crate) fn enqueue_with(&self, nodes: &mut Producing<T>, value: T) {
         let node = nodes.fill(value, &self.offered);
         // SAFETY: fresh or reset, and the queue's from now on.
-        unsafe { raw::enqueue(&self.ends.head.0, &self.ends.tail.0, node) };
+        let before = unsafe { raw::enqueue_behind(&self.ends.tail.0, node) };
+        nodes.has_enqueued(node, before, raw::is_head(&self.ends.head.0, before));
     }
 
     /// Removes the first value; `None` if the queue is empty. Waits for the lock, and for an enqueue that is half done.

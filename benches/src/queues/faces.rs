@@ -24,6 +24,10 @@ trait Ends {
     }
 
     fn between(&mut self) {}
+
+    fn rest(&mut self, wait: &mut dyn FnMut()) {
+        wait();
+    }
 }
 
 /// The loops over it.
@@ -63,6 +67,10 @@ impl<E: Ends> Worker for Looped<E> {
 
     fn drain(&mut self) -> Taken {
         self.0.drain()
+    }
+
+    fn rest(&mut self, wait: &mut dyn FnMut()) {
+        self.0.rest(wait);
     }
 
     fn between(&mut self) {
@@ -236,6 +244,10 @@ macro_rules! lf_queue {
                 #[inline(always)]
                 fn pop(&mut self) -> Option<u64> {
                     self.0.dequeue(&self.1.read_lock())
+                }
+
+                fn rest(&mut self, wait: &mut dyn FnMut()) {
+                    self.1.while_offline(wait);
                 }
 
                 fn between(&mut self) {

@@ -23,6 +23,11 @@ pub trait Worker {
         self.take(u64::MAX)
     }
 
+    /// Off the clock: waits for other threads, who may wait for a grace period.
+    fn rest(&mut self, wait: &mut dyn FnMut()) {
+        wait();
+    }
+
     /// Off the clock: announces a quiescent state, waits until nodes can be used again.
     fn between(&mut self) {}
 }

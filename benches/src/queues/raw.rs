@@ -483,6 +483,11 @@ impl Worker for LfWorker<'_> {
         taken
     }
 
+    fn rest(&mut self, wait: &mut dyn FnMut()) {
+        let _offline = self.reader.offline();
+        wait();
+    }
+
     fn between(&mut self) {
         self.reader.quiescent();
         if self.used.len() >= POOL {

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! - **E1** enqueue links its node behind the last one (null becomes the node, by compare-and-swap): here the call takes effect.
-//! - **E2** then it moves `tail` there, unless somebody has helped. Who finds a `tail` with a successor helps.
+//! - **E2** then it moves `tail` there, but only if it found `tail` behind the last node: so every second enqueue saves a
+//!   compare-and-swap, and the next one goes a step further.
 //! - **D1** dequeue looks at the first node. A dummy without a successor: empty.
 //! - **D2** a node without a successor: a new dummy is enqueued behind it.
 //! - **D3** `tail` is moved on if it still is at a node that is about to go: so it never lags behind `head`.
@@ -24,7 +25,7 @@
 //! is fooled.
 //!
 //! D3 is what makes the grace period enough. Without it a section that begins after a node was dequeued could still find that node
-//! in `tail`, as long as an enqueuer is between E1 and E2; and grace periods do not wait for sections that begin after them.
+//! in `tail`, which lags behind; and grace periods do not wait for sections that begin after them.
 //! With it, both `head` and `tail` are past the node before it is handed out, and neither ever goes back.
 //!
 //! # Memory order
@@ -209,7 +210,7 @@ pub unsafe fn destroy(queue: &Queue) -> Result<(), NotEmpty> {
             if unsafe { (*next).dummy } == 0 {
                 return Err(NotEmpty);
             }
-            // Two dummies in a row; `tail` is not at the first, since nobody is between E1 and E2.
+            // Two dummies in a row.
             queue.head.store(next, Ordering::Relaxed);
         }
         // SAFETY: a dummy that nobody uses any more: it was made by `allocate`.
@@ -229,23 +230,21 @@ pub unsafe fn destroy(queue: &Queue) -> Result<(), NotEmpty> {
 #[doc(alias = "cds_lfq_enqueue_rcu")]
 #[inline]
 pub unsafe fn enqueue(queue: &Queue, node: NonNull<Node>) {
+    // Acquire: the node's initialisation. PAIR(lfq-tail)
+    let tail = queue.tail.load(Ordering::Acquire);
+    let mut last = tail;
     loop {
-        // Acquire: the node's initialisation. PAIR(lfq-tail)
-        let tail = queue.tail.load(Ordering::Acquire);
-        // SAFETY: `tail` may have been dequeued, but not before this section began, so it is still there.
-        let last = unsafe { &*tail };
+        // SAFETY: `tail` was past everything that had been dequeued when this section began, and this node is not before it.
+        let node_before = unsafe { &*last };
         // E1. Release: what came before the enqueue. Acquire: a successor is initialised. PAIR(lfq-link)
-        match last.next.compare_exchange(ptr::null_mut(), node.as_ptr(), Ordering::Release, Ordering::Acquire) {
-            Ok(_) => {
-                // E2. Release: the node's initialisation. A failure: somebody has helped. PAIR(lfq-tail)
-                let _ = queue.tail.compare_exchange(tail, node.as_ptr(), Ordering::Release, Ordering::Relaxed);
-                return;
-            }
-            // E2 in another's place. PAIR(lfq-tail)
-            Err(next) => {
-                let _ = queue.tail.compare_exchange(tail, next, Ordering::Release, Ordering::Relaxed);
-            }
+        match node_before.next.compare_exchange(ptr::null_mut(), node.as_ptr(), Ordering::Release, Ordering::Acquire) {
+            Ok(_) => break,
+            Err(next) => last = next,
         }
+    }
+    if last != tail {
+        // E2. Release: the node's initialisation. A failure: somebody else has moved it. PAIR(lfq-tail)
+        let _ = queue.tail.compare_exchange(tail, node.as_ptr(), Ordering::Release, Ordering::Relaxed);
     }
 }
 

@@ -288,7 +288,7 @@ pub fn empty(head: &impl AnyHead, tail: &Tail) -> bool {
 }
 
 #[inline]
-fn is_head(head: &impl AnyHead, node: *mut Node) -> bool {
+pub(crate) fn is_head(head: &impl AnyHead, node: *const Node) -> bool {
     ptr::eq(node, head.node())
 }
 
@@ -305,7 +305,19 @@ fn is_head(head: &impl AnyHead, node: *mut Node) -> bool {
 #[inline]
 pub unsafe fn enqueue(head: &impl AnyHead, tail: &Tail, node: NonNull<Node>) -> bool {
     // SAFETY: a chain of one node, as promised.
-    unsafe { append(head, tail, node.as_ptr(), node.as_ptr()) }
+    let before = unsafe { append(tail, node.as_ptr(), node.as_ptr()) };
+    !is_head(head, before)
+}
+
+/// As [`enqueue`]; the node before, which may be gone already.
+///
+/// # Safety
+///
+/// As there.
+#[inline]
+pub(crate) unsafe fn enqueue_behind(tail: &Tail, node: NonNull<Node>) -> *const Node {
+    // SAFETY: a chain of one node, as promised.
+    unsafe { append(tail, node.as_ptr(), node.as_ptr()) }
 }
 
 /// Appends nodes that the caller has linked from `first` to `last`; `false` if the queue was empty. Wait-free; any context.
@@ -316,7 +328,8 @@ pub unsafe fn enqueue(head: &impl AnyHead, tail: &Tail, node: NonNull<Node>) -> 
 #[inline]
 pub unsafe fn enqueue_chain(head: &impl AnyHead, tail: &Tail, first: NonNull<Node>, last: NonNull<Node>) -> bool {
     // SAFETY: as promised.
-    unsafe { append(head, tail, first.as_ptr(), last.as_ptr()) }
+    let before = unsafe { append(tail, first.as_ptr(), last.as_ptr()) };
+    !is_head(head, before)
 }
 
 /// Links `node` to `next`, for [`enqueue_chain`].
@@ -336,7 +349,7 @@ pub unsafe fn link(node: NonNull<Node>, next: NonNull<Node>) {
 ///
 /// A chain of nodes that are in no queue.
 #[inline]
-unsafe fn append(head: &impl AnyHead, tail: &Tail, first: *mut Node, last: *mut Node) -> bool {
+unsafe fn append(tail: &Tail, first: *mut Node, last: *mut Node) -> *mut Node {
     // E1. Release: the nodes' initialisation, for a dequeuer that finds `last` here before it is linked. Acquire: the head
     // node's null, when that is what it finds. SeqCst: for a wake-up that follows. PAIR(wfcq-tail), PAIR(queue-sleep)
     let before = tail.p.swap(last, Ordering::SeqCst);
@@ -344,7 +357,7 @@ unsafe fn append(head: &impl AnyHead, tail: &Tail, first: *mut Node, last: *mut 
     let before_node = unsafe { &*before };
     // E2. Release: everything before the enqueue. PAIR(wfcq-link)
     before_node.next.store(first, Ordering::Release);
-    !is_head(head, before)
+    before
 }
 
 /// How a call waits for a half done enqueue.
@@ -549,8 +562,8 @@ unsafe fn splice<W: Wait>(
     let last = tail.p.swap(head_node, Ordering::AcqRel);
     // SAFETY: a chain from `first` to `last` that is in no queue any more: enqueuers that are between E1 and E2 in it still
     // complete it, as they would there.
-    let was_filled = unsafe { append(dest.0, dest.1, first, last) };
-    Ok(if was_filled { Spliced::DestNonEmpty } else { Spliced::DestEmpty })
+    let before = unsafe { append(dest.1, first, last) };
+    Ok(if is_head(dest.0, before) { Spliced::DestEmpty } else { Spliced::DestNonEmpty })
 }
 
 /// Moves all nodes of `source` to the end of `dest`, in constant time. Blocks while the first enqueue is half done.

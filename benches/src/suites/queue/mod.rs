@@ -114,7 +114,7 @@ fn cases(options: &Options) -> Vec<Case> {
     add("wfcqueue-drain", "Raw wfcqueue: dequeueing 8,192 nodes, without the lock.", Workload::Drain, &[1], &plain);
     add("wfcqueue-lock-drain", "The same with the dequeue lock.", Workload::Drain, &[1], &locked);
     add("wfcqueue-burst", "Raw wfcqueue: 64 enqueues, then 64 dequeues.", Workload::Burst, &[1], &plain);
-    add("wfcqueue-lock-burst", "The same with the dequeue lock.", Workload::Burst, &counts, &locked);
+    add("wfcqueue-lock-burst", "The same with the dequeue lock.", Workload::Burst, &[1], &locked);
     add("wfcqueue-1p1c", "Raw wfcqueue: one producer, one consumer.", Workload::OneToOne, &[2], &plain);
     add("wfcqueue-splice", "Raw wfcqueue: taking 1,024 nodes by splice, and iterating.", Workload::Splice, &[1], &plain);
 

@@ -33,15 +33,15 @@ pub(super) fn case() -> Case {
         contenders: vec![
             line("WfcQueue-split", Kind::Ours, || {
                 let (mut producer, mut consumer) = WfcQueue::new().split();
-                (Box::new(move |sent| drop(producer.enqueue(sent))), Box::new(move || consumer.recv().ok()))
+                (Box::new(move |sent| { let _ = producer.enqueue(sent); }), Box::new(move || consumer.recv().ok()))
             }),
             line("SegmentQueue-split", Kind::Ours, || {
                 let (mut producer, mut consumer) = SegmentQueue::new().split();
-                (Box::new(move |sent| drop(producer.enqueue(sent))), Box::new(move || consumer.recv().ok()))
+                (Box::new(move |sent| { let _ = producer.enqueue(sent); }), Box::new(move || consumer.recv().ok()))
             }),
             line("std-mpsc", Kind::Peer, || {
                 let (sender, receiver) = mpsc::channel();
-                (Box::new(move |sent| drop(sender.send(sent))), Box::new(move || receiver.recv().ok()))
+                (Box::new(move |sent| { let _ = sender.send(sent); }), Box::new(move || receiver.recv().ok()))
             }),
             line("mutex-condvar", Kind::Peer, || {
                 let shared = Arc::new((Mutex::new(std::collections::VecDeque::new()), Condvar::new()));

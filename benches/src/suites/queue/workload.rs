@@ -79,8 +79,9 @@ struct Log {
     taken: u64,
 }
 
-/// Every thread on its own, batch by batch, for the length of the budget. The figure is the time per operation of all threads
-/// together: half of what each of two threads sees.
+/// Every thread on its own, batch by batch, for the length of the budget. One thread's figure is the median of its batches. Of
+/// several it is the time per operation of all together, half of what each of two sees: from their sums, because threads that keep
+/// each other away for a while have fast batches and slow ones, and the median would forget the slow ones.
 fn each(
     subject: &dyn Subject,
     threads: usize,
@@ -122,7 +123,10 @@ fn each(
     if put != taken {
         return Err("what came out is not what went in".into());
     }
-    let rate: f64 = logs.iter().filter_map(|log| median(&log.batches)).map(|time| 1.0 / time).sum();
+    if let [log] = &logs[..] {
+        return median(&log.batches).map(Sample::figure).ok_or_else(|| "nothing was measured".into());
+    }
+    let rate: f64 = logs.iter().map(|log| exact(log.batches.len() as u64) / log.batches.iter().sum::<f64>()).sum();
     Ok(Sample::figure(1.0 / rate))
 }
 
@@ -148,7 +152,7 @@ fn together(subject: &dyn Subject, workload: Workload, threads: usize, shot: &Sh
             let mut outcome = Ok(());
             loop {
                 worker.between();
-                meeting.meet();
+                worker.rest(&mut || meeting.meet());
                 if over.load(Ordering::Acquire) {
                     return outcome.map(|()| times);
                 }
@@ -160,7 +164,7 @@ fn together(subject: &dyn Subject, workload: Workload, threads: usize, shot: &Sh
                 let mut time = nanoseconds(begin.elapsed());
                 if workload != Workload::OneToOne {
                     // Until the last one has put.
-                    meeting.meet();
+                    worker.rest(&mut || meeting.meet());
                 }
                 if index == 0 {
                     let begin_taking = Instant::now();
@@ -197,7 +201,7 @@ fn together(subject: &dyn Subject, workload: Workload, threads: usize, shot: &Sh
                 if workload == Workload::OneToOne && index == 0 {
                     first += values;
                 }
-                meeting.meet();
+                worker.rest(&mut || meeting.meet());
             }
         },
     )?;

@@ -32,6 +32,12 @@ impl Backoff {
         Self { pauses: 4 * Self::PAUSES, step: 1, longest: 4, yields: Self::YIELDS }
     }
 
+    /// Like [`new`](Self::new), but never yields: where sleeping costs a waker little, and the kernel runs who is woken
+    /// sooner than who has yielded.
+    pub const fn spinning() -> Self {
+        Self { yields: 0, ..Self::new() }
+    }
+
     /// Waits a little, longer each time; `false` (at once) when it is time to sleep.
     #[inline]
     pub fn snooze(&mut self) -> bool {

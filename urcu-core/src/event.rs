@@ -2,41 +2,48 @@
 //!
 //! # Protocol
 //!
-//! One 64-bit word counts *waiters* (announced, nobody has promised them anything) and *tokens* (promises: each lets one
-//! thread out of its sleep). The kernel compares the tokens' half of the word.
+//! Two numbers in one word: *waiters*, who are to be woken, and *tokens* for those who have been woken but did not run
+//! yet. And the *bell*, a futex that counts how often it was rung.
 //!
 //! ```text
 //! wait                                              wake
-//! W1  waiters += 1                                  K1  (the caller has made the condition true)
-//! W2  full fence                                    K2  full fence
-//! W3  condition? then W6                            K3  waiters == 0? done
-//! W4  a token? take it: tokens -= 1, then W7        K4  waiters -= 1, tokens += 1 (one step; wake_all: all of them)
-//! W5  sleep while tokens == 0, then W4              K5  futex wake, as many as there are new tokens
-//! W6  leave: waiters -= 1; if 0, tokens -= 1
-//! W7  condition? else W1
+//! W1  note the bell's count                         K1  (the caller has made the condition true)
+//! W2  at first: waiters += 1                        K2  full fence
+//!     if there is a token: tokens -= 1,             K3  waiters == 0? done
+//!     waiters += 1 (one step)                       K4  waiters -= 1, tokens += 1 (one step; wake_all: all of them)
+//! W3  full fence                                    K5  the bell's count += 1
+//! W4  condition? then W7                            K6  futex wake: one sleeper, or all
+//! W5  sleep if the bell's count is W1's
+//! W6  condition? then W7; else W1
+//! W7  tokens -= 1; if there are none, waiters -= 1
 //! ```
 //!
 //! # Why no wake-up is lost
 //!
-//! *Announced* threads are those between W1 and the step that takes their unit away again (W4, W6).
+//! A thread is *announced* from its first W2 to W7. It is *settled* between W2 and falling asleep, as long as the bell
+//! has not been rung since W1; the other announced threads that are awake come by W2 again, or leave.
 //!
-//! 1. **waiters + tokens is the number of announced threads**: W1 adds one, W4 and W6 take one away, K4 exchanges.
-//! 2. **Nobody stays asleep while there are tokens.** More exactly: unless every announced thread is awake, there are no
-//!    more tokens than announced threads that are awake or about to be woken (K5). K4 adds one to both; K5 either makes
-//!    a sleeper one that is awake, or finds none. A thread falls asleep only while tokens is 0: the kernel compares and
-//!    queues in one step. W4 takes one from both. W6 takes a token only if there are no waiters: with (1) every announced
-//!    thread had its token then, so by the statement itself each of them is awake or being woken. And a thread
-//!    that K5 has woken comes by W4 before W6, so it does not carry a wake-up away that was another's.
-//! 3. **Whoever waits while the condition becomes true looks at it afterwards.** Take a wake whose K3 comes after a
-//!    thread's W1 in the order of changes to the word, and before its W4 or W6. If K3 saw no waiters, then with (1)
-//!    every announced thread has a token, wakes up by (2) and looks at the condition again in W7, or after W1. Else K4
-//!    makes a token, and at least one thread (all, with `wake_all`) does. Such a look, behind W2, sees K1: K3 read a
-//!    value that is older than what W1 wrote, hence K2 is before W2 in the order of SeqCst fences. (W7 comes without a
-//!    fence: it may find something earlier, nothing rests on it.) If instead K3 comes before W1, K2 is before W2 for
-//!    the same reason, and W3 sees K1. PAIR(event)
+//! 1. **waiters + tokens is the number of announced threads**: the first W2 adds one, W7 takes one away, all else
+//!    exchanges.
+//! 2. **waiters + (wakes between K4 and K5) >= settled + sleepers that no wake between K5 and K6 is about to wake.** Each
+//!    step keeps that. W2: with a token, waiters grows with the settled; without, waiters is all who are announced, by (1).
+//!    K4 takes one from waiters and is itself between K4 and K5 then. K5: nobody is settled any more, and one more wake
+//!    is about to wake a sleeper, so the right side shrinks by one or is 0. K6 wakes a sleeper, or there is none. W5: who falls asleep
+//!    was settled; the kernel compares and queues in one step. W7: takes a token, which the left side does not count, or
+//!    waiters is all who are announced.
+//! 3. **If K3 finds no waiters, everybody who is announced looks at the condition afterwards**: by (2) the settled
+//!    will find the bell rung in W5, and the sleepers are being woken; the others look by themselves. Else K4 to K6 wake a
+//!    sleeper, or nobody sleeps, and then all look.
+//! 4. **Who looks afterwards, sees.** The look in W4 has a W2 before it that found the word as K3 found it or
+//!    later, so K2 is before W3 in the order of SeqCst fences, and W4 sees K1. A thread whose first W2 comes after K3
+//!    sees it for the same reason. PAIR(event) (W6 is without a fence: it may find something earlier, and producers see
+//!    no waiter meanwhile; nothing rests on it.)
 //!
-//! A thread that is let out by a token and leaves in vain (deadline, panic in the condition) looked at the condition after
-//! the token; when its condition panics, it wakes another in its place.
+//! The order of W1 and W2 matters: a bell that is rung in between must keep the thread awake. W1 is an Acquire load and
+//! K5 a Release, so who has heard the bell finds K4 in W2. PAIR(bell)
+//!
+//! Who is woken and gives up (deadline, panic in the condition) has looked at the condition, or else wakes another in
+//! its place. Only if the bell is rung 2^32 times between W1 and W5 does a thread not notice.
 //!
 //! # What a wake costs
 //!
@@ -48,24 +55,34 @@
 //!
 //! # `fork`
 //!
-//! The word is all there is. In a child it counts threads that do not exist; each costs one unneeded look at a
-//! condition, at most: statement (1) becomes "at least", which (2) and (3) can live with. So nothing has to be done.
+//! In a child the word counts threads that do not exist; each costs an unneeded ring of the bell, at most: statement
+//! (1) becomes "at least", with which the others still hold. So nothing has to be done.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
-use crate::sync::modelled::{Ordering, fence};
-use crate::util::OnDrop;
-use word::{TOKEN, TOKENS, WAITER, Word, waiters};
+use crate::sync::modelled::{AtomicU64, Ordering, fence};
+use bell::Bell;
 
-mod word;
+mod bell;
+
+/// One who has been woken, in the low half of the word.
+const TOKEN: u64 = 1;
+const TOKENS: u64 = u32::MAX as u64;
+/// One who is to be woken.
+const WAITER: u64 = 1 << 32;
+
+fn waiters(word: u64) -> u64 {
+    word / WAITER
+}
 
 /// Where threads sleep until a condition holds that other threads bring about.
 ///
 /// The condition is whatever the closure looks at: a queue's head, a flag, a counter. Who may have made it true calls
 /// [`wake_one`](Self::wake_one) or [`wake_all`](Self::wake_all) afterwards, which costs next to nothing when nobody
-/// sleeps. No wake-up is lost: either the waiter sees what happened before the wake, or the wake finds the waiter.
+/// sleeps. No wake-up is lost: either the waiter sees what happened before the wake, or the wake finds the waiter. What
+/// threads wait for may differ, if they are woken by `wake_all`.
 ///
 /// | | context | progress |
 /// |---|---|---|
@@ -75,7 +92,7 @@ mod word;
 /// **Waiting inside a section holds up every grace period.** So does waiting online in QSBR: use
 /// [`Thread::while_offline`](crate::Thread::while_offline).
 ///
-/// Fair to nobody: who arrives while another is being woken may be served first. Works on in a forked child without
+/// Not fair: who arrives while another is being woken may be served first. Works on in a forked child without
 /// preparation, for the threads that there are; not between processes.
 ///
 /// ```
@@ -100,20 +117,22 @@ mod word;
 /// Not in the C library, whose structures leave waiting to their users and poll.
 #[derive(Debug)]
 pub struct Event {
-    word: Word,
+    /// Waiters and tokens.
+    word: AtomicU64,
+    bell: Bell,
 }
 
 impl Event {
     /// Nobody waits.
     #[cfg(not(urcu_loom))]
     pub const fn new() -> Self {
-        Self { word: Word::new() }
+        Self { word: AtomicU64::new(0), bell: Bell::new() }
     }
 
     /// Nobody waits.
     #[cfg(urcu_loom)]
     pub fn new() -> Self {
-        Self { word: Word::new() }
+        Self { word: AtomicU64::new(0), bell: Bell::new() }
     }
 
     /// Returns what `condition` returns as soon as that is something.
@@ -145,10 +164,10 @@ impl Event {
         self.wait_until(Some(deadline), condition)
     }
 
-    /// Has at least one waiter look at its condition, if there are any.
+    /// Has at least one of those who wait look at its condition, if there are any.
     ///
     /// For conditions of which one waiter makes use, such as an element in a queue: one wake for each. All waiters have
-    /// to wait for the same; else use [`wake_all`](Self::wake_all).
+    /// to wait for the same then; else use [`wake_all`](Self::wake_all).
     ///
     /// What the caller did before is visible to that look. Any context, signal handlers included. A full fence and a load
     /// when nobody has to be woken, else a system call.
@@ -157,7 +176,7 @@ impl Event {
         // K2. PAIR(event)
         fence(Ordering::SeqCst);
         if waiters(self.word.load(Ordering::Relaxed)) != 0 {
-            self.let_out(1);
+            self.ring(1);
         }
     }
 
@@ -167,7 +186,7 @@ impl Event {
         // K2. PAIR(event)
         fence(Ordering::SeqCst);
         if waiters(self.word.load(Ordering::Relaxed)) != 0 {
-            self.let_out(u64::MAX);
+            self.ring(u64::MAX);
         }
     }
 
@@ -180,7 +199,7 @@ impl Event {
     pub fn wake_one_after_seq_cst(&self) {
         // SeqCst: K3 without K2. PAIR(event)
         if waiters(self.word.load(Ordering::SeqCst)) != 0 {
-            self.let_out(1);
+            self.ring(1);
         }
     }
 
@@ -189,7 +208,7 @@ impl Event {
     pub fn wake_all_after_seq_cst(&self) {
         // SeqCst: K3 without K2. PAIR(event)
         if waiters(self.word.load(Ordering::SeqCst)) != 0 {
-            self.let_out(u64::MAX);
+            self.ring(u64::MAX);
         }
     }
 
@@ -197,26 +216,25 @@ impl Event {
     #[cfg(urcu_loom)]
     #[doc(hidden)]
     pub fn pass_deadlines(&self) {
-        self.word.pass_deadlines();
+        self.bell.pass_deadlines();
     }
 
-    /// Steps K4 and K5, for `most` waiters.
+    /// Steps K4 to K6, for `most` waiters.
     #[cold]
-    fn let_out(&self, most: u64) {
+    fn ring(&self, most: u64) {
         let exchange = |word| {
             let chosen = waiters(word).min(most);
             (chosen != 0).then(|| word - chosen * WAITER + chosen * TOKEN)
         };
-        // Release: what the caller did is visible to the one who takes the token, without a fence too. PAIR(token)
-        if let Ok(before) = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, exchange) {
-            let tokens = waiters(before).min(most);
-            self.word.wake(i32::try_from(tokens).unwrap_or(i32::MAX));
+        // Relaxed: K5 publishes it, K2 has ordered it.
+        if self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, exchange).is_ok() {
+            self.bell.ring(i32::try_from(most).unwrap_or(i32::MAX));
         }
     }
 
     fn wait_until<R>(&self, deadline: Option<Instant>, mut condition: impl FnMut() -> Option<R>) -> Option<R> {
         // The model checker has nothing to learn from spinning.
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::spinning();
         while !cfg!(urcu_loom) {
             if let found @ Some(_) = condition() {
                 return found;
@@ -225,26 +243,20 @@ impl Event {
                 break;
             }
         }
+        let (mut rings, announced) = Announced::new(self);
         loop {
-            let announced = Announced::new(self);
+            // W3, then W4. PAIR(event)
+            fence(Ordering::SeqCst);
             if let found @ Some(_) = condition() {
                 return found;
             }
-            while !announced.take_token() {
-                if self.word.sleep_while_no_tokens(deadline) {
-                    return condition();
-                }
-            }
-            announced.has_left();
-            // W7. The token was meant for whoever can use it.
-            let _passes_on = OnDrop(|| {
-                if thread::panicking() {
-                    self.wake_one();
-                }
-            });
-            if let found @ Some(_) = condition() {
+            let is_late = self.bell.sleep_until_rung(rings, deadline);
+            // W6: before the thread counts as a waiter again.
+            let found = condition();
+            if found.is_some() || is_late {
                 return found;
             }
+            rings = announced.again();
         }
     }
 }
@@ -255,36 +267,150 @@ impl Default for Event {
     }
 }
 
-/// A unit of the word, from W1 to W4 or W6.
+/// One in the word, from the first W2 to W7.
 struct Announced<'e>(&'e Event);
 
 impl<'e> Announced<'e> {
-    /// Steps W1 and W2.
-    fn new(event: &'e Event) -> Self {
+    /// The first W1 and W2; the bell's count with it.
+    fn new(event: &'e Event) -> (u32, Self) {
+        let rings = event.bell.rings();
         // SeqCst: for those who wake without a fence. PAIR(event)
-        event.word.fetch_add(WAITER, Ordering::SeqCst);
-        // W2: this, then the look at the condition. PAIR(event)
-        fence(Ordering::SeqCst);
-        Self(event)
+        let _ = event
+            .word
+            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, |word| Some(exchanged(word).unwrap_or(word) + WAITER));
+        (rings, Self(event))
     }
 
-    /// Step W4. With success the unit is gone.
-    fn take_token(&self) -> bool {
-        let take = |word| (word & TOKENS != 0).then(|| word - TOKEN);
-        // Acquire: what was done before the wake. PAIR(token)
-        self.0.word.fetch_update(Ordering::Acquire, Ordering::Relaxed, take).is_ok()
-    }
-
-    fn has_left(self) {
-        core::mem::forget(self);
+    /// W1 and W2 again: the bell's count.
+    fn again(&self) -> u32 {
+        let rings = self.0.bell.rings();
+        // SeqCst as above, also where nothing is to be exchanged.
+        let _ = self.0.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, exchanged);
+        rings
     }
 }
 
+/// A token turned into a waiter, if there is one.
+fn exchanged(word: u64) -> Option<u64> {
+    (word & TOKENS != 0).then(|| word - TOKEN + WAITER)
+}
+
 impl Drop for Announced<'_> {
-    /// Step W6.
+    /// Step W7.
     fn drop(&mut self) {
-        let leave = |word| Some(if waiters(word) != 0 { word - WAITER } else { word - TOKEN });
-        // Relaxed: whoever looks at the word is interested in the number alone.
+        let leave = |word| Some(if word & TOKENS != 0 { word - TOKEN } else { word - WAITER });
+        // Relaxed: whoever looks at the word is interested in the numbers alone.
         let _ = self.0.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, leave);
+        if thread::panicking() {
+            // The condition panicked, so nobody may have looked whom a wake was meant for.
+            self.0.wake_one();
+        }
+    }
+}
+
+#[cfg(all(test, not(urcu_loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::{AtomicBool, AtomicU32};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    fn nobody_is_left(event: &Event) -> bool {
+        event.word.load(Ordering::Relaxed) == 0
+    }
+
+    fn until_asleep(event: &Event, threads: u64) {
+        while waiters(event.word.load(Ordering::Relaxed)) != threads {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn every_way_out_takes_its_unit_away() {
+        let event = Event::new();
+        let done = AtomicBool::new(false);
+        assert_eq!(event.wait(|| Some(1)), 1);
+        assert_eq!(event.wait_timeout(Duration::ZERO, || None::<()>), None);
+        assert_eq!(event.wait_timeout(Duration::from_millis(1), || None::<()>), None);
+        assert_eq!(event.wait_deadline(Instant::now(), || None::<()>), None);
+        let mut looks = 0;
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            event.wait(|| {
+                looks += 1;
+                assert!(waiters(event.word.load(Ordering::Relaxed)) == 0, "announced");
+                None::<()>
+            })
+        }));
+        assert!(panicked.is_err() && looks > 1);
+        assert!(nobody_is_left(&event));
+        thread::scope(|scope| {
+            let waiter = || event.wait(|| done.load(Ordering::Acquire).then_some(()));
+            scope.spawn(waiter);
+            scope.spawn(waiter);
+            until_asleep(&event, 2);
+            done.store(true, Ordering::Release);
+            event.wake_all();
+        });
+        assert!(nobody_is_left(&event));
+    }
+
+    /// A wake while the one waiter has been woken already, but has not run.
+    #[test]
+    fn a_second_wake_finds_nobody_to_wake() {
+        let event = Event::new();
+        event.word.store(2 * WAITER, Ordering::Relaxed);
+        event.wake_one();
+        assert_eq!(event.word.load(Ordering::Relaxed), WAITER + TOKEN);
+        event.wake_one_after_seq_cst();
+        let rings = event.bell.rings();
+        event.wake_one();
+        event.wake_all();
+        assert_eq!(event.word.load(Ordering::Relaxed), 2 * TOKEN);
+        assert_eq!(event.bell.rings(), rings);
+    }
+
+    /// The condition of the one who was chosen panics: another has to be chosen.
+    #[test]
+    fn a_panic_passes_the_wake_up_on() {
+        let event = Event::new();
+        let brought = AtomicU32::new(0);
+        let one_panics = AtomicBool::new(true);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let take = || {
+                        if brought.load(Ordering::Acquire) == 0 {
+                            return None;
+                        }
+                        if one_panics.swap(false, Ordering::AcqRel) {
+                            std::panic::resume_unwind(Box::new("as the test wants it"));
+                        }
+                        Some(())
+                    };
+                    let _ = catch_unwind(AssertUnwindSafe(|| event.wait(take)));
+                });
+            }
+            until_asleep(&event, 2);
+            brought.store(1, Ordering::Release);
+            event.wake_one();
+        });
+        assert!(nobody_is_left(&event));
+    }
+
+    /// What a child inherits: counts of threads that are not there.
+    #[test]
+    fn stale_counts_cost_looks_and_nothing_else() {
+        let event = Event::new();
+        event.word.store(3 * WAITER + 2 * TOKEN, Ordering::Relaxed);
+        let elements = AtomicU32::new(0);
+        let take = || elements.fetch_update(Ordering::AcqRel, Ordering::Acquire, |there| there.checked_sub(1)).ok();
+        thread::scope(|scope| {
+            let takers = [(); 3].map(|()| scope.spawn(|| (0..1000).for_each(|_| assert_ne!(event.wait(take), 0))));
+            for _ in 0..3000 {
+                elements.fetch_add(1, Ordering::Release);
+                event.wake_one();
+            }
+            takers.into_iter().for_each(|taker| taker.join().expect("no panic"));
+        });
+        assert_eq!(elements.load(Ordering::Relaxed), 0);
     }
 }

@@ -9,6 +9,7 @@
 //! | section, as a value | [`Guard`] |
 //! | registered thread, quiescent states, offline | [`Thread`], [`Offline`] |
 //! | RCU-protected pointer, unlinked value | [`Rcu`], [`RcuBox`], [`Retired`] |
+//! | counted values that outlive sections, reference counts | [`RcuArcCell`], [`RcuArc`], [`RcuArcRef`], [`RefCount`] |
 //! | flavor: static, and as a table for C and structures | [`Flavor`], [`FlavorVtable`], [`DomainId`] |
 //! | section of any flavor, for structures | [`AnyGuard`], [`DynGuard`] |
 //! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`word`], [`registry`] |
@@ -17,6 +18,8 @@
 //! | the C library's model | [`raw`] |
 //! | what cannot be returned as an error | [`Report`], [`set_report_hook`] |
 
+mod arc;
+mod arc_cell;
 pub mod asymmetric;
 mod backoff;
 mod boxed;
@@ -40,6 +43,7 @@ pub mod quiescence;
 pub mod raw;
 mod reader;
 mod reclaim;
+mod refcount;
 mod registration;
 pub mod registry;
 mod report;
@@ -54,6 +58,8 @@ mod vtable;
 pub mod word;
 pub mod workers;
 
+pub use arc::{RcuArc, RcuArcRef};
+pub use arc_cell::{RcuArcCell, RcuArcExchangeError};
 pub use asymmetric::LightBarrier;
 pub use backoff::Backoff;
 pub use boxed::RcuBox;
@@ -72,6 +78,7 @@ pub use pointer::{CompareExchangeError, Polled, Rcu, Retired};
 pub use poll::{GracePeriod, Synchronize};
 pub use reader::{Reader, ThreadRecord};
 pub use reclaim::{FlushOnDrop, barrier, defer, limits, retire_box, set_limits, set_stall_limit, stats};
+pub use refcount::RefCount;
 #[doc(hidden)]
 pub use registration::prepare;
 pub use report::{Report, ReportHook, set_report_hook};

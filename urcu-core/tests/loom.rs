@@ -6,3 +6,5 @@
 
 #[path = "loom/event.rs"]
 mod event;
+#[path = "loom/refcount.rs"]
+mod refcount;

@@ -98,6 +98,14 @@ pub type Guard<'t> = urcu_core::Guard<'t, Flavor>;
 pub type Rcu<T> = urcu_core::Rcu<T, Flavor>;
 /// An unlinked value that readers may still be using.
 pub type Retired<T> = urcu_core::Retired<T, Flavor>;
+/// A counted pointer whose value readers find without touching the count.
+pub type RcuArc<T> = urcu_core::RcuArc<T, Flavor>;
+/// A counted value as a section found it.
+pub type RcuArcRef<'g, T> = urcu_core::RcuArcRef<'g, T, Flavor>;
+/// Where counted values are published.
+pub type RcuArcCell<T> = urcu_core::RcuArcCell<T, Flavor>;
+/// The cell did not hold the expected value.
+pub type RcuArcExchangeError<'g, T> = urcu_core::RcuArcExchangeError<'g, T, Flavor>;
 
 /// This flavor as a table of functions, for structures and C.
 // SAFETY: `DOMAIN` is what `Flavor::domain` returns.

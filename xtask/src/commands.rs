@@ -4,5 +4,6 @@ pub(crate) mod api;
 pub(crate) mod asm;
 pub(crate) mod bench;
 pub(crate) mod features;
+pub(crate) mod loom;
 pub(crate) mod test;
 pub(crate) mod tidy;

@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Asm(AsmFlags),
     /// Compare the public API of the flavor crates with each other.
     Api(ApiFlags),
+    /// Model-check the packages that have a `tests/loom.rs`.
+    Loom(LoomFlags),
     /// Check what compilers cannot: dependency direction, SAFETY comments, ordering labels, manifests.
     Tidy,
 }
@@ -62,6 +64,13 @@ pub(crate) struct ApiFlags {
     /// Print the public items of one flavor crate instead of comparing.
     #[arg(long, value_name = "CRATE")]
     pub(crate) print: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoomFlags {
+    /// Only this package (may be given several times).
+    #[arg(long, short, value_name = "PACKAGE")]
+    pub(crate) package: Vec<String>,
 }
 
 #[cfg(test)]

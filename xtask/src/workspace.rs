@@ -23,7 +23,7 @@ impl Layer {
         Some(match package {
             "urcu-core" => Layer::Core,
             "urcu-qsbr" | "urcu-mb" | "urcu-membarrier" | "urcu-signal" | "urcu-bp" | "urcu-shm" => Layer::Flavor,
-            "xtask" => Layer::Tool,
+            "xtask" | "structure-conformance" => Layer::Tool,
             _ if package.starts_with("cds-") => Layer::Structure,
             _ if package.starts_with("urcu-") => Layer::Tool,
             _ => return None,
@@ -139,6 +139,7 @@ mod tests {
         assert_eq!(Layer::of("urcu-bp"), Some(Layer::Flavor));
         assert_eq!(Layer::of("cds-lfht"), Some(Layer::Structure));
         assert_eq!(Layer::of("urcu-conformance"), Some(Layer::Tool));
+        assert_eq!(Layer::of("structure-conformance"), Some(Layer::Tool));
         assert_eq!(Layer::of("libc"), None);
     }
 

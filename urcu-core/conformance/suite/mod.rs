@@ -16,6 +16,7 @@
 pub(crate) mod cast;
 
 mod ages;
+mod counted;
 mod deferred;
 mod deferred_fork;
 mod exit;

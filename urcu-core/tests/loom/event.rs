@@ -113,10 +113,28 @@ fn all_are_woken() {
     });
 }
 
+/// Who waits for something else, and comes later, must not be woken instead.
+#[test]
+fn different_conditions_and_waking_all() {
+    model(Some(3), || {
+        let shelf = Shelf::new();
+        let turn = |shelf: &Shelf, own| (shelf.elements.load(Ordering::Relaxed) == own).then_some(());
+        let other = spawn(&shelf, move |shelf| {
+            shelf.arrived.wait(|| turn(shelf, 1));
+            shelf.elements.store(2, Ordering::Relaxed);
+            shelf.arrived.wake_all();
+        });
+        shelf.elements.store(1, Ordering::Relaxed);
+        shelf.arrived.wake_all();
+        shelf.arrived.wait(|| turn(&shelf, 2));
+        other.join().unwrap();
+    });
+}
+
 /// One waiter gives up while an element is brought, perhaps when it has just been chosen to be woken.
 #[test]
 fn who_gives_up_takes_no_wake_up_away() {
-    model(Some(3), || {
+    model(Some(2), || {
         let shelf = Shelf::new();
         let hurried = spawn(&shelf, |shelf| {
             shelf.arrived.wait_deadline(Instant::now() + Duration::from_secs(1), || shelf.take())

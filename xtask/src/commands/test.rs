@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{api, asm, features, tidy};
+use super::{api, asm, features, loom, tidy};
 use crate::flags::TestFlags;
 use crate::job::{Job, Verdict};
 use crate::progress::{Progress, seconds};
@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", about: "lints, warnings denied", run: clippy },
     Step { name: "test", about: "unit, integration, conformance and compile-fail tests", run: test },
     Step { name: "doctest", about: "the examples of the documentation", run: doctest },
+    Step { name: "loom", about: "every interleaving of small programs", run: loom::step },
     Step { name: "doc", about: "the documentation, warnings denied", run: doc },
     Step { name: "asm", about: "machine code of the read side", run: asm::step },
     Step { name: "features", about: "every set of features of the published crates", run: features::step },

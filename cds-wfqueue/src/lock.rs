@@ -115,7 +115,7 @@ impl RawLock {
     /// Holds it until the value is dropped, unless somebody else does.
     #[inline]
     pub(crate) fn try_hold(&self) -> Option<Held<'_>> {
-        self.try_take().then_some(Held(self))
+        self.try_take().then(|| Held(self))
     }
 }
 

@@ -25,8 +25,8 @@
 //! node and its E2, and both D2 and a successful D3 come after that E2, or exclude that E1. So **a dequeued node may be freed or
 //! enqueued again at once**.
 //!
-//! A splice takes everything: `head.node.next` by swap, then `tail.p` by swap for the head node, and appends the chain to
-//! another queue as one enqueue does a node.
+//! A splice takes everything: `head.node.next` by compare-and-swap for null, then `tail.p` by swap for the head node, and appends the
+//! chain to another queue as one enqueue does a node.
 //!
 //! # Memory order
 //!
@@ -52,7 +52,7 @@
 //!
 //! # Progress
 //!
-//! Enqueue, empty and nonblocking calls are wait-free (splice: one swap each). Blocking calls wait for enqueuers between E1
+//! Enqueue, empty and nonblocking calls are wait-free (splice: three exchanges). Blocking calls wait for enqueuers between E1
 //! and E2, which are two instructions apart: they spin, then yield, then sleep in short naps. They may be called inside a
 //! section, but an enqueuer that has lost the processor prolongs it.
 //!
@@ -546,9 +546,13 @@ unsafe fn splice<W: Wait>(
         return Ok(Spliced::SrcEmpty);
     }
     let first = loop {
-        // A swap, since another splice may be doing the same. Acquire: as D1. PAIR(wfcq-link)
-        let first = head.node().next.swap(ptr::null_mut(), Ordering::Acquire);
-        if !first.is_null() {
+        // Acquire: as D1. PAIR(wfcq-link)
+        let first = head.node().next.load(Ordering::Acquire);
+        // An exchange, since another splice may be doing the same. Null is never written over anything else: what is linked
+        // there next is linked behind the swap below.
+        if !first.is_null()
+            && head.node().next.compare_exchange(first, ptr::null_mut(), Ordering::Acquire, Ordering::Relaxed).is_ok()
+        {
             break first;
         }
         // Relaxed: as in `first`. The other splice may have taken everything.

@@ -38,8 +38,8 @@ const PATIENCE: u32 = 0;
 ///
 /// # Design
 ///
-/// A chain of arrays of 4 KiB, and two words that say where the ends are. An enqueue claims a slot by one atomic addition, which
-/// never fails, writes its value there and declares the slot full. A dequeue finds the slot at the head full and claims it by
+/// A chain of arrays of 4 KiB, and two words that say where the ends are. An enqueue claims a slot by compare-and-swap, writes its
+/// value there and declares the slot full. A dequeue finds the slot at the head full and claims it by
 /// compare-and-swap. A producer that has claimed a slot and lost the processor does not stop consumers: one of them declares the
 /// slot skipped, and the producer will take another one (Morrison and Afek 2013, Correia and Ramalhete 2016). A consumer that loses
 /// a race stays away for a while, up to a microsecond, which leaves the cache lines to the winner.
@@ -123,7 +123,9 @@ impl<T> LfQueue<T> {
                 // SAFETY: as above.
                 let crowded = at.index != 0 && unsafe { at.before().slot() }.state.load(Ordering::Relaxed) == EMPTY;
                 // SAFETY: as above.
-                let rest = unsafe { fill(at.slot(), value) };
+                let slot = unsafe { at.slot() };
+                // SAFETY: as above; claimed by this call.
+                let rest = unsafe { fill(slot, value) };
                 if crowded {
                     make_way();
                 }
@@ -148,27 +150,29 @@ impl<T> LfQueue<T> {
         let full = unsafe { &*at.segment };
         // Acquire: the segment is initialised. PAIR(lf-next)
         let mut next = full.next.load(Ordering::Acquire);
-        let mut rest = Err(value);
-        if next.is_null() {
-            if let Err(value) = rest {
-                next = Segment::allocate();
-                let first = Position::first(next);
-                // SAFETY: fresh and nobody else's.
-                let filled = unsafe { fill(first.slot(), value) };
-                debug_assert!(filled.is_ok());
-                // Release: the segment and the value in it. PAIR(lf-next)
-                match full.next.compare_exchange(core::ptr::null_mut(), next, Ordering::AcqRel, Ordering::Acquire) {
-                    Ok(_) => rest = Ok(()),
-                    Err(others) => {
-                        // SAFETY: filled above, and not published.
-                        rest = Err(unsafe { first.slot().read() });
-                        // SAFETY: as above.
-                        unsafe { Segment::free(next) };
-                        next = others;
-                    }
-                }
-            }
+        if !next.is_null() {
+            self.advance_tail(at.segment, next);
+            return Err(value);
         }
+        next = Segment::allocate();
+        // SAFETY: fresh and nobody else's.
+        let slot = unsafe { Position::first(next).slot() };
+        // SAFETY: as above.
+        let filled = unsafe { fill(slot, value) };
+        debug_assert!(filled.is_ok());
+        // Release: the segment and the value in it. PAIR(lf-next)
+        let linked = full.next.compare_exchange(core::ptr::null_mut(), next, Ordering::AcqRel, Ordering::Acquire);
+        let rest = match linked {
+            Ok(_) => Ok(()),
+            Err(others) => {
+                // SAFETY: filled above, and not published.
+                let value = unsafe { slot.read() };
+                // SAFETY: as above.
+                unsafe { Segment::free(next) };
+                next = others;
+                Err(value)
+            }
+        };
         self.advance_tail(at.segment, next);
         rest
     }

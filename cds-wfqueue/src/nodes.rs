@@ -40,7 +40,9 @@ impl<T> Item<T> {
     unsafe fn take(node: NonNull<Node>) -> (T, NonNull<Self>) {
         let item = node.cast::<Self>();
         // SAFETY: a valid item, as promised.
-        let value = unsafe { (&raw const (*item.as_ptr()).value).read() };
+        let value = unsafe { &raw const (*item.as_ptr()).value };
+        // SAFETY: as above.
+        let value = unsafe { value.read() };
         // SAFETY: filled, and not used any more.
         (unsafe { value.assume_init() }, item)
     }

@@ -1,8 +1,8 @@
 //! Arrays of slots, and positions in them that fit into one word.
 //!
 //! A queue of segments is a chain of arrays. Where an end of the queue is (which segment, which slot) is one 64-bit word, so that one
-//! atomic addition claims a slot: it says which one *and* in which segment, and nobody looks into a segment before having
-//! claimed something there.
+//! compare-and-swap claims a slot: which one *and* in which segment. Nobody has to look into a segment before having claimed
+//! something there, and a word that has come back means what it says.
 //!
 //! ```text
 //!   63                    23 22            0
@@ -11,8 +11,7 @@
 //!  +------------------------+---------------+
 //! ```
 //!
-//! Slots beyond the segment's end mean that it is full. Each thread adds at most one before it finds that out, and Linux has at most
-//! 2^22 threads, so additions never carry into the address.
+//! The slot behind the last one means that the segment is full; one more, that somebody is installing the next (`segment_queue`).
 
 use core::alloc::Layout;
 use core::cell::UnsafeCell;
@@ -68,8 +67,7 @@ impl<T> Position<T> {
     #[inline]
     pub(crate) fn unpack(word: u64) -> Self {
         #[allow(clippy::cast_possible_truncation, reason = "what `pack` was given")]
-        let (address, index) =
-            ((word >> INDEX_BITS) as usize * ALIGNMENT, (word & ((1 << INDEX_BITS) - 1)) as usize);
+        let (address, index) = ((word >> INDEX_BITS) as usize * ALIGNMENT, (word & ((1 << INDEX_BITS) - 1)) as usize);
         Self { segment: ptr::with_exposed_provenance_mut(address), index }
     }
 
@@ -92,9 +90,9 @@ impl<T> Position<T> {
     /// The segment is allocated, and the index not beyond its end.
     #[inline]
     pub(crate) unsafe fn slot<'s>(&self) -> &'s Slot<T> {
-        // SAFETY: inside of the allocation, as promised; the slots begin at `FIRST` and are initialised by `allocate`.
-        let slot = unsafe { self.segment.byte_add(Segment::<T>::FIRST).cast::<Slot<T>>().add(self.index) };
-        // SAFETY: as above; what changes inside is in cells.
+        // SAFETY: as promised.
+        let slot = unsafe { Segment::slot_at(self.segment, self.index) };
+        // SAFETY: initialised by `allocate`; what changes inside is in cells.
         unsafe { &*slot }
     }
 }
@@ -142,6 +140,19 @@ impl<T> Segment<T> {
     /// The size of a segment in bytes.
     pub(crate) const SIZE: usize = Self::LAYOUT.size();
 
+    /// Where a slot is.
+    ///
+    /// # Safety
+    ///
+    /// The segment is allocated, and the index not beyond its end.
+    #[inline]
+    unsafe fn slot_at(segment: *mut Self, index: usize) -> *mut Slot<T> {
+        // SAFETY: inside of the allocation, where the slots begin.
+        let first = unsafe { segment.byte_add(Self::FIRST) }.cast::<Slot<T>>();
+        // SAFETY: inside of the allocation, as promised.
+        unsafe { first.add(index) }
+    }
+
     /// A new segment whose slots are in state 0 and whose generation is 1.
     pub(crate) fn allocate() -> *mut Self {
         // SAFETY: not of size zero.
@@ -152,15 +163,16 @@ impl<T> Segment<T> {
         // 48 bits: what user space has, unless it asks the kernel for more.
         assert!(memory.addr() as u64 >> ADDRESS_BITS == 0, "an allocator that returns addresses beyond 48 bits");
         let segment = memory.cast::<Self>();
-        let header =
-            Self { next: AtomicPtr::new(ptr::null_mut()), generation: AtomicU32::new(1), marker: PhantomData };
+        let header = Self { next: AtomicPtr::new(ptr::null_mut()), generation: AtomicU32::new(1), marker: PhantomData };
         // SAFETY: large enough, aligned, and nobody else's.
         unsafe { segment.write(header) };
         for index in 0..Self::SLOTS {
-            // SAFETY: inside of the allocation.
-            let slot = unsafe { segment.byte_add(Self::FIRST).cast::<Slot<T>>().add(index) };
-            // SAFETY: as above; the value stays uninitialised and is not written.
-            unsafe { (&raw mut (*slot).state).write(AtomicU32::new(0)) };
+            // SAFETY: allocated above.
+            let slot = unsafe { Self::slot_at(segment, index) };
+            // SAFETY: as above.
+            let state = unsafe { &raw mut (*slot).state };
+            // SAFETY: as above; the value stays uninitialised.
+            unsafe { state.write(AtomicU32::new(0)) };
         }
         segment
     }
@@ -175,9 +187,11 @@ impl<T> Segment<T> {
         for index in 0..Self::SLOTS {
             // The model checker's atomics own memory.
             // SAFETY: nobody uses it any more.
-            let slot = unsafe { segment.byte_add(Self::FIRST).cast::<Slot<T>>().add(index) };
+            let slot = unsafe { Self::slot_at(segment, index) };
             // SAFETY: as above.
-            unsafe { ptr::drop_in_place(&raw mut (*slot).state) };
+            let state = unsafe { &raw mut (*slot).state };
+            // SAFETY: as above.
+            unsafe { ptr::drop_in_place(state) };
         }
         // SAFETY: as promised.
         unsafe { ptr::drop_in_place(segment) };
@@ -248,11 +262,15 @@ mod tests {
             assert!(Segment::<T>::SLOTS >= 8);
             for index in 0..Segment::<T>::SLOTS {
                 // SAFETY: inside of the segment, nobody else's.
-                unsafe { Position { segment, index }.slot().write(value(index)) };
+                let slot = unsafe { Position { segment, index }.slot() };
+                // SAFETY: as above.
+                unsafe { slot.write(value(index)) };
             }
             for index in 0..Segment::<T>::SLOTS {
                 // SAFETY: written above, taken once.
-                check(index, unsafe { Position { segment, index }.slot().read() });
+                let slot = unsafe { Position { segment, index }.slot() };
+                // SAFETY: as above.
+                check(index, unsafe { slot.read() });
             }
             // SAFETY: nobody uses it.
             unsafe { Segment::free(segment) };

@@ -20,7 +20,7 @@ const SPARES: usize = 64;
 ///
 /// | | progress | cost by design |
 /// |---|---|---|
-/// | [`enqueue`](Self::enqueue) | wait-free, but for one call in about 250, which installs the next array; others wait for it | one locked instruction |
+/// | [`enqueue`](Self::enqueue) | lock-free, but for one call in about 250, which installs the next array; others wait for it | one locked instruction |
 /// | [`dequeue`](Self::dequeue) | waits for an enqueue that is half done and for the lock | two locked instructions, for the lock |
 /// | [`Consumer`](crate::Consumer), `&mut self` | as above without the lock | no locked instruction |
 ///
@@ -32,7 +32,7 @@ const SPARES: usize = 64;
 /// A wait-free enqueue ([`WfcQueue`](crate::WfcQueue)) costs a node per value. Here a value costs a slot in an array, and the
 /// consumer neither writes to what producers write nor frees anything; on the machines this was measured on, that is worth a factor
 /// of two to three. The price: an enqueuer that loses the processor while it installs an array stops the other enqueuers until it
-/// runs again.
+/// runs again, and one that always loses the race for a slot has no bound.
 ///
 /// ```
 /// use cds_wfqueue::SegmentQueue;
@@ -94,7 +94,7 @@ impl<T> SegmentQueue<T> {
         }
     }
 
-    /// Appends a value. Any context. Wait-free, unless it meets the end of an array.
+    /// Appends a value. Any context. Lock-free, unless it meets the end of an array: then it may wait for the enqueuer that was first there.
     ///
     /// What the caller did before happens before what follows the value's dequeue.
     #[inline]

@@ -29,7 +29,7 @@ use crate::raw::wfcqueue::{self as raw, Ends, Head, Spliced, WouldBlock};
 /// [`Producer`](crate::Producer); at most about 2,000 are kept. That saves the allocator's share, which is more than
 /// half of the costs on most machines.
 ///
-/// [`SegmentQueue`](crate::SegmentQueue) is faster and gives up one thing: the wait-freedom of one enqueue in 250.
+/// [`SegmentQueue`](crate::SegmentQueue) is faster and gives up one thing: that an enqueue never waits for another one.
 ///
 /// ```
 /// use cds_wfqueue::WfcQueue;

@@ -425,8 +425,10 @@ impl RawLf {
             // SAFETY: dequeued once, and all threads have ended.
             drop(unsafe { Box::from_raw(item.cast::<LfItem>()) });
         }
+        // SAFETY: dummies come out once, and go to the same flavor.
+        let retire = |dummy| unsafe { lfqueue::Dummy::retire(dummy, flavor()) };
         // SAFETY: nothing is freed before the end.
-        let node = unsafe { lfqueue::dequeue_with(&self.queue, |dummy| lfqueue::Dummy::retire(dummy, flavor())) }?;
+        let node = unsafe { lfqueue::dequeue_with(&self.queue, retire) }?;
         let item = node.cast::<LfItem>().as_ptr();
         // SAFETY: dequeued by this call alone.
         let value = unsafe { (*item).value.value() };

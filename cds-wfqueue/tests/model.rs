@@ -59,7 +59,7 @@ proptest! {
                 Op::Enqueue(count) => {
                     let mut enqueuer = queue.enqueuer();
                     for _ in 0..count {
-                        if next % 3 == 0 { queue.enqueue(next) } else { enqueuer.enqueue(next) }
+                        if next.is_multiple_of(3) { queue.enqueue(next) } else { enqueuer.enqueue(next) }
                         model.push_back(next);
                         next += 1;
                     }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cds_wfqueue::{Consumer, Disconnected, Producer, Queue, RecvTimeoutError, SegmentQueue, TryRecvError, Value, WfcQueue};
+use cds_wfqueue::{
+    Consumer, Disconnected, Producer, Queue, RecvTimeoutError, SegmentQueue, TryRecvError, Value, WfcQueue,
+};
 use structure_conformance::within_limit;
 use urcu_conformance::seed::Random;
 

@@ -235,7 +235,13 @@ fn raw_wfcqueue_splices_from_one_queue_together() {
         thread::scope(|scope| {
             let (queue, count, over) = (&queue, &count, &over);
             let producers: Vec<_> = (0..PRODUCERS)
-                .map(|producer| scope.spawn(move || (0..EACH).for_each(|number| drop(queue.put(value(producer, number))))))
+                .map(|producer| {
+                    scope.spawn(move || {
+                        (0..EACH).for_each(|number| {
+                            queue.put(value(producer, number));
+                        })
+                    })
+                })
                 .collect();
             for splicer in 0..2 {
                 scope.spawn(move || {
@@ -304,7 +310,8 @@ fn queues_spliced_into_each_other() {
         });
         let mut all: Vec<_> = queues.into_iter().flatten().collect();
         all.sort_unstable();
-        let expected: Vec<_> = (0..PRODUCERS).flat_map(|producer| (0..EACH).map(move |number| (producer, number))).collect();
+        let expected: Vec<_> =
+            (0..PRODUCERS).flat_map(|producer| (0..EACH).map(move |number| (producer, number))).collect();
         assert!(all == expected);
     });
 }

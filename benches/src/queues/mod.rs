@@ -58,5 +58,5 @@ pub const MOST: u64 = 1 << 16;
 #[inline(always)]
 pub fn opaque(count: &mut u64) {
     // SAFETY: no instructions.
-    unsafe { std::arch::asm!("/* {0} */", inout(reg) *count, options(nomem, nostack, preserves_flags)) };
+    unsafe { std::arch::asm!("/* {0} */", inout(reg) * count, options(nomem, nostack, preserves_flags)) };
 }

@@ -41,7 +41,9 @@ type Ends = wfcqueue::Ends<wfcqueue::Head>;
 unsafe fn ours_new() -> *mut c_void {
     let ends = Box::into_raw(Box::<Ends>::default());
     // SAFETY: a fresh box, which stays where it is.
-    let (head, tail) = unsafe { (&raw mut (*ends).head.0, &raw mut (*ends).tail.0) };
+    let head = unsafe { &raw mut (*ends).head.0 };
+    // SAFETY: as above.
+    let tail = unsafe { &raw mut (*ends).tail.0 };
     // SAFETY: as above.
     unsafe { wfcqueue::init(head, tail) };
     ends.cast()
@@ -315,10 +317,10 @@ macro_rules! ours_lf {
             unsafe fn take_one(queue: &lfqueue::Queue) -> *mut LfItem {
                 // SAFETY: the thread is registered.
                 unsafe { $krate::raw::read_lock() };
-                // SAFETY: inside a section; dummies are retired through the same flavor.
-                let node = unsafe {
-                    lfqueue::dequeue_with(queue, |dummy| lfqueue::Dummy::retire(dummy, $krate::vtable()))
-                };
+                // SAFETY: dummies come out once, and are retired through the same flavor.
+                let retire = |dummy| unsafe { lfqueue::Dummy::retire(dummy, $krate::vtable()) };
+                // SAFETY: inside a section.
+                let node = unsafe { lfqueue::dequeue_with(queue, retire) };
                 // SAFETY: matches the lock.
                 unsafe { $krate::raw::read_unlock() };
                 node.map_or(ptr::null_mut(), |node| node.as_ptr().cast())
@@ -330,7 +332,9 @@ macro_rules! ours_lf {
                 let mut sum = 0;
                 while count != 0 {
                     // SAFETY: so many nodes, all of them in no queue.
-                    unsafe { put_one(queue, *items, first) };
+                    let item = unsafe { *items };
+                    // SAFETY: in no queue, as above.
+                    unsafe { put_one(queue, item, first) };
                     first += 1;
                     // SAFETY: the thread is registered.
                     let item = unsafe { take_one(queue) };
@@ -351,7 +355,9 @@ macro_rules! ours_lf {
                 let queue = unsafe { &*queue.cast::<lfqueue::Queue>() };
                 while count != 0 {
                     // SAFETY: so many nodes, all of them in no queue.
-                    unsafe { put_one(queue, *items, first) };
+                    let item = unsafe { *items };
+                    // SAFETY: in no queue, as above.
+                    unsafe { put_one(queue, item, first) };
                     // SAFETY: as above.
                     items = unsafe { items.add(1) };
                     first += 1;
@@ -381,7 +387,8 @@ macro_rules! ours_lf {
                 taken
             }
 
-            pub(super) static TABLE: Lf = Lf { api: crate::contenders::ours::api($flavor), new, free, pairs, put, take };
+            pub(super) static TABLE: Lf =
+                Lf { api: crate::contenders::ours::api($flavor), new, free, pairs, put, take };
         }
     };
 }
@@ -403,6 +410,7 @@ pub fn ours_lf() -> [&'static Lf; 5] {
 struct LfSubject {
     table: &'static Lf,
     queue: *mut c_void,
+    #[allow(clippy::vec_box, reason = "nodes go on by their addresses")]
     nodes: Mutex<Vec<Box<LfItem>>>,
 }
 

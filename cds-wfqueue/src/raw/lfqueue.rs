@@ -259,8 +259,10 @@ pub unsafe fn enqueue(queue: &Queue, node: NonNull<Node>) {
 #[doc(alias = "cds_lfq_dequeue_rcu")]
 #[inline]
 pub unsafe fn dequeue(queue: &Queue) -> Option<NonNull<Node>> {
-    // SAFETY: as promised; each dummy comes out once.
-    unsafe { dequeue_with(queue, |dummy| Dummy::call(dummy, queue.queue_call_rcu)) }
+    // SAFETY: each dummy comes out once, and this is the flavor's, as promised to `init`.
+    let reclaim = |dummy| unsafe { Dummy::call(dummy, queue.queue_call_rcu) };
+    // SAFETY: as promised.
+    unsafe { dequeue_with(queue, reclaim) }
 }
 
 /// As [`dequeue`], with the caller's way to reclaim a dummy; [`Dummy::retire`] is cheaper than `call_rcu`.
@@ -285,7 +287,7 @@ pub unsafe fn dequeue_with(queue: &Queue, reclaim: impl Fn(NonNull<Dummy>)) -> O
             }
             continue;
         }
-        let Some(node) = NonNull::new(next) else { return None };
+        let node = NonNull::new(next)?;
         // SAFETY: it is behind `head`, which was not removed before this section began; so neither was this.
         let second = unsafe { node.as_ref() };
         let is_dummy = second.dummy != 0;
@@ -355,10 +357,7 @@ mod tests {
         assert_eq!((size_of::<Node>(), align_of::<Node>()), (16, 8));
         assert_eq!((offset_of!(Node, next), offset_of!(Node, dummy)), (0, 8));
         assert_eq!((size_of::<Queue>(), align_of::<Queue>()), (24, 8));
-        assert_eq!(
-            (offset_of!(Queue, head), offset_of!(Queue, tail), offset_of!(Queue, queue_call_rcu)),
-            (0, 8, 16)
-        );
+        assert_eq!((offset_of!(Queue, head), offset_of!(Queue, tail), offset_of!(Queue, queue_call_rcu)), (0, 8, 16));
         assert_eq!(offset_of!(Dummy, node), 0);
     }
 }

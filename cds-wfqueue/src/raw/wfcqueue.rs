@@ -241,6 +241,7 @@ pub enum State {
 #[doc(alias = "cds_wfcq_ret")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
+#[allow(clippy::enum_variant_names, reason = "the C library's names")]
 pub enum Spliced {
     /// Moved everything to a queue that was empty.
     #[doc(alias = "CDS_WFCQ_RET_DEST_EMPTY")]
@@ -436,11 +437,7 @@ type Dequeued = Option<(NonNull<Node>, State)>;
 ///
 /// As for `dequeue_blocking`.
 #[inline]
-unsafe fn dequeue<W: Wait>(
-    head: &impl AnyHead,
-    tail: &Tail,
-    wait: impl Fn() -> W,
-) -> Result<Dequeued, W::Refusal> {
+unsafe fn dequeue<W: Wait>(head: &impl AnyHead, tail: &Tail, wait: impl Fn() -> W) -> Result<Dequeued, W::Refusal> {
     let Some(node) = first(head, tail, wait())? else { return Ok(None) };
     // SAFETY: the first node of the queue, which only this call may dequeue.
     let node_ref = unsafe { node.as_ref() };

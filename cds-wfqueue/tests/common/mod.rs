@@ -9,7 +9,7 @@ use cds_wfqueue::{LfQueue, SegmentQueue, WfcQueue};
 use structure_conformance::{Tested, Thread};
 
 /// A queue of numbers, used by threads that are registered with flavor `F`.
-pub trait Fifo<F: Tested>: Send + Sync {
+pub(crate) trait Fifo<F: Tested>: Send + Sync {
     fn fresh() -> Self;
     fn enqueue(&self, thread: &Thread<F>, value: u64);
     fn dequeue(&self, thread: &Thread<F>) -> Option<u64>;
@@ -71,23 +71,23 @@ impl<F: Tested> Fifo<F> for LfQueue<u64> {
 }
 
 /// The raw `wfcqueue` under its lock, with nodes in boxes that are freed as soon as they are dequeued.
-pub struct RawWfc(pub Box<wfcqueue::Ends<wfcqueue::Head>>);
+pub(crate) struct RawWfc(Box<wfcqueue::Ends<wfcqueue::Head>>);
 
 #[repr(C)]
-pub struct WfcItem {
+pub(crate) struct WfcItem {
     node: wfcqueue::Node,
     value: u64,
 }
 
 impl WfcItem {
-    pub fn boxed(value: u64) -> NonNull<wfcqueue::Node> {
+    pub(crate) fn boxed(value: u64) -> NonNull<wfcqueue::Node> {
         NonNull::from(Box::leak(Box::new(Self { node: wfcqueue::Node::new(), value }))).cast()
     }
 
     /// # Safety
     ///
     /// A dequeued node that `boxed` made.
-    pub unsafe fn unbox(node: NonNull<wfcqueue::Node>) -> u64 {
+    pub(crate) unsafe fn unbox(node: NonNull<wfcqueue::Node>) -> u64 {
         // SAFETY: as promised.
         unsafe { Box::from_raw(node.cast::<Self>().as_ptr()) }.value
     }
@@ -95,32 +95,32 @@ impl WfcItem {
     /// # Safety
     ///
     /// A node of the queue that `boxed` made, which stays there.
-    pub unsafe fn value(node: NonNull<wfcqueue::Node>) -> u64 {
+    pub(crate) unsafe fn value(node: NonNull<wfcqueue::Node>) -> u64 {
         // SAFETY: as promised.
         unsafe { (*node.cast::<Self>().as_ptr()).value }
     }
 }
 
 impl RawWfc {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut ends = Box::<wfcqueue::Ends<wfcqueue::Head>>::default();
         // SAFETY: stays in its box.
         unsafe { wfcqueue::init(&raw mut ends.head.0, &raw mut ends.tail.0) };
         Self(ends)
     }
 
-    pub fn ends(&self) -> (&wfcqueue::Head, &wfcqueue::Tail) {
+    pub(crate) fn ends(&self) -> (&wfcqueue::Head, &wfcqueue::Tail) {
         (&self.0.head.0, &self.0.tail.0)
     }
 
     /// Whether the queue had nodes.
-    pub fn put(&self, value: u64) -> bool {
+    pub(crate) fn put(&self, value: u64) -> bool {
         let (head, tail) = self.ends();
         // SAFETY: initialised, and a fresh node.
         unsafe { wfcqueue::enqueue(head, tail, WfcItem::boxed(value)) }
     }
 
-    pub fn take(&self) -> Option<u64> {
+    pub(crate) fn take(&self) -> Option<u64> {
         let (head, tail) = self.ends();
         // SAFETY: everybody takes the lock.
         let node = unsafe { wfcqueue::dequeue_locked(head, tail) }?;
@@ -155,7 +155,7 @@ impl<F: Tested> Fifo<F> for RawWfc {
 }
 
 /// The raw `lfqueue`, with nodes in boxes that are freed after a grace period.
-pub struct RawLf<F: Tested>(Box<lfqueue::Queue>, std::marker::PhantomData<fn() -> F>);
+pub(crate) struct RawLf<F: Tested>(Box<lfqueue::Queue>, std::marker::PhantomData<fn() -> F>);
 
 #[repr(C)]
 struct LfItem {
@@ -182,13 +182,14 @@ impl<F: Tested> Fifo<F> for RawLf<F> {
     fn dequeue(&self, thread: &Thread<F>) -> Option<u64> {
         let guard = thread.read_lock();
         // Both ways to reclaim a dummy.
-        // SAFETY: inside a section.
         let node = if value_of_a_coin() {
             // SAFETY: inside a section.
             unsafe { lfqueue::dequeue(&self.0) }
         } else {
-            // SAFETY: inside a section; dummies go to the same flavor.
-            unsafe { lfqueue::dequeue_with(&self.0, |dummy| lfqueue::Dummy::retire(dummy, F::vtable())) }
+            // SAFETY: dummies come out once, and go to the same flavor.
+            let retire = |dummy| unsafe { lfqueue::Dummy::retire(dummy, F::vtable()) };
+            // SAFETY: inside a section.
+            unsafe { lfqueue::dequeue_with(&self.0, retire) }
         }?;
         drop(guard);
         let item = node.cast::<LfItem>().as_ptr();

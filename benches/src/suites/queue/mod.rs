@@ -108,7 +108,13 @@ fn cases(options: &Options) -> Vec<Case> {
 
     let plain = |_: usize| wfcqueue(false);
     let locked = |_: usize| wfcqueue(true);
-    add("wfcqueue-pairs", "Raw wfcqueue, without its lock: enqueue and dequeue in turn.", Workload::Pairs, &[1], &plain);
+    add(
+        "wfcqueue-pairs",
+        "Raw wfcqueue, without its lock: enqueue and dequeue in turn.",
+        Workload::Pairs,
+        &[1],
+        &plain,
+    );
     add("wfcqueue-lock-pairs", "The same with the dequeue lock.", Workload::Pairs, &counts, &locked);
     add("wfcqueue-put", "Raw wfcqueue: enqueueing 8,192 nodes per thread.", Workload::Put, &counts, &plain);
     add("wfcqueue-drain", "Raw wfcqueue: dequeueing 8,192 nodes, without the lock.", Workload::Drain, &[1], &plain);
@@ -116,7 +122,13 @@ fn cases(options: &Options) -> Vec<Case> {
     add("wfcqueue-burst", "Raw wfcqueue: 64 enqueues, then 64 dequeues.", Workload::Burst, &[1], &plain);
     add("wfcqueue-lock-burst", "The same with the dequeue lock.", Workload::Burst, &[1], &locked);
     add("wfcqueue-1p1c", "Raw wfcqueue: one producer, one consumer.", Workload::OneToOne, &[2], &plain);
-    add("wfcqueue-splice", "Raw wfcqueue: taking 1,024 nodes by splice, and iterating.", Workload::Splice, &[1], &plain);
+    add(
+        "wfcqueue-splice",
+        "Raw wfcqueue: taking 1,024 nodes by splice, and iterating.",
+        Workload::Splice,
+        &[1],
+        &plain,
+    );
 
     let lf = |_: usize| lfqueue();
     add("lfqueue-pairs", "Raw lfqueue: enqueue and dequeue in turn.", Workload::Pairs, &counts, &lf);

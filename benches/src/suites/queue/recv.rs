@@ -22,7 +22,8 @@ type Send = Box<dyn FnMut(u64) + std::marker::Send>;
 type Receive = Box<dyn FnMut() -> Option<u64> + std::marker::Send>;
 
 pub(super) fn case() -> Case {
-    let line = |name: &str, kind, ends: fn() -> (Send, Receive)| Contender::new(name, kind, move |shot| measure(ends, shot));
+    let line =
+        |name: &str, kind, ends: fn() -> (Send, Receive)| Contender::new(name, kind, move |shot| measure(ends, shot));
     Case {
         name: "recv".into(),
         about: "From sending a value until a receiver that was asleep has it.",
@@ -33,15 +34,30 @@ pub(super) fn case() -> Case {
         contenders: vec![
             line("WfcQueue-split", Kind::Ours, || {
                 let (mut producer, mut consumer) = WfcQueue::new().split();
-                (Box::new(move |sent| { let _ = producer.enqueue(sent); }), Box::new(move || consumer.recv().ok()))
+                (
+                    Box::new(move |sent| {
+                        let _ = producer.enqueue(sent);
+                    }),
+                    Box::new(move || consumer.recv().ok()),
+                )
             }),
             line("SegmentQueue-split", Kind::Ours, || {
                 let (mut producer, mut consumer) = SegmentQueue::new().split();
-                (Box::new(move |sent| { let _ = producer.enqueue(sent); }), Box::new(move || consumer.recv().ok()))
+                (
+                    Box::new(move |sent| {
+                        let _ = producer.enqueue(sent);
+                    }),
+                    Box::new(move || consumer.recv().ok()),
+                )
             }),
             line("std-mpsc", Kind::Peer, || {
                 let (sender, receiver) = mpsc::channel();
-                (Box::new(move |sent| { let _ = sender.send(sent); }), Box::new(move || receiver.recv().ok()))
+                (
+                    Box::new(move |sent| {
+                        let _ = sender.send(sent);
+                    }),
+                    Box::new(move || receiver.recv().ok()),
+                )
             }),
             line("mutex-condvar", Kind::Peer, || {
                 let shared = Arc::new((Mutex::new(std::collections::VecDeque::new()), Condvar::new()));

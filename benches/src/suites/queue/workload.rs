@@ -207,9 +207,8 @@ fn together(subject: &dyn Subject, workload: Workload, threads: usize, shot: &Sh
     )?;
     // Threads count from different rounds on: the last ones are the same.
     let rounds = logs.iter().map(Vec::len).min().unwrap_or(0);
-    let times: Vec<f64> = (0..rounds)
-        .map(|back| logs.iter().map(|times| times[times.len() - 1 - back]).fold(0.0, f64::max))
-        .collect();
+    let times: Vec<f64> =
+        (0..rounds).map(|back| logs.iter().map(|times| times[times.len() - 1 - back]).fold(0.0, f64::max)).collect();
     median(&times).map(Sample::figure).ok_or_else(|| "nothing was measured".into())
 }
 
@@ -263,7 +262,7 @@ impl Meeting {
         let mut spins = 0_u32;
         while self.arrived.load(Ordering::Acquire) < all {
             spins += 1;
-            if spins % 4096 == 0 { std::thread::yield_now() } else { spin_loop() }
+            if spins.is_multiple_of(4096) { std::thread::yield_now() } else { spin_loop() }
         }
     }
 }

@@ -29,7 +29,6 @@ fn ping_pong<Q: Queue>((mut producer, mut consumer): (Producer<Q>, Consumer<Q>))
 where
     Producer<Q>: Send,
     Consumer<Q>: Send,
-    Q: Queue,
     Value<Q>: From<u64> + Into<u64>,
 {
     let arrived = AtomicU64::new(0);

@@ -275,6 +275,12 @@ pub struct Lf {
     pub take: unsafe fn(*mut c_void, *mut *mut LfItem, u64) -> Taken,
 }
 
+/// A queue on cache lines of its own, as the C library's is in the shim.
+#[repr(align(128))]
+struct Line {
+    _queue: lfqueue::Queue,
+}
+
 /// Ours with one flavor: the same code for each.
 macro_rules! ours_lf {
     ($module:ident, $krate:ident, $flavor:expr) => {
@@ -282,7 +288,7 @@ macro_rules! ours_lf {
             use super::*;
 
             unsafe fn new() -> *mut c_void {
-                let queue = Box::into_raw(Box::<std::mem::MaybeUninit<lfqueue::Queue>>::new_uninit()).cast();
+                let queue = Box::into_raw(Box::<Line>::new_uninit()).cast();
                 // SAFETY: room for a queue, which stays there.
                 unsafe { lfqueue::init(queue, $krate::vtable().call_rcu) };
                 queue.cast()
@@ -293,7 +299,7 @@ macro_rules! ours_lf {
                 let destroyed = unsafe { lfqueue::destroy(&*queue.cast::<lfqueue::Queue>()) };
                 if destroyed.is_ok() {
                     // SAFETY: as above; a queue has no destructor.
-                    drop(unsafe { Box::from_raw(queue.cast::<lfqueue::Queue>()) });
+                    drop(unsafe { Box::from_raw(queue.cast::<std::mem::MaybeUninit<Line>>()) });
                 }
                 i32::from(destroyed.is_err())
             }

@@ -236,10 +236,16 @@ pub unsafe fn enqueue(queue: &Queue, node: NonNull<Node>) {
     loop {
         // SAFETY: `tail` was past everything that had been dequeued when this section began, and this node is not before it.
         let node_before = unsafe { &*last };
-        // E1. Release: what came before the enqueue. Acquire: a successor is initialised. PAIR(lfq-link)
-        match node_before.next.compare_exchange(ptr::null_mut(), node.as_ptr(), Ordering::Release, Ordering::Acquire) {
-            Ok(_) => break,
-            Err(next) => last = next,
+        // Acquire: a successor is initialised. PAIR(lfq-link)
+        let next = node_before.next.load(Ordering::Acquire);
+        if !next.is_null() {
+            last = next;
+            continue;
+        }
+        // E1. Release: what came before the enqueue. Relaxed: a failure loads again. PAIR(lfq-link)
+        let fresh = node.as_ptr();
+        if node_before.next.compare_exchange(next, fresh, Ordering::Release, Ordering::Relaxed).is_ok() {
+            break;
         }
     }
     if last != tail {

@@ -10,7 +10,7 @@ use structure_conformance::linearizability::{Queue, QueueOp, QueueRet, Rounds};
 use structure_conformance::{Tested, Thread, on_every_flavor};
 
 /// How many rounds, and values that are there before: so that rounds begin near the end of a segment, too.
-const ROUNDS: u64 = 1_000;
+const ROUNDS: u64 = 300;
 
 fn check<F: Tested, Q: Fifo<F>>(knows_whether_empty: bool, before: u64) {
     // More than there can be: the queue is empty afterwards.

@@ -288,7 +288,7 @@ pub unsafe fn dequeue_with(queue: &Queue, reclaim: impl Fn(NonNull<Dummy>)) -> O
         if first.dummy == 0 {
             // SAFETY: inside a section, as promised.
             let next = unsafe { successor(queue, first, next) };
-            if advance(queue, [head], next) {
+            if advance(queue, head, head, next) {
                 return NonNull::new(head);
             }
             continue;
@@ -298,13 +298,13 @@ pub unsafe fn dequeue_with(queue: &Queue, reclaim: impl Fn(NonNull<Dummy>)) -> O
         let second = unsafe { node.as_ref() };
         let is_dummy = second.dummy != 0;
         let moved = if is_dummy {
-            advance(queue, [head], next)
+            advance(queue, head, head, next)
         } else {
             // Acquire: as D1. PAIR(lfq-link)
             let behind = second.next.load(Ordering::Acquire);
             // SAFETY: inside a section, as promised.
             let behind = unsafe { successor(queue, second, behind) };
-            advance(queue, [head, next], behind)
+            advance(queue, head, next, behind)
         };
         if moved {
             // D5.
@@ -335,13 +335,13 @@ unsafe fn successor(queue: &Queue, node: &Node, next: *mut Node) -> *mut Node {
     node.next.load(Ordering::Acquire)
 }
 
-/// D3 and D4: takes these nodes, the first ones of the queue, out of it; `next` is behind them. False when they are not the first
+/// D3 and D4: takes `head` up to `last`, the first nodes of the queue (one or two), out of it; `next` is behind them. False when they are not the first
 /// ones any more.
 #[inline]
-fn advance<const N: usize>(queue: &Queue, nodes: [*mut Node; N], next: *mut Node) -> bool {
+fn advance(queue: &Queue, head: *mut Node, last: *mut Node, next: *mut Node) -> bool {
     // D3. Acquire: what was seen here is what a section after the grace period sees at least. PAIR(lfq-tail)
     let mut tail = queue.tail.load(Ordering::Acquire);
-    while nodes.contains(&tail) {
+    while tail == head || tail == last {
         // Past all of them at once. Release: `next` is initialised. PAIR(lfq-tail)
         match queue.tail.compare_exchange(tail, next, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => break,
@@ -349,7 +349,7 @@ fn advance<const N: usize>(queue: &Queue, nodes: [*mut Node; N], next: *mut Node
         }
     }
     // D4. Release: D3 and the successor, for who starts from there. PAIR(lfq-head)
-    queue.head.compare_exchange(nodes[0], next, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    queue.head.compare_exchange(head, next, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
 
 #[cfg(all(test, not(urcu_loom)))]

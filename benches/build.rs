@@ -9,7 +9,7 @@ const FLAVORS: [&str; 5] = ["memb", "mb", "qsbr", "signal", "bp"];
 fn main() {
     println!("cargo:rerun-if-changed=shims");
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-check-cfg=cfg(liburcu_stacks)");
+    println!("cargo:rustc-check-cfg=cfg(liburcu_cds, values(\"stack\", \"wfcq\"))");
     println!("cargo:rustc-check-cfg=cfg(liburcu, values(\"memb\", \"mb\", \"qsbr\", \"signal\", \"bp\"))");
 
     let outcomes: Vec<Result<(), String>> = FLAVORS.into_iter().map(build).collect();
@@ -25,9 +25,10 @@ fn main() {
             println!("cargo:warning=the C library's row of one flavor is skipped: {failure}");
         }
     }
-    match build_stacks() {
-        Ok(()) => println!("cargo:rustc-cfg=liburcu_stacks"),
-        Err(failure) => println!("cargo:warning=the C library's rows of the suite stack are skipped: {failure}"),
+    for shim in ["stack", "wfcq"] {
+        if let Err(failure) = build_cds(shim) {
+            println!("cargo:warning=some rows of the C library are skipped: {failure}");
+        }
     }
     let version = pkg_config::Config::new()
         .cargo_metadata(false)
@@ -46,18 +47,8 @@ fn build(flavor: &str) -> Result<(), String> {
         .map_err(|_| format!("pkg-config does not find {package}"))?;
 
     let mut shim = cc::Build::new();
-    shim.file(format!("shims/{flavor}.c"))
-        .includes(&library.include_paths)
-        .define("_LGPL_SOURCE", None)
-        .std("gnu11")
-        // The read side is what gets measured: optimised whatever the profile is.
-        .opt_level(2)
-        // Position-independent *executable* code, so that the library's thread-local words are
-        // reached without a call, as in a program that links liburcu directly.
-        .pic(false)
-        .flag("-fPIE")
-        .warnings(true)
-        .cargo_warnings(false);
+    shim.file(format!("shims/{flavor}.c")).includes(&library.include_paths);
+    settings(&mut shim);
     shim.try_compile(&format!("urcu_bench_{flavor}")).map_err(|error| {
         let reason = format!("the shim for {package} does not compile: {error}");
         reason.chars().take(120).collect::<String>()
@@ -74,23 +65,31 @@ fn build(flavor: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The same for the stacks, which know no flavor.
-fn build_stacks() -> Result<(), String> {
+/// How all shims are compiled.
+fn settings(shim: &mut cc::Build) {
+    shim.define("_LGPL_SOURCE", None)
+        .std("gnu11")
+        // What is inlined gets measured: optimised whatever the profile is.
+        .opt_level(3)
+        // Position-independent *executable* code, so that the library's thread-local words are
+        // reached without a call, as in a program that links liburcu directly.
+        .pic(false)
+        .flag("-fPIE")
+        .warnings(true)
+        .cargo_warnings(false);
+}
+
+/// Compiles one shim of structures that know no flavor, and links their library.
+fn build_cds(shim_name: &str) -> Result<(), String> {
     let library = pkg_config::Config::new()
         .cargo_metadata(false)
         .probe("liburcu-cds")
         .map_err(|_| String::from("pkg-config does not find liburcu-cds"))?;
     let mut shim = cc::Build::new();
-    shim.file("shims/stack.c")
-        .includes(&library.include_paths)
-        .define("_LGPL_SOURCE", None)
-        .std("gnu11")
-        .opt_level(3)
-        .pic(false)
-        .flag("-fPIE")
-        .warnings(true)
-        .cargo_warnings(false);
-    shim.try_compile("urcu_bench_stack").map_err(|error| error.to_string().chars().take(120).collect::<String>())?;
+    shim.file(format!("shims/{shim_name}.c")).includes(&library.include_paths);
+    settings(&mut shim);
+    shim.try_compile(&format!("urcu_bench_{shim_name}"))
+        .map_err(|error| error.to_string().chars().take(120).collect::<String>())?;
     for path in &library.link_paths {
         println!("cargo:rustc-link-search=native={}", path.display());
     }
@@ -98,6 +97,7 @@ fn build_stacks() -> Result<(), String> {
     for name in &library.libs {
         println!("cargo:rustc-link-lib={name}");
     }
+    println!("cargo:rustc-cfg=liburcu_cds=\"{shim_name}\"");
     Ok(())
 }
 

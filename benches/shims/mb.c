@@ -5,3 +5,4 @@
 #include "reclaim.h"
 #include "list.h"
 #include "stack_rcu.h"
+#include "lfq.h"

@@ -17,6 +17,7 @@ pub mod lists;
 pub mod machine;
 pub mod peers;
 pub mod pool;
+pub mod queues;
 pub mod reclaim;
 pub mod record;
 pub mod stacks;

@@ -24,7 +24,7 @@ macro_rules! pass {
 #[allow(unused_macros, reason = "unused where the build found none of the C library's flavors")]
 macro_rules! shim {
     ($module:ident, $flavor:expr) => {
-        mod $module {
+        pub(crate) mod $module {
             use std::ffi::c_int;
             use std::sync::OnceLock;
 
@@ -79,7 +79,7 @@ macro_rules! shim {
                 if error == 0 { Ok(()) } else { Err(format!("{what} failed with {error}")) }
             }
 
-            pub(super) static API: Api = Api {
+            pub(crate) static API: Api = Api {
                 name: concat!("liburcu-", stringify!($module)),
                 flavor: $flavor,
                 // The library initialises itself when it is loaded.

@@ -1,7 +1,7 @@
 //! Our flavors, each read in three ways.
 
 use super::Entry;
-use super::api::ApiSubject;
+use super::api::{Api, ApiSubject};
 use super::deferral::DeferralEntry;
 use crate::harness::plan::{Flavor, Kind};
 use crate::workload::Subject;
@@ -255,18 +255,30 @@ pub fn entries() -> [Entry; 5] {
     })
 }
 
+/// The functions of one flavor.
+pub const fn api(flavor: Flavor) -> &'static Api {
+    match flavor {
+        Flavor::Qsbr => &qsbr::API,
+        Flavor::Mb => &mb::API,
+        Flavor::Membarrier => &membarrier::API,
+        Flavor::Signal => &signal::API,
+        Flavor::Bp => &bp::API,
+    }
+}
+
 /// What the threads of one measurement share when they read in this way.
 ///
 /// # Errors
 /// When the flavor cannot be initialised.
 pub fn subject(flavor: Flavor, path: Path) -> Result<Box<dyn Subject>, String> {
-    let (api, face) = match flavor {
-        Flavor::Qsbr => (&qsbr::API, qsbr::face as fn(bool) -> _),
-        Flavor::Mb => (&mb::API, mb::face as fn(bool) -> _),
-        Flavor::Membarrier => (&membarrier::API, membarrier::face as fn(bool) -> _),
-        Flavor::Signal => (&signal::API, signal::face as fn(bool) -> _),
-        Flavor::Bp => (&bp::API, bp::face as fn(bool) -> _),
+    let face = match flavor {
+        Flavor::Qsbr => qsbr::face,
+        Flavor::Mb => mb::face,
+        Flavor::Membarrier => membarrier::face,
+        Flavor::Signal => signal::face,
+        Flavor::Bp => bp::face as fn(bool) -> _,
     };
+    let api = api(flavor);
     api.ready()?;
     Ok(match path {
         Path::Thread => face(false),

@@ -308,7 +308,7 @@ pub struct Table {
     free: unsafe extern "C" fn(*mut c_void),
 }
 
-#[cfg(liburcu_stacks)]
+#[cfg(liburcu_cds = "stack")]
 macro_rules! table {
     ($name:ident, $kind:literal) => {
         /// Of the C library.
@@ -334,7 +334,7 @@ macro_rules! table {
     };
 }
 
-#[cfg(not(liburcu_stacks))]
+#[cfg(not(liburcu_cds = "stack"))]
 macro_rules! table {
     ($name:ident, $kind:literal) => {
         /// Of the C library, which is not here.

@@ -2,6 +2,7 @@
 
 pub mod grace;
 pub mod list;
+pub mod queue;
 pub mod read;
 pub mod reclaim;
 pub mod stack;
@@ -9,4 +10,4 @@ pub mod stack;
 use crate::harness::plan::Suite;
 
 /// All of them, in the order of the run.
-pub const ALL: [Suite; 5] = [read::SUITE, grace::SUITE, reclaim::SUITE, list::SUITE, stack::SUITE];
+pub const ALL: [Suite; 6] = [read::SUITE, grace::SUITE, reclaim::SUITE, list::SUITE, stack::SUITE, queue::SUITE];

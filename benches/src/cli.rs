@@ -258,7 +258,7 @@ mod tests {
         let flavor = parse(&["--flavor", "mb,foo"]).plan().unwrap_err();
         assert_eq!(flavor, "there is no flavor `foo`; the flavors are: qsbr, mb, membarrier, signal, bp");
         let peer = parse(&["--peer", "crossbeam"]).plan().unwrap_err();
-        assert!(peer.starts_with("there is no peer `crossbeam`; the peers are: crossbeam-epoch, "), "{peer}");
+        assert!(peer.starts_with("there is no peer `crossbeam`; the peers are: concurrent-queue, "), "{peer}");
     }
 
     #[test]

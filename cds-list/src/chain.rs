@@ -143,13 +143,16 @@ impl<T, K: Kind> Drop for Chain<T, K> {
             match catch_unwind(AssertUnwindSafe(|| self.pop_front().map(drop).is_some())) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(payload) => panic = panic.or(Some(payload)),
+                Err(payload) if panic.is_none() => panic = Some(payload),
+                // Dropping a payload may panic again.
+                Err(payload) => mem::forget(payload),
             }
         }
-        if let Some(payload) = panic
-            && !thread::panicking()
-        {
-            resume_unwind(payload);
+        match panic {
+            Some(payload) if !thread::panicking() => resume_unwind(payload),
+            // As above.
+            Some(payload) => mem::forget(payload),
+            None => {}
         }
     }
 }
@@ -280,7 +283,8 @@ impl<T: Send + 'static, K: Kind> Detached<T, K> {
     ///
     /// # Errors
     ///
-    /// `self`, without waiting, inside a section of the flavor (QSBR: or when the thread is online by a `Thread`; go offline).
+    /// `self`, without waiting, inside a section of the flavor (QSBR: or when the thread is online by a `Thread`; go offline),
+    /// and when no grace period can end any more.
     pub fn synchronize(self) -> Result<Chain<T, K>, Self> {
         if self.is_empty() || self.flavor.synchronize_if_allowed() { Ok(self.into_chain()) } else { Err(self) }
     }
@@ -304,6 +308,21 @@ impl<T: Send + 'static, K: Kind> Detached<T, K> {
         if unsafe { (self.flavor.poll)(cookie) } != 0 { Ok(self.into_chain()) } else { Err(self) }
     }
 
+    /// Gives the nodes up, one by one: each may be retired before the next is asked for.
+    pub(crate) fn take_nodes(&mut self) -> impl Iterator<Item = *mut K::Links> + use<T, K> {
+        mem::take(&mut self.runs).into_iter().flat_map(|run| {
+            let (mut node, _, len) = run.into_parts();
+            (0..len).rev().map(move |left| {
+                let given = node;
+                if left != 0 {
+                    // SAFETY: not the last, so another one of the run follows; read before the node is given away.
+                    node = unsafe { K::chained(given) };
+                }
+                given
+            })
+        })
+    }
+
     /// After a grace period since the last addition.
     fn into_chain(mut self) -> Chain<T, K> {
         let mut chain = Chain::new();
@@ -316,15 +335,10 @@ impl<T: Send + 'static, K: Kind> Detached<T, K> {
 
 impl<T: Send + 'static, K: Kind> Drop for Detached<T, K> {
     fn drop(&mut self) {
-        for run in mem::take(&mut self.runs) {
-            let (mut node, _, len) = run.into_parts();
-            for left in (0..len).rev() {
-                // SAFETY: not the last, so another one of the run follows; read before the node is given away.
-                let next = if left == 0 { node } else { unsafe { K::chained(node) } };
-                // SAFETY: made by `Box::into_raw` as a `Node`, unlinked, owned here; `T` is `Send` and `'static`.
-                unsafe { self.flavor.retire_raw(node.cast::<Node<T, K>>()) };
-                node = next;
-            }
+        let flavor = self.flavor;
+        for node in self.take_nodes() {
+            // SAFETY: made by `Box::into_raw` as a `Node`, unlinked, given up; `T` is `Send` and `'static`.
+            unsafe { flavor.retire_raw(node.cast::<Node<T, K>>()) };
         }
     }
 }

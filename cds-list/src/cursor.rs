@@ -158,6 +158,14 @@ impl<'u, 'l, T: Send + 'static, K: Kind> Cursor<'u, 'l, T, K> {
         true
     }
 
+    /// Has what is in `detached` retired with what the updater removes, without its lock.
+    pub(crate) fn retire_later(&mut self, detached: &mut Detached<T, K>) {
+        for node in detached.take_nodes() {
+            // SAFETY: unlinked nodes of this list, given up.
+            unsafe { self.updater.pending.add(node) };
+        }
+    }
+
     /// Puts `value` in the place of the element, which is retired: readers see one of them. The cursor is at the new one. What
     /// was replaced can be looked at as long as the cursor is not used. Allocates.
     ///

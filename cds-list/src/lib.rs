@@ -92,6 +92,7 @@
 //! | `lock`, `push_*` of the list, `Debug` | nothing | for another updater (`try_lock`, `Debug`: never) | mutex |
 //! | all of [`Updater`] and [`Cursor`] | the lock | never | a constant number of steps, unless it says otherwise |
 //! | dropping an [`Updater`] that has removed, or a [`Detached`] | no other lock that is taken inside sections | beyond the flavor's hard limit, unless inside a section | retires |
+//! | ending a section (QSBR: a quiescent state) in which something was retired | no updater of a list that is locked inside sections | beyond the flavor's hard limit | |
 //! | [`Detached::synchronize`], `append_from`, `prepend_from` | outside of sections; no lock that is taken inside sections | for a grace period | |
 //! | [`Detached::poll`] | nothing | never | |
 //! | `&mut`: `iter_mut`, `drain`, `clear`, `into_iter`, `extend`, drop | exclusive access | never | |

@@ -209,8 +209,9 @@ impl<T, K: Kind> List<T, K> {
 impl<T: Send + 'static, K: Kind> List<T, K> {
     /// Waits until no other updater is at work, and makes the caller the updater. Readers go on.
     ///
-    /// Any context that may block. Inside a section it is allowed as long as no updater waits for a grace period while it has the lock
-    /// (no method of this crate does). Not poisoned by panics: the list is whole whenever the caller's code runs, so an updater
+    /// Any context that may block. Inside a section it is allowed as long as no updater waits for a grace period while it has the lock.
+    /// No method of this crate does; but the end of a section may ([`Guard`](urcu_core::Guard): for what was retired in it, beyond
+    /// the flavor's hard limit; QSBR: a quiescent state), so drop the updater first. Not poisoned by panics: the list is whole whenever the caller's code runs, so an updater
     /// that panics leaves what it has done and no more. A thread that is the updater already waits for itself.
     pub fn lock(&self) -> Updater<'_, T, K> {
         Updater::new(self, self.updates().lock.lock().unwrap_or_else(PoisonError::into_inner))

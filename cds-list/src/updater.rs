@@ -1,7 +1,7 @@
 //! The updater of a list: who holds its lock.
 
 use core::fmt;
-use core::mem::ManuallyDrop;
+use core::mem::{self, ManuallyDrop};
 use std::sync::MutexGuard;
 
 use crate::chain::{Chain, Detached};
@@ -160,17 +160,29 @@ impl<'l, T: Send + 'static, K: Kind> Updater<'l, T, K> {
     }
 
     /// Takes the elements out that `wanted` accepts, to be used again after a grace period.
+    ///
+    /// If `wanted` panics, what it has accepted is retired when the updater is dropped.
     pub fn detach_if(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Detached<T, K> {
-        let mut detached = Detached::new(self.list.flavor);
-        let mut cursor = self.cursor_front();
-        while let Some(element) = cursor.current() {
-            if wanted(element) {
-                cursor.detach_to(&mut detached);
-            } else {
-                cursor.move_next();
+        /// Keeps what was taken out from being retired under the lock when `wanted` panics.
+        struct Taken<'u, 'l, T: Send + 'static, K: Kind> {
+            cursor: Cursor<'u, 'l, T, K>,
+            detached: Detached<T, K>,
+        }
+        impl<T: Send + 'static, K: Kind> Drop for Taken<'_, '_, T, K> {
+            fn drop(&mut self) {
+                self.cursor.retire_later(&mut self.detached);
             }
         }
-        detached
+        let flavor = self.list.flavor;
+        let mut taken = Taken { cursor: self.cursor_front(), detached: Detached::new(flavor) };
+        while let Some(element) = taken.cursor.current() {
+            if wanted(element) {
+                taken.cursor.detach_to(&mut taken.detached);
+            } else {
+                taken.cursor.move_next();
+            }
+        }
+        mem::replace(&mut taken.detached, Detached::new(flavor))
     }
 }
 

@@ -365,3 +365,48 @@ fn what_is_dropped_later_is_dropped_once() {
     vtable().wait_for_retired().expect("outside");
     assert_eq!((counts.made(), counts.dropped()), (103, 103));
 }
+
+#[test]
+fn detached_elements_that_are_dropped_wait_for_readers() {
+    registered(|| {
+        let counts = Counts::new();
+        let list = RcuList::from_values(vtable(), (0..3).map(|n| counts.make(n)));
+        let guard = vtable().pin();
+        let first = list.first(&guard);
+        drop(list.detach_all());
+        assert_eq!((first.map(|counted| counted.value()), counts.dropped()), (Some(0), 0));
+        drop(guard);
+        vtable().wait_for_retired().expect("outside");
+        assert_eq!(counts.dropped(), 3);
+    });
+}
+
+#[test]
+fn a_merge_begins_to_wait_anew() {
+    registered(|| {
+        let list = RcuList::from_values(vtable(), 0..3);
+        let guard = vtable().pin();
+        let mut detached = list.detach_if(|n| *n == 0).poll().expect_err("inside a section");
+        drop(guard);
+        // What was asked for has passed now, before the others are taken out.
+        assert!(vtable().synchronize_if_allowed() && vtable().synchronize_if_allowed());
+        let guard = vtable().pin();
+        let first = list.first(&guard);
+        detached.merge(list.detach_all());
+        let detached = detached.poll().expect_err("a reader is among the others");
+        assert_eq!((first, detached.len()), (Some(&1), 3));
+    });
+}
+
+#[test]
+fn printing_keeps_updaters_out() {
+    struct Probe;
+    static PROBES: std::sync::LazyLock<RcuList<Probe>> = std::sync::LazyLock::new(|| RcuList::new(vtable()));
+    impl std::fmt::Debug for Probe {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "{}", PROBES.try_lock().is_none())
+        }
+    }
+    PROBES.push_back(Probe);
+    assert_eq!(format!("{:?}", *PROBES), "[true]");
+}

@@ -68,9 +68,12 @@ impl Drop for Watchdog {
     }
 }
 
-/// Ends the test process, loudly, when a test hangs.
+/// Ends the test process, loudly, when a test hangs. One at a time: as in the program, measurements have the process to
+/// themselves.
 #[cfg(test)]
 pub(crate) fn watched(what: &str, test: impl FnOnce()) {
+    static ONLY: Mutex<()> = Mutex::new(());
+    let _only = ONLY.lock().unwrap_or_else(PoisonError::into_inner);
     let watchdog = Watchdog::start(|what| {
         eprintln!("{what} hangs");
         std::process::abort();

@@ -87,10 +87,14 @@ pub fn rwlock_updates() -> Box<dyn Reclaimer> {
     Box::new(Shared {
         list: RwLock::new(list),
         pair: |list: &RwLock<LinkedList<Payload>>| {
+            // Allocated before the lock is taken and freed after it has been given back, as by the others.
+            let mut fresh = LinkedList::from([Payload::filled()]);
             let mut list = list.write();
-            list.push_back(Payload::filled());
-            // A payload has no destructor: its memory is freed here, under the lock.
-            list.pop_front();
+            list.append(&mut fresh);
+            let rest = list.split_off(1);
+            let first = std::mem::replace(&mut *list, rest);
+            drop(list);
+            drop(first);
         },
         walk: |list: &RwLock<LinkedList<Payload>>| {
             list.read().iter().fold(0, |wrong, payload| wrong | payload.wrong()) == 0

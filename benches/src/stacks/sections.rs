@@ -6,7 +6,6 @@ use cds_lfstack::raw::{LfsNode, LfsStack};
 use urcu_core::sync::CachePadded;
 
 use super::{Member, Subject, Tally};
-use crate::blocks::{Block, Plain};
 use crate::contenders::deferral::Deferral;
 use crate::contenders::{self, api::Reader};
 use crate::harness::plan::{Flavor, Kind};
@@ -109,12 +108,13 @@ struct Element {
     value: u64,
 }
 
-type Memory = Block<(), Plain<8>>;
+/// As large as the blocks of the suite `reclaim`, and not counted as one of them.
+type Memory = [u64; 8];
 
 const _: () = assert!(size_of::<Element>() <= size_of::<Memory>());
 
 unsafe extern "C" fn free(memory: *mut std::ffi::c_void) {
-    // SAFETY: a block, retired once.
+    // SAFETY: allocated as one, retired once.
     drop(unsafe { Box::from_raw(memory.cast::<std::mem::MaybeUninit<Memory>>()) });
 }
 
@@ -139,7 +139,7 @@ macro_rules! ours {
                 if !popped.is_null() {
                     // SAFETY: popped by this thread alone.
                     sum += unsafe { (*popped).value };
-                    // SAFETY: nobody finds it any more; a block.
+                    // SAFETY: nobody finds it any more.
                     unsafe { $krate::raw::defer_free(free, popped.cast(), size_of::<Memory>()) };
                 }
             }

@@ -243,9 +243,15 @@ impl ThreadCache {
 
     #[cold]
     fn retire_slowly(&self, class: usize, block: *mut Block, flavor: &'static FlavorVtable) {
-        // Full, or of another flavor.
-        self.flush(class);
         let lists = &self.classes[class];
+        // Full, or of another flavor. Again if that has retired here (an allocator, a report hook, a call run in place of a
+        // worker), or else what is there now would be lost.
+        loop {
+            self.flush(class);
+            if lists.limbo.get().is_null() {
+                break;
+            }
+        }
         // SAFETY: word 1 of a popped node is the cache's (invariant 2).
         unsafe { (*block).next = ptr::null_mut() };
         lists.limbo.set(block);

@@ -7,7 +7,10 @@
 //! | [`SerialLfStack`], [`SerialWfStack`] | the same two | wait-free, or waits for a half-done push | the one [`Consumer`] at a time | when one thread pops, or few take turns |
 //! | [`LockedStack`] | blocks | blocks | nothing | when throughput is all that counts |
 //!
-//! All are linearizable. Values are moved in and out; a popped value is the caller's at once, whatever becomes of the
+//! Progress is that of the stack's own steps. Allocating a node, when the thread's cache has none, is as good as the allocator; and
+//! one guarded pop in eight retires a group of nodes, which may wait beyond the flavor's hard limit.
+//!
+//! All are linearizable, each by itself: what two threads see of two stacks may differ on machines whose memory order is weak. Values are moved in and out; a popped value is the caller's at once, whatever becomes of the
 //! node that it was in. The raw tier, with intrusive nodes and the C library's model, is [`raw`].
 //!
 //! ```

@@ -10,7 +10,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr;
 
-use urcu_core::sync::{AtomicBool, CachePadded, Ordering};
+use urcu_core::sync::{AtomicBool, CachePadded, Ordering, fence};
 
 use crate::batch::Batches;
 use crate::kind::Kind;
@@ -53,8 +53,10 @@ impl Protection for Serial {}
 impl sealed::Protection for Serial {
     #[inline]
     fn holds_more(&self) -> bool {
-        // Acquire: who saw the shared stack emptied by the consumer sees what it had noted before. PAIR(consumer-more)
-        self.more.load(Ordering::Acquire)
+        // Acquire fence, behind the look at the shared stack, which is relaxed: who saw it emptied by the consumer's exchange
+        // sees what the consumer had noted before. PAIR(consumer-more)
+        fence(Ordering::Acquire);
+        self.more.load(Ordering::Relaxed)
     }
 
     fn take_chains<K: Kind>(&mut self) -> impl Iterator<Item = *mut K::Link> {
@@ -179,8 +181,8 @@ impl<K: Kind, T> Consumer<'_, K, T> {
         if self.stack.raw.is_empty() {
             return;
         }
-        // Release: whoever sees the stack empty after the exchange sees this. PAIR(consumer-more)
-        self.stack.protection.more.store(true, Ordering::Release);
+        // Relaxed: the exchange behind it is a Release, so whoever sees the stack empty by it sees this. PAIR(consumer-more)
+        self.stack.protection.more.store(true, Ordering::Relaxed);
         // SAFETY: the turn is held: nobody else pops. And exchanges alone have no ABA.
         let top = unsafe { self.stack.raw.0.pop_all() };
         if !top.is_null() {
@@ -213,7 +215,8 @@ impl<K: Kind, T> Consumer<'_, K, T> {
 
     /// Pops the top value.
     ///
-    /// Lock-free push: wait-free. Wait-free push: waits for a push that is half done.
+    /// Lock-free push: wait-free, but for the allocator: now and then a list of what was taken grows, or a node goes back.
+    /// Wait-free push: waits for a push that is half done.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
         let top = self.top()?;

@@ -25,13 +25,29 @@ use crate::node::Node;
 /// });
 /// ```
 ///
+/// What it holds lives as long as its type says, whoever pushes:
+///
+/// ```compile_fail,E0597
+/// fn push<'v>(stack: &cds_lfstack::SerialLfStack<&'v str>, value: &'v str) {
+///     stack.push(value);
+/// }
+/// let stack = cds_lfstack::SerialLfStack::<&'static str>::new();
+/// {
+///     let gone = String::from("gone");
+///     push(&stack, &gone);
+/// }
+/// stack.pop();
+/// ```
+///
 /// Dropping it drops the values in it at once; if drops panic, the others are dropped all the same and the first panic goes
 /// on.
 pub struct Stack<K: Kind, T, P: Protection> {
     /// The values' nodes come from `Node::<K, T>::allocate`.
     pub(crate) raw: CachePadded<K>,
     pub(crate) protection: P,
-    pub(crate) marker: PhantomData<T>,
+    /// It owns values, and takes them in by reference: `fn(T)` makes it invariant. (Were it covariant, a stack of `&'static`
+    /// could be shared as one of a shorter lifetime, pushed to, and popped from as what it was.)
+    pub(crate) marker: PhantomData<(T, fn(T))>,
 }
 
 // SAFETY: a stack owns its values.
@@ -59,8 +75,8 @@ impl<K: Kind, T, P: Protection> Stack<K, T, P> {
     /// Pushes `value`; whether there was something below it (of a serial stack: that no consumer had taken yet).
     ///
     /// Any context but signal handlers, registered or not, inside a section or not. [`LfStack`](crate::LfStack):
-    /// lock-free. [`WfStack`](crate::WfStack): wait-free but for the memory, which comes from a cache of the thread's and,
-    /// when that is empty, from the allocator. What was done before the push happens before what follows the pop of
+    /// lock-free, [`WfStack`](crate::WfStack): wait-free, both but for the memory, which comes from a cache of the thread's
+    /// and, when that is empty, from the allocator (whose promises are its own). What was done before the push happens before what follows the pop of
     /// the value.
     #[doc(alias = "cds_lfs_push")]
     #[doc(alias = "cds_wfs_push")]

@@ -1,4 +1,5 @@
-//! The raw stacks under the model checker: all interleavings of two or three threads with few calls each.
+//! The raw stacks under the model checker: interleavings of two or three threads with few calls each; not all of them, since
+//! loom forgets a thread's load once another thread has loaded the same atomic before its read-modify-write.
 //!
 //! `RUSTFLAGS="--cfg urcu_loom" cargo test --release -p cds-lfstack --test loom`. Preemptions are bounded at 3. loom takes
 //! SeqCst accesses for AcqRel, which is all that these algorithms ask of them. A grace period is a join here: nodes are

@@ -64,6 +64,20 @@ const PATIENCE: u32 = 0;
 /// });
 /// assert!(queue.is_empty(&urcu_bp::read_lock()));
 /// ```
+///
+/// What it holds lives as long as its type says, whoever enqueues:
+///
+/// ```compile_fail,E0597
+/// fn enqueue<'v>(queue: &cds_wfqueue::LfQueue<&'v str>, value: &'v str) {
+///     queue.enqueue(value, &urcu_bp::read_lock());
+/// }
+/// let queue = cds_wfqueue::LfQueue::<&'static str>::new(urcu_bp::vtable());
+/// {
+///     let gone = String::from("gone");
+///     enqueue(&queue, &gone);
+/// }
+/// queue.dequeue(&urcu_bp::read_lock());
+/// ```
 pub struct LfQueue<T> {
     /// # Invariants
     ///
@@ -74,7 +88,8 @@ pub struct LfQueue<T> {
     /// 2. The slots before it are claimed by consumers.
     head: CachePadded<AtomicU64>,
     flavor: &'static FlavorVtable,
-    marker: core::marker::PhantomData<T>,
+    /// It owns values, and takes them in by reference: `fn(T)` makes it invariant.
+    marker: core::marker::PhantomData<(T, fn(T))>,
 }
 
 impl<T> LfQueue<T> {

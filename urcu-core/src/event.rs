@@ -25,8 +25,8 @@
 //!
 //! 1. **waiters + tokens is the number of announced threads**: the first W2 adds one, W7 takes one away, all else
 //!    exchanges.
-//! 2. **waiters + (wakes between K4 and K5) >= settled + sleepers that no wake between K5 and K6 is about to wake.** Each
-//!    step keeps that. W2: with a token, waiters grows with the settled; without, waiters is all who are announced, by (1).
+//! 2. **waiters + (wakes between K4 and K5) >= settled + sleepers that no wake between K5 and K6 is about to wake**, where
+//!    a `wake_one` counts as one and a `wake_all` as all that it took from the waiters in K4. Each step keeps that. W2: with a token, waiters grows with the settled; without, waiters is all who are announced, by (1).
 //!    K4 takes one from waiters and is itself between K4 and K5 then. K5: nobody is settled any more, and one more wake
 //!    is about to wake a sleeper, so the right side shrinks by one or is 0. K6 wakes a sleeper, or there is none. W5: who falls asleep
 //!    was settled; the kernel compares and queues in one step. W7: takes a token, which the left side does not count, or
@@ -55,7 +55,7 @@
 //!
 //! # `fork`
 //!
-//! In a child the word counts threads that do not exist; each costs an unneeded ring of the bell, at most: statement
+//! In a child the word counts threads that do not exist; each costs an unneeded ring of the bell now and then: statement
 //! (1) becomes "at least", with which the others still hold. So nothing has to be done.
 
 use std::thread;

@@ -42,14 +42,22 @@ struct Reading<'s, S, F: Flavor> {
 
 struct Guarded<S, F> {
     stack: S,
+    flavor: &'static FlavorVtable,
     marker: std::marker::PhantomData<fn() -> F>,
+}
+
+impl<S, F> Drop for Guarded<S, F> {
+    fn drop(&mut self) {
+        // The next contender starts without this one's backlog.
+        self.flavor.wait_for_retired().expect("outside of sections");
+    }
 }
 
 macro_rules! guarded {
     ($function:ident, $stack:ident) => {
         /// Ours, with a section per pop.
         pub fn $function<F: Flavor>(flavor: &'static FlavorVtable) -> Box<dyn Subject> {
-            Box::new(Guarded::<_, F> { stack: $stack::<u64>::new(flavor), marker: std::marker::PhantomData })
+            Box::new(Guarded::<_, F> { stack: $stack::<u64>::new(flavor), flavor, marker: std::marker::PhantomData })
         }
 
         impl<F: Flavor> Subject for Guarded<$stack<u64>, F> {

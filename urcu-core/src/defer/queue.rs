@@ -81,6 +81,11 @@ impl Queue {
             Some(block) => block,
             None => Box::into_raw(Block::new()),
         };
+        if self.filling().is_some_and(|block| block.len() != BLOCK_CALLS) {
+            // The allocator has deferred calls itself, and a block for them.
+            push(&self.spare, block);
+            return self.filling().expect("just seen");
+        }
         // Release. PAIR(filling)
         self.filling.store(block, Ordering::Release);
         // SAFETY: as in `filling`.

@@ -11,7 +11,8 @@ use crate::sync::spin_loop;
 ///
 /// # Invariants
 ///
-/// 1. It is not moved while it is locked. (An unlocked one holds no address of itself.)
+/// 1. It is not moved or dropped while it is locked. (An unlocked one holds no address of itself. On the C libraries of
+///    Linux a locked one holds none either, so breaking this loses the lock and nothing else.)
 #[repr(transparent)]
 pub struct PthreadMutex(UnsafeCell<libc::pthread_mutex_t>);
 
@@ -33,7 +34,7 @@ impl PthreadMutex {
         unsafe { libc::pthread_mutex_trylock(self.0.get()) == 0 }
     }
 
-    /// Takes it. Blocks. Locking it twice on a thread is a deadlock.
+    /// Takes it. Blocks. Locking it twice on a thread is a deadlock (glibc and musl; POSIX leaves it undefined).
     #[inline]
     pub fn lock(&self) {
         if !self.try_lock() {

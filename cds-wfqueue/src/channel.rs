@@ -5,10 +5,11 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
 
-use urcu_core::Event;
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicBool, AtomicUsize, Ordering, fence};
+use urcu_core::{Backoff, Event};
 
+use crate::lock::wait;
 use crate::nodes::Producing;
 use crate::raw::wfcqueue::WouldBlock;
 use crate::segment_queue::SegmentQueue;
@@ -272,24 +273,46 @@ impl<Q: Queue> Consumer<Q> {
         shared.arrived.wait(|| self.look())
     }
 
-    /// As [`recv`](Self::recv), for about `timeout` at the longest.
+    /// As [`recv`](Self::recv), for about `timeout` at the longest: also when an enqueue is half done.
     ///
     /// # Errors
     ///
     /// See [`RecvTimeoutError`].
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Value<Q>, RecvTimeoutError> {
-        let shared = Arc::clone(&self.shared);
-        answer(shared.arrived.wait_timeout(timeout, || self.look()))
+        if timeout.is_zero() {
+            return answer(self.look_until(Instant::now()));
+        }
+        match Instant::now().checked_add(timeout) {
+            Some(deadline) => self.recv_deadline(deadline),
+            // What no clock can show is no limit.
+            None => self.recv().map_err(|Disconnected| RecvTimeoutError::Disconnected),
+        }
     }
 
-    /// As [`recv`](Self::recv), until `deadline` at the latest.
+    /// As [`recv`](Self::recv), until about `deadline` at the latest: also when an enqueue is half done.
     ///
     /// # Errors
     ///
     /// See [`RecvTimeoutError`].
     pub fn recv_deadline(&mut self, deadline: Instant) -> Result<Value<Q>, RecvTimeoutError> {
         let shared = Arc::clone(&self.shared);
-        answer(shared.arrived.wait_deadline(deadline, || self.look()))
+        answer(shared.arrived.wait_deadline(deadline, || self.look_until(deadline)))
+    }
+
+    /// As [`look`](Self::look), without waiting for a half done enqueue beyond `deadline`. Until then it does not sleep on the event:
+    /// that enqueue's wake-up may have been before the second half.
+    fn look_until(&mut self, deadline: Instant) -> Option<Result<Value<Q>, Disconnected>> {
+        let disconnected = self.is_disconnected();
+        let mut backoff = Backoff::brisk();
+        loop {
+            // SAFETY: invariant 1 of `Shared`.
+            match unsafe { self.shared.queue.try_take() } {
+                Ok(Some(value)) => return Some(Ok(value)),
+                Ok(None) => return disconnected.then_some(Err(Disconnected)),
+                Err(WouldBlock) if Instant::now() >= deadline => return None,
+                Err(WouldBlock) => wait(&mut backoff),
+            }
+        }
     }
 
     /// What ends a wait.
@@ -334,9 +357,8 @@ impl<Q: Queue> Iterator for Consumer<Q> {
 impl<Q: Queue> Drop for Consumer<Q> {
     /// Drops what is in the queue, so that values which hold something back do not do so until the last producer is gone.
     fn drop(&mut self) {
+        // Relaxed: advice. Producers that have not seen it yet put values there for the queue's own drop.
         self.shared.abandoned.store(true, Ordering::Relaxed);
-        // Producers that have not seen it yet put values there for the queue's own drop.
-        fence(Ordering::SeqCst);
         self.drain().for_each(drop);
     }
 }

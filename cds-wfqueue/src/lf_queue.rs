@@ -18,11 +18,12 @@ const FULL: u32 = 1;
 /// A consumer did not want to wait any longer: the producer has to take another slot.
 const SKIPPED: u32 = 2;
 
-/// How long a consumer waits for a producer that has claimed a slot before it skips the slot, in pauses.
-#[cfg(not(urcu_loom))]
-const PATIENCE: u32 = 64;
-#[cfg(urcu_loom)]
-const PATIENCE: u32 = 0;
+/// How long a consumer waits for a producer that has claimed a slot before it skips the slot, in pauses: longer than it takes to
+/// write the value, or else consumers that poll skip slot after slot.
+const fn patience<T>() -> usize {
+    if cfg!(urcu_loom) { 0 } else { 64 + size_of::<T>() / 64 }
+}
+
 /// A queue of many producers and many consumers, lock-free at both ends.
 ///
 /// What the C library's `rculfqueue` is for; that one itself, with intrusive nodes, is [`raw::lfqueue`](crate::raw::lfqueue).
@@ -30,7 +31,7 @@ const PATIENCE: u32 = 0;
 /// | | progress | context |
 /// |---|---|---|
 /// | [`enqueue`](Self::enqueue) | lock-free, but for the allocator once in about 250 calls | inside a section of the queue's flavor |
-/// | [`dequeue`](Self::dequeue) | lock-free | inside a section of the queue's flavor |
+/// | [`dequeue`](Self::dequeue) | lock-free, but for the retiring of an array once in as many calls | inside a section of the queue's flavor |
 /// | [`is_empty`](Self::is_empty) | wait-free | inside a section of the queue's flavor |
 ///
 /// All of them run together with all of them. FIFO, linearizable. What was done before an enqueue happens before what follows the
@@ -267,7 +268,7 @@ impl<T> LfQueue<T> {
     #[cold]
     #[inline(never)]
     unsafe fn skip(&self, word: u64, slot: &Slot<T>) -> Option<T> {
-        for _ in 0..PATIENCE {
+        for _ in 0..patience::<T>() {
             // Relaxed: a hint. Looking at the head too would take its cache line away from those who do not wait.
             if slot.state.load(Ordering::Relaxed) != EMPTY {
                 return None;
@@ -316,6 +317,9 @@ impl<T> LfQueue<T> {
     }
 
     /// Whether the queue has no values: at some moment during the call. A half done enqueue counts. Wait-free.
+    ///
+    /// `false` is a hint: a half done enqueue whose slot a consumer skips begins again, so the next [`dequeue`](Self::dequeue) may
+    /// find nothing, although no value has been taken.
     ///
     /// # Panics
     ///

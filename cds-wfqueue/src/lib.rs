@@ -8,7 +8,7 @@
 //! | [`raw::wfcqueue`] | many | one at a time | wait-free | blocking, or says that it would | your nodes |
 //! | [`raw::lfqueue`] | many | many | lock-free | lock-free | your nodes, sections |
 //!
-//! All of them are linearizable: what one thread enqueues comes out in that order, and so does what different threads enqueue one after
+//! All of them are linearizable (but for `LfQueue::is_empty`, which is a hint): what one thread enqueues comes out in that order, and so does what different threads enqueue one after
 //! the other. What was done before an enqueue happens before what follows the value's dequeue.
 //!
 //! # Which one

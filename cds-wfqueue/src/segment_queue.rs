@@ -80,6 +80,15 @@ struct Spares<T> {
     count: AtomicUsize,
 }
 
+/// Ends the process when it is dropped: around steps that others wait for.
+struct AbortOnDrop;
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
+}
+
 impl<T> SegmentQueue<T> {
     /// Empty, with one array.
     pub fn new() -> Self {
@@ -94,7 +103,8 @@ impl<T> SegmentQueue<T> {
         }
     }
 
-    /// Appends a value. Any context. Lock-free, unless it meets the end of an array: then it may wait for the enqueuer that was first there.
+    /// Appends a value. Inside and outside of sections; not in a signal handler that may have interrupted another enqueue, for which it
+    /// would wait. Lock-free, unless it meets the end of an array: then it may wait for the enqueuer that was first there.
     ///
     /// What the caller did before happens before what follows the value's dequeue.
     #[inline]
@@ -145,6 +155,8 @@ impl<T> SegmentQueue<T> {
     #[cold]
     #[inline(never)]
     unsafe fn install(&self, full: *mut Segment<T>, value: T) {
+        // Everybody else waits for what follows: it must not unwind.
+        let whole = AbortOnDrop;
         let segment = self.spares.pop().unwrap_or_else(Segment::allocate);
         let first = Position::first(segment);
         // SAFETY: nobody else has the segment.
@@ -162,6 +174,7 @@ impl<T> SegmentQueue<T> {
         // Ends the waiting of others. Nobody else changes the tail meanwhile. Release: the segment is initialised.
         // PAIR(segment-tail)
         self.tail.store(Position { segment, index: 1 }.pack(), Ordering::Release);
+        core::mem::forget(whole);
     }
 
     #[cold]
@@ -206,6 +219,7 @@ impl<T> SegmentQueue<T> {
     }
 
     /// Removes what is there, value by value, under the lock. Another thread's dequeue waits until the iterator is dropped.
+    /// **The same thread's is a deadlock**, so is [`is_empty`](Self::is_empty), also from a value's `Drop`; leaking the iterator leaves the queue locked.
     pub fn drain(&self) -> Drain<'_, T> {
         Drain { _held: self.hold(), queue: self }
     }

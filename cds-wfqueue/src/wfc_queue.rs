@@ -26,8 +26,8 @@ use crate::raw::wfcqueue::{self as raw, Ends, Head, Spliced, WouldBlock};
 /// A thin layer over [`raw::wfcqueue`](crate::raw::wfcqueue), whose table says what excludes what; here the lock, `&mut` or the type
 /// [`Consumer`](crate::Consumer) take care of it. A value is in a node of its own. Nodes are used again: the consumer collects empty
 /// ones and offers them, 32 or more at a time, to the producers that have an [`Enqueuer`] or are a
-/// [`Producer`](crate::Producer); at most about 2,000 are kept. That saves the allocator's share, which is more than
-/// half of the costs on most machines.
+/// [`Producer`](crate::Producer). At most about 2,000 are kept, and 1,000 by each of those producers until it is dropped. That saves the
+/// allocator's share, which is more than half of the costs on most machines.
 ///
 /// [`SegmentQueue`](crate::SegmentQueue) is faster and gives up one thing: that an enqueue never waits for another one.
 ///
@@ -65,7 +65,7 @@ impl<T> WfcQueue<T> {
         Self { ends, offered: CachePadded(Offered::new()), collected: Consuming::new() }
     }
 
-    /// Appends a value. Any context. Wait-free, but for the allocator.
+    /// Appends a value. Any context but signal handlers. Wait-free, but for the allocator.
     #[inline]
     pub fn enqueue(&self, value: T) {
         let node = Producing::fill_fresh(value);
@@ -175,6 +175,7 @@ impl<T> WfcQueue<T> {
     }
 
     /// Removes what is there, value by value, under the lock. Another thread's dequeue waits until the iterator is dropped.
+    /// **The same thread's is a deadlock**, also from a value's `Drop`; leaking the iterator leaves the queue locked.
     pub fn drain(&self) -> Drain<'_, T> {
         Drain { _held: self.hold(), queue: self }
     }
@@ -218,7 +219,7 @@ pub struct Enqueuer<'q, T> {
 }
 
 impl<T> Enqueuer<'_, T> {
-    /// Appends a value. Any context. Wait-free, but for the allocator when no node is there to be used again.
+    /// Appends a value. Any context but signal handlers. Wait-free, but for the allocator when no node is there to be used again.
     #[inline]
     pub fn enqueue(&mut self, value: T) {
         self.queue.enqueue_with(&mut self.nodes, value);

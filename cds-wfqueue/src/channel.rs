@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use urcu_core::sync::CachePadded;
-use urcu_core::sync::modelled::{AtomicBool, AtomicUsize, Ordering, fence};
+use urcu_core::sync::modelled::{AtomicBool, AtomicUsize, Ordering};
 use urcu_core::{Backoff, Event};
 
 use crate::lock::wait;

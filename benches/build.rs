@@ -10,6 +10,7 @@ fn main() {
     println!("cargo:rerun-if-changed=shims");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rustc-check-cfg=cfg(liburcu, values(\"memb\", \"mb\", \"qsbr\", \"signal\", \"bp\"))");
+    println!("cargo:rustc-check-cfg=cfg(liburcu_cds, values(\"lfht\"))");
 
     let outcomes: Vec<Result<(), String>> = FLAVORS.into_iter().map(build).collect();
     let failures: Vec<&String> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
@@ -23,6 +24,9 @@ fn main() {
         for failure in failures {
             println!("cargo:warning=the C library's row of one flavor is skipped: {failure}");
         }
+    }
+    if let Err(failure) = build_table() {
+        println!("cargo:warning=the C library's hash table is skipped: {failure}");
     }
     let version = pkg_config::Config::new()
         .cargo_metadata(false)
@@ -40,8 +44,29 @@ fn build(flavor: &str) -> Result<(), String> {
         .probe(&package)
         .map_err(|_| format!("pkg-config does not find {package}"))?;
 
+    compile(&format!("shims/{flavor}.c"), &format!("urcu_bench_{flavor}"), &library)?;
+    link(&library);
+    println!("cargo:rustc-cfg=liburcu=\"{flavor}\"");
+    Ok(())
+}
+
+/// The same for the hash table, which is used with one flavor.
+fn build_table() -> Result<(), String> {
+    let probe = |package| {
+        let mut config = pkg_config::Config::new();
+        config.cargo_metadata(false).probe(package).map_err(|_| format!("pkg-config does not find {package}"))
+    };
+    let (flavor, table) = (probe("liburcu-memb")?, probe("liburcu-cds")?);
+    compile("shims/lfht.c", "urcu_bench_lfht", &table)?;
+    link(&table);
+    link(&flavor);
+    println!("cargo:rustc-cfg=liburcu_cds=\"lfht\"");
+    Ok(())
+}
+
+fn compile(file: &str, name: &str, library: &pkg_config::Library) -> Result<(), String> {
     let mut shim = cc::Build::new();
-    shim.file(format!("shims/{flavor}.c"))
+    shim.file(file)
         .includes(&library.include_paths)
         .define("_LGPL_SOURCE", None)
         .std("gnu11")
@@ -53,11 +78,13 @@ fn build(flavor: &str) -> Result<(), String> {
         .flag("-fPIE")
         .warnings(true)
         .cargo_warnings(false);
-    shim.try_compile(&format!("urcu_bench_{flavor}")).map_err(|error| {
-        let reason = format!("the shim for {package} does not compile: {error}");
+    shim.try_compile(name).map_err(|error| {
+        let reason = format!("{file} does not compile: {error}");
         reason.chars().take(120).collect::<String>()
-    })?;
+    })
+}
 
+fn link(library: &pkg_config::Library) {
     // After the shim, so that a linker that drops libraries nobody has asked for yet keeps these.
     for path in &library.link_paths {
         println!("cargo:rustc-link-search=native={}", path.display());
@@ -65,8 +92,6 @@ fn build(flavor: &str) -> Result<(), String> {
     for name in &library.libs {
         println!("cargo:rustc-link-lib={name}");
     }
-    println!("cargo:rustc-cfg=liburcu=\"{flavor}\"");
-    Ok(())
 }
 
 /// One line that names the compiler, for the record.

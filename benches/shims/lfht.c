@@ -80,20 +80,29 @@ struct cds_lfht *urcu_bench_lfht_new(uint64_t buckets, int automatic)
 		automatic ? CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING : 0, &urcu_memb_flavor, NULL);
 }
 
-/* By a registered thread, when nobody else uses the table. */
-int urcu_bench_lfht_destroy(struct cds_lfht *table)
+/*
+ * By a registered thread, when nobody else uses the table. The entries, at most `count`, are left to
+ * the caller.
+ */
+int urcu_bench_lfht_destroy(struct cds_lfht *table, struct entry **entries, uint64_t count)
 {
 	struct cds_lfht_iter iter;
 	struct cds_lfht_node *node;
+	uint64_t removed = 0;
 
 	urcu_memb_read_lock();
 	cds_lfht_for_each(table, &iter, node) {
-		if (cds_lfht_del(table, node) == 0)
-			urcu_memb_call_rcu(&caa_container_of(node, struct entry, node)->head, free_entry);
+		if (removed < count && cds_lfht_del(table, node) == 0)
+			entries[removed++] = caa_container_of(node, struct entry, node);
 	}
 	urcu_memb_read_unlock();
-	urcu_memb_barrier();
+	urcu_memb_synchronize_rcu();
 	return cds_lfht_destroy(table, NULL);
+}
+
+void urcu_bench_lfht_free(struct entry *entry)
+{
+	free(entry);
 }
 
 static inline uint64_t lookup_one(struct session *session, uint64_t key)

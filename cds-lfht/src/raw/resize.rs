@@ -8,7 +8,7 @@
 //! 2. Whoever wants to (the flavor's worker; updaters, when it is late) advances the cursor by a chunk of buckets and puts
 //!    these into the list. Searches still begin at the old ones.
 //! 3. Who has put the last chunk in publishes the new size. A chunk that somebody was interrupted in may be missing: its
-//!    buckets are not `READY`, so searches begin at their parents, and updaters put them in when they come by.
+//!    buckets are not `READY`, so searches begin at their parents until it is there.
 //!
 //! Nobody waits for anybody, and no grace period is needed.
 //!
@@ -75,6 +75,8 @@ const DISMISSED: u32 = 4;
 
 /// Buckets put in at a time: some microseconds.
 const CHUNK: usize = if cfg!(urcu_loom) { 1 } else { 256 };
+/// Buckets between what is prefetched and what is put in.
+const AHEAD: usize = 16;
 /// Chunks in one run of the job: about a millisecond.
 const SLICE: usize = 128;
 /// An updater does growths up to this size by itself, at once.
@@ -202,7 +204,7 @@ impl Table {
         let (many, few) = match &self.counters {
             Some(counters) => {
                 let count = usize::try_from(counters.sum()).unwrap_or(0);
-                (count > size, count < size / 4)
+                (count > size / 2, count < size / 8)
             }
             None => (self.resize.long_chains.load(Ordering::Relaxed) > size >> 10, false),
         };
@@ -218,7 +220,7 @@ impl Table {
     /// Whether a growth has begun that should be further by now.
     fn is_late(&self) -> bool {
         let size = self.size.load(Ordering::Relaxed);
-        self.counters.as_ref().is_none_or(|counters| counters.sum() > (size + size / 4).cast_signed() as i64)
+        self.counters.as_ref().is_none_or(|counters| counters.sum() > (size / 2 + size / 4).cast_signed() as i64)
     }
 
     /// Looks whether the size is still right, and does something about it.
@@ -356,6 +358,8 @@ impl Table {
         };
         for index in from..to {
             // SAFETY: below a growth seen in this section.
+            unsafe { self.prefetch_for_bucket((index + AHEAD).min(end - 1)) };
+            // SAFETY: as above; the chunk is this thread's.
             unsafe { self.make_bucket(index) };
         }
         if to == end {

@@ -12,9 +12,9 @@ use urcu_core::sync::modelled::Ordering;
 
 use super::error::{NotFound, ReplaceError};
 use super::lookup::{Iter, Start, bucket_at, load, node_at};
-use super::split_order::{parent_of, reversed_index};
+use super::split_order::{order_of, parent_of, reversed_index};
 use super::table::Table;
-use super::word::{Link, Node, READY, REMOVED, Word, is_linkable};
+use super::word::{Link, Node, READY, REMOVED, Word, is_linkable, prefetch};
 
 /// Before or behind the nodes that have the hash that is searched.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,66 +60,26 @@ fn set_flag(link: &Link, flag: usize) -> Option<Word> {
 }
 
 impl Table {
-    /// As [`start`](Self::start), but puts the bucket into the list if nobody has begun to.
-    ///
-    /// # Safety
-    ///
-    /// Inside a section of the table's flavor.
-    #[inline]
-    unsafe fn start_update(&self, hash: usize) -> Start<'_> {
-        // SAFETY: inside a section.
-        let start = unsafe { self.start(hash) };
-        if start.order != self.order_now() {
-            // SAFETY: inside a section.
-            return unsafe { self.start_in_new_bucket(hash, start) };
-        }
-        start
-    }
-
+    /// The order of the table, for the tags of new links.
     #[inline]
     fn order_now(&self) -> u32 {
-        // Relaxed: compared only.
-        self.size.load(Ordering::Relaxed).trailing_zeros()
+        // Relaxed: any order gives a right tag.
+        order_of(self.size.load(Ordering::Relaxed))
     }
 
-    /// # Safety
+    /// Puts the bucket `index`, not 0, into the list. Called once for each bucket that has become part of the memory: the
+    /// sweep of a growth hands each to one thread. Until it is done, searches begin at an ancestor. Nobody waits.
     ///
-    /// Inside a section of the table's flavor.
-    #[cold]
-    unsafe fn start_in_new_bucket<'t>(&'t self, hash: usize, start: Start<'t>) -> Start<'t> {
-        // Acquire: as in `start`. PAIR(lfht-size)
-        let index = hash & (self.size.load(Ordering::Acquire) - 1);
-        if index == 0 {
-            return start;
-        }
-        // SAFETY: below a size seen in this section.
-        unsafe { self.make_bucket(index) };
-        // SAFETY: inside a section.
-        unsafe { self.start(hash) }
-    }
-
-    /// Puts the bucket `index`, not 0, into the list, unless somebody else has begun to.
-    ///
-    /// One thread does it, the one that claims the fresh bucket; others start their searches at an ancestor meanwhile.
-    /// Nobody waits.
+    /// Lock-free.
     ///
     /// # Safety
     ///
-    /// Inside a section of the table's flavor, in which a size (or a growth) above `index` was seen; or nobody else has the
-    /// table yet.
+    /// Inside a section of the table's flavor, in which a growth above `index` was seen, and the bucket is fresh and the
+    /// caller's to make; or nobody else has the table yet.
+    #[inline]
     pub(super) unsafe fn make_bucket(&self, index: usize) {
         // SAFETY: as promised (invariant 1 of `Table`).
         let link = unsafe { self.buckets.at(index) };
-        // Relaxed: a hint; the claim is what counts.
-        if link.load(Ordering::Relaxed) != Word::FRESH.0 {
-            return;
-        }
-        // Relaxed: nothing is read on the strength of the claim; it makes the bucket ours until it is linked.
-        let claimed =
-            link.compare_exchange(Word::FRESH.0, Word::CLAIMED.0, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if !claimed {
-            return;
-        }
         let reversed = reversed_index(index);
         let bucket = self.buckets.word_to(link, index);
         loop {
@@ -135,6 +95,23 @@ impl Table {
         }
         // Now it is in the list, others may have changed its link; and it may be started at. PAIR(lfht-link)
         set_flag(link, READY);
+    }
+
+    /// Has the cache fetch what [`make_bucket`](Self::make_bucket) will look at.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline]
+    pub(super) unsafe fn prefetch_for_bucket(&self, index: usize) {
+        let (parent, order) = parent_of(index);
+        // SAFETY: below `index`.
+        let link = unsafe { self.buckets.at(parent) };
+        // Relaxed: nothing is read there on the strength of it.
+        let word = Word(link.load(Ordering::Relaxed));
+        if !word.is_bucket() && !word.is_surely_beyond(reversed_index(index), order) {
+            prefetch(word.node());
+        }
     }
 
     /// # Safety
@@ -165,7 +142,7 @@ impl Table {
     unsafe fn seek(&self, hash: usize, reversed: usize, side: Side) -> (Spot<'_>, u32) {
         loop {
             // SAFETY: inside a section.
-            let start = unsafe { self.start_update(hash) };
+            let start = unsafe { self.start(hash) };
             // SAFETY: inside a section.
             if let Some(spot) = unsafe { self.seek_from(start, reversed, side) } {
                 return (spot, start.order);
@@ -505,7 +482,7 @@ impl Table {
         // SAFETY: released only after this (the caller has the turn).
         let link = unsafe { self.buckets.at(index) };
         let word = load(link);
-        if word == Word::FRESH || word == Word::CLAIMED {
+        if word == Word::FRESH {
             return;
         }
         set_flag(link, REMOVED);

@@ -90,8 +90,6 @@ impl Word {
     pub(super) const FRESH: Self = Self(ptr::null_mut());
     /// The list ends. A bucket of level 0, so that it ends every search.
     pub(super) const END: Self = Self(ptr::without_provenance_mut(BUCKET));
-    /// Somebody is about to put this bucket into the list. Never reachable by a link.
-    pub(super) const CLAIMED: Self = Self(ptr::without_provenance_mut(REMOVED));
 
     /// Points to `node`, whose reversed hash is `reversed`, in a table of `order`.
     #[inline]
@@ -192,4 +190,17 @@ fn window_of(reversed: usize, window: u32) -> usize {
 #[inline]
 pub(super) fn is_linkable(node: *mut Node) -> bool {
     node.addr() & !ADDRESS == 0
+}
+
+/// Has the cache fetch a node that is about to be changed.
+#[inline]
+pub(super) fn prefetch(node: *const Node) {
+    #[cfg(all(target_arch = "x86_64", not(miri), not(urcu_loom)))]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint: any address will do.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(node.cast()) };
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri), not(urcu_loom))))]
+    let _ = node;
 }

@@ -1,7 +1,7 @@
 //! The raw tier, and the C library's hash table. Both with the membarrier flavor, with a section for each operation.
 
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use cds_lfht::raw::{Node, Options, TableBox};
@@ -9,6 +9,7 @@ use urcu_membarrier as rcu;
 
 use super::workload::{Line, Map, Random, Session, choice, hash_of, scale};
 use crate::harness::plan::{Flavor, Kind};
+use crate::harness::threads::unpinned;
 
 pub(super) fn lines() -> Vec<Line> {
     let flavor = Some(Flavor::Membarrier);
@@ -35,6 +36,7 @@ struct Raw {
 
 impl Raw {
     fn make(entries: Option<u64>) -> Result<Arc<dyn Map>, String> {
+        start_worker();
         let options = Options::new();
         let options = match entries {
             // As the other one: a size that stays.
@@ -48,6 +50,19 @@ impl Raw {
     fn table(&self) -> &cds_lfht::raw::Table {
         self.table.as_ref().expect("there until it is dropped")
     }
+}
+
+/// Starts the flavor's worker on a thread that may run anywhere, which the worker inherits; the C library starts its own when
+/// the table is made.
+fn start_worker() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        unpinned(|| {
+            rcu::defer(|| ());
+            // Fails in deferred calls only.
+            let _ = rcu::barrier();
+        });
+    });
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "of 64 bits everywhere")]
@@ -85,6 +100,8 @@ impl Drop for Raw {
             }
         }
         drop(table);
+        // In the order of their addresses, so that the next table finds a heap that is as good as new.
+        entries.sort_unstable();
         for node in entries {
             // SAFETY: made by `entry`, in no table any more, and nobody has a session.
             drop(unsafe { Box::from_raw(node.cast::<Entry>().as_ptr()) });
@@ -251,7 +268,8 @@ mod c {
 
     unsafe extern "C" {
         fn urcu_bench_lfht_new(buckets: u64, automatic: c_int) -> *mut c_void;
-        fn urcu_bench_lfht_destroy(table: *mut c_void) -> c_int;
+        fn urcu_bench_lfht_destroy(table: *mut c_void, entries: *mut *mut c_void, count: u64) -> c_int;
+        fn urcu_bench_lfht_free(entry: *mut c_void);
         fn urcu_bench_lfht_count(table: *mut c_void) -> u64;
         fn urcu_bench_lfht_lookup(session: *mut Raw, from: u64, range: u64, count: u64) -> u64;
         fn urcu_bench_lfht_timed(session: *mut Raw, from: u64, range: u64, times: *mut u32, count: u64) -> u64;
@@ -301,9 +319,18 @@ mod c {
     impl Drop for Table {
         fn drop(&mut self) {
             let reader = reader();
-            // SAFETY: a registered thread, and sessions borrow the table.
-            let code = unsafe { urcu_bench_lfht_destroy(self.0) };
+            // SAFETY: a registered thread.
+            let count = unsafe { urcu_bench_lfht_count(self.0) };
+            let mut entries = vec![ptr::null_mut(); count as usize];
+            // SAFETY: a registered thread, sessions borrow the table, and there is room for all entries.
+            let code = unsafe { urcu_bench_lfht_destroy(self.0, entries.as_mut_ptr(), count) };
             drop(reader);
+            // As ours.
+            entries.sort_unstable();
+            for entry in entries {
+                // SAFETY: in no table any more, and a grace period has passed.
+                unsafe { urcu_bench_lfht_free(entry) };
+            }
             assert!(code == 0 || std::thread::panicking(), "cds_lfht_destroy failed with {code}");
         }
     }

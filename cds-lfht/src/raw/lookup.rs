@@ -126,16 +126,10 @@ impl Table {
         }
     }
 
-    /// Whether a search for `reversed` ends at the bucket that `word` points to, or goes on behind it.
-    #[inline]
-    pub(super) fn ends_search(&self, word: Word, reversed: usize, order: u32) -> bool {
-        // A bucket that tables of this order have: not inside the one that is searched, hence behind it.
-        word.level() <= order || self.lies_beyond(word, reversed)
-    }
-
-    /// Buckets of larger tables lie inside smaller ones' while the table grows or shrinks.
+    /// Whether the bucket that `word` points to lies behind `reversed`. Buckets of larger tables lie inside smaller ones' while
+    /// the table grows or shrinks.
     #[cold]
-    fn lies_beyond(&self, word: Word, reversed: usize) -> bool {
+    pub(super) fn lies_behind(&self, word: Word, reversed: usize) -> bool {
         reversed_index(self.buckets.index_of(word)) > reversed
     }
 
@@ -154,16 +148,16 @@ impl Table {
         // SAFETY: inside a section.
         let Start { mut word, order, .. } = unsafe { self.start(hash) };
         loop {
+            if word.ends_search(reversed, order) {
+                return Iter::NONE;
+            }
             if word.is_bucket() {
-                if self.ends_search(word, reversed, order) {
+                if self.lies_behind(word, reversed) {
                     return Iter::NONE;
                 }
-                // SAFETY: reached in this section, and not the end.
+                // SAFETY: reached in this section, and not the end, which is of level 0.
                 word = load(unsafe { bucket_at(word) });
                 continue;
-            }
-            if word.is_surely_beyond(reversed, order) {
-                return Iter::NONE;
             }
             // SAFETY: reached in this section.
             let node = unsafe { node_at(word) };

@@ -86,6 +86,13 @@ const INTERVAL: usize = 256;
 /// Nodes that an insertion passes in a long chain.
 const LONG: u32 = 4;
 
+/// Nodes that a table of this size has at most, before it grows: one for two buckets, which are 8 bytes each. Small tables stay in
+/// the cache anyway, and can be emptier: what costs there is the branch that is not foreseen.
+#[inline]
+fn capacity(size: usize) -> usize {
+    if size <= SMALL { size / 4 } else { size / 2 }
+}
+
 struct Plan {
     shrinking: Shrinking,
     /// The end of the upper half that is not in the list any more, and the grace period that its memory waits for.
@@ -204,7 +211,7 @@ impl Table {
         let (many, few) = match &self.counters {
             Some(counters) => {
                 let count = usize::try_from(counters.sum()).unwrap_or(0);
-                (count > size / 2, count < size / 8)
+                (count > capacity(size), count < capacity(size / 2) / 2)
             }
             None => (self.resize.long_chains.load(Ordering::Relaxed) > size >> 10, false),
         };
@@ -219,8 +226,9 @@ impl Table {
 
     /// Whether a growth has begun that should be further by now.
     fn is_late(&self) -> bool {
-        let size = self.size.load(Ordering::Relaxed);
-        self.counters.as_ref().is_none_or(|counters| counters.sum() > (size / 2 + size / 4).cast_signed() as i64)
+        let right = capacity(self.size.load(Ordering::Relaxed));
+        let late = (right + right / 2).cast_signed() as i64;
+        self.counters.as_ref().is_none_or(|counters| counters.sum() > late)
     }
 
     /// Looks whether the size is still right, and does something about it.

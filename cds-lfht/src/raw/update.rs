@@ -109,7 +109,7 @@ impl Table {
         let link = unsafe { self.buckets.at(parent) };
         // Relaxed: nothing is read there on the strength of it.
         let word = Word(link.load(Ordering::Relaxed));
-        if !word.is_bucket() && !word.is_surely_beyond(reversed_index(index), order) {
+        if !word.is_bucket() && !word.ends_search(reversed_index(index), order) {
             prefetch(word.node());
         }
     }
@@ -162,11 +162,14 @@ impl Table {
         let mut last_hash = None;
         loop {
             // `word` is what was in `link`, without `REMOVED`.
+            if word.ends_search(reversed, order) {
+                return Some(Spot { link, word, passed });
+            }
             if word.is_bucket() {
-                if self.ends_search(word, reversed, order) {
+                if self.lies_behind(word, reversed) {
                     return Some(Spot { link, word, passed });
                 }
-                // SAFETY: reached in this section, and not the end.
+                // SAFETY: reached in this section, and not the end, which is of level 0.
                 let bucket = unsafe { bucket_at(word) };
                 let next = load(bucket);
                 if next.is_removed() {
@@ -175,9 +178,6 @@ impl Table {
                     (link, word) = (bucket, next);
                 }
                 continue;
-            }
-            if word.is_surely_beyond(reversed, order) {
-                return Some(Spot { link, word, passed });
             }
             // SAFETY: reached in this section.
             let node = unsafe { node_at(word) };

@@ -168,16 +168,22 @@ impl Word {
         self.0.addr() >> TAG_AT & (SEGMENTS - 1)
     }
 
-    /// Whether the tag alone says that the target, a node, has a larger reversed hash than `reversed`.
+    /// Whether the tag alone says that a search for `reversed`, in a table of `order`, ends before the target.
     ///
-    /// The first `order` bits of the two are the same, if the target is not beyond the bucket anyway.
+    /// A bucket that tables of this order have is not inside the one that is searched, hence behind it. (The end of the list is
+    /// level 0.) A node in the bucket has the first `order` bits in common with `reversed`; then its window may tell.
+    ///
+    /// Without branches: which of the two it is cannot be predicted, whether the search ends mostly can.
     #[inline]
-    pub(super) fn is_surely_beyond(self, reversed: usize, order: u32) -> bool {
+    pub(super) fn ends_search(self, reversed: usize, order: u32) -> bool {
         let tag = self.0.addr() >> TAG_AT;
         // Two bits.
         #[allow(clippy::cast_possible_truncation)]
         let window = (tag >> WINDOW) as u32;
-        tag & ((1 << WINDOW) - 1) > window_of(reversed, window) && window * STEP <= order
+        let is_beyond = (tag & ((1 << WINDOW) - 1) > window_of(reversed, window)) & (window * STEP <= order);
+        let is_behind = self.level() <= order;
+        let is_bucket = self.is_bucket();
+        (is_bucket & is_behind) | (!is_bucket & is_beyond)
     }
 }
 

@@ -79,8 +79,10 @@ const CHUNK: usize = if cfg!(urcu_loom) { 1 } else { 256 };
 const AHEAD: usize = 16;
 /// Chunks in one run of the job: about a millisecond.
 const SLICE: usize = 128;
-/// An updater does growths up to this size by itself, at once.
-const SMALL: usize = 4096;
+/// Growths up to this size are done at once, by whoever finds that they are due.
+const SMALL: usize = if cfg!(urcu_loom) { 0 } else { 4096 };
+/// Growths from less than this go up to it: a piece of memory.
+const FEWEST: usize = if cfg!(urcu_loom) { 2 } else { 64 };
 /// Updates of a thread between two looks at the count, in large tables.
 const INTERVAL: usize = 256;
 /// Nodes that an insertion passes in a long chain.
@@ -284,17 +286,13 @@ impl Table {
     /// Inside a section of the table's flavor.
     unsafe fn grow_soon(&self) {
         let Some(turn) = self.resize.turn.try_take() else { return };
-        let begun = self.begin_growth(&turn);
+        // SAFETY: inside a section.
+        let begun = unsafe { self.begin_growth(&turn, self.max) };
         drop(turn);
-        match begun {
-            Progress::More if self.growing.load(Ordering::Relaxed) <= SMALL => {
-                // SAFETY: inside a section.
-                while unsafe { self.sweep() } {}
-            }
-            Progress::More | Progress::Grace => self.request(),
-            // Done: nothing to do after all. Failed: no memory; the table goes on with what it has.
-            _ => {}
+        if matches!(begun, Progress::More | Progress::Grace) {
+            self.request();
         }
+        // Done: nothing is left to do. Failed: no memory; the table goes on with what it has.
     }
 
     /// # Safety
@@ -306,8 +304,12 @@ impl Table {
         unsafe { &mut *self.resize.plan.get() }
     }
 
-    /// Step 1 of growing.
-    fn begin_growth(&self, turn: &Taken<'_>) -> Progress {
+    /// Step 1 of growing, towards `goal`; all steps, if the table is small.
+    ///
+    /// # Safety
+    ///
+    /// Inside a section of the table's flavor.
+    unsafe fn begin_growth(&self, turn: &Taken<'_>, goal: usize) -> Progress {
         // Acquire: the size that the last growth published. PAIR(lfht-size)
         if self.growing.load(Ordering::Acquire) != 0 {
             return Progress::More;
@@ -332,14 +334,24 @@ impl Table {
         if size >= self.max {
             return Progress::Done;
         }
-        if let Err(OutOfMemory) = self.buckets.ensure(size, size * 2) {
+        let to = if size < FEWEST { FEWEST.min(goal) } else { size * 2 };
+        if let Err(OutOfMemory) = self.buckets.ensure(size, to) {
             return Progress::Failed(ResizeError::OutOfMemory);
         }
         self.resize.long_chains.store(0, Ordering::Relaxed);
+        if to <= SMALL {
+            for index in size..to {
+                // SAFETY: inside a section and with the turn, which keeps others from publishing a size.
+                unsafe { self.make_bucket_early(index) };
+            }
+            // Release: who sees the size finds the buckets' memory. PAIR(lfht-size)
+            self.size.store(to, Ordering::Release);
+            return Progress::Done;
+        }
         // Relaxed: published by the next line.
         self.resize.cursor.store(size, Ordering::Relaxed);
         // Release: who sees the growth finds the memory and the cursor. PAIR(lfht-size)
-        self.growing.store(size * 2, Ordering::Release);
+        self.growing.store(to, Ordering::Release);
         Progress::More
     }
 
@@ -442,7 +454,14 @@ impl Table {
             Shrinking::No => {
                 let size = self.size.load(Ordering::Relaxed);
                 if goal > size {
-                    return self.begin_growth(&turn);
+                    let Some(_inside) = Inside::enter(self.flavor) else {
+                        return Progress::Failed(ResizeError::NotRegistered);
+                    };
+                    // SAFETY: inside a section.
+                    return match unsafe { self.begin_growth(&turn, goal) } {
+                        Progress::Done => Progress::More,
+                        other => other,
+                    };
                 }
                 // A growth may have begun since the first look, until the turn was taken.
                 if goal < size && self.growing.load(Ordering::Acquire) == 0 {

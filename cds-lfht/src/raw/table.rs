@@ -170,7 +170,7 @@ impl Table {
         // A table that is larger from the beginning has all its buckets in place before anybody sees it.
         for index in 1..initial {
             // SAFETY: ensured above; no node can go away, since there is none.
-            unsafe { table.make_bucket(index) };
+            unsafe { table.make_bucket_early(index) };
         }
         let table = Box::into_raw(table);
         // SAFETY: just leaked, and nobody else has it.

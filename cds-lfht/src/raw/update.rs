@@ -74,10 +74,33 @@ impl Table {
     ///
     /// # Safety
     ///
-    /// Inside a section of the table's flavor, in which a growth above `index` was seen, and the bucket is fresh and the
-    /// caller's to make; or nobody else has the table yet.
+    /// Inside a section of the table's flavor, in which a growth above `index` was seen, or with the turn; or nobody else has the
+    /// table yet. The bucket is fresh and the caller's to make.
     #[inline]
     pub(super) unsafe fn make_bucket(&self, index: usize) {
+        // SAFETY: as promised.
+        let link = unsafe { self.link_bucket(index, 0) };
+        // Now it is in the list, others may have changed its link; and it may be started at. PAIR(lfht-link)
+        set_flag(link, READY);
+    }
+
+    /// The same, before the table has a size above `index`: so nobody begins at the bucket anyway, and it can be ready from the
+    /// beginning.
+    ///
+    /// # Safety
+    ///
+    /// As there; and the caller alone publishes such a size, afterwards.
+    #[inline]
+    pub(super) unsafe fn make_bucket_early(&self, index: usize) {
+        // SAFETY: as promised.
+        unsafe { self.link_bucket(index, READY) };
+    }
+
+    /// # Safety
+    ///
+    /// As [`make_bucket`](Self::make_bucket).
+    #[inline]
+    unsafe fn link_bucket(&self, index: usize, flags: usize) -> &Link {
         // SAFETY: as promised (invariant 1 of `Table`).
         let link = unsafe { self.buckets.at(index) };
         let reversed = reversed_index(index);
@@ -88,13 +111,11 @@ impl Table {
             // SAFETY: as promised.
             let Some(spot) = (unsafe { self.seek_from(start, reversed, Side::Before) }) else { continue };
             // Relaxed: not reachable yet; published by the next line. PAIR(lfht-link)
-            link.store(spot.word.target().0, Ordering::Relaxed);
+            link.store(spot.word.target().with(flags).0, Ordering::Relaxed);
             if swing(spot.link, spot.word, bucket).is_ok() {
-                break;
+                return link;
             }
         }
-        // Now it is in the list, others may have changed its link; and it may be started at. PAIR(lfht-link)
-        set_flag(link, READY);
     }
 
     /// Has the cache fetch what [`make_bucket`](Self::make_bucket) will look at.

@@ -1,5 +1,7 @@
 //! Each operation of the raw tier, one thread.
 
+#![cfg(not(urcu_loom))]
+
 mod raw_common;
 
 use std::collections::BTreeMap;

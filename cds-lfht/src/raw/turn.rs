@@ -28,7 +28,8 @@ impl Turn {
         let free = holder == 0 || holder & !AWAITED != own;
         // Acquire pairs with the Release of the last holder. PAIR(lfht-turn)
         let taken = free && self.holder.compare_exchange(holder, own, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        taken.then_some(Taken { turn: self })
+        // Not `then_some`: a `Taken` that was not taken would end somebody else's turn.
+        taken.then(|| Taken { turn: self })
     }
 
     /// Waits for it. Blocks for as long as others work under it, which is bounded.
@@ -112,6 +113,7 @@ mod tests {
         assert!(turn.try_take().is_some());
         let held = turn.take();
         assert!(turn.try_take().is_none());
+        assert!(turn.try_take().is_none(), "a refusal has ended the turn");
         drop(held);
     }
 }

@@ -138,6 +138,12 @@ impl Entries {
         found
     }
 
+    /// To be called in the section that `iter` was made in.
+    pub(crate) fn next_duplicate(&self, iter: Iter, key: u64) -> Iter {
+        // SAFETY: the same section.
+        unsafe { self.table().next_duplicate(iter, has_key(key)) }
+    }
+
     /// Removes the entry at `iter`, and has it reclaimed; whether it was this call that removed it.
     pub(crate) fn remove_at(&self, iter: Iter, guard: &impl AnyGuard) -> bool {
         let Some(node) = iter.node() else { return false };
@@ -189,6 +195,7 @@ impl Entries {
         }
     }
 
+    /// By a walk.
     pub(crate) fn count(&self, guard: &impl AnyGuard) -> usize {
         // SAFETY: inside a section.
         unsafe { self.enter(guard).count_nodes() }.nodes
@@ -208,20 +215,26 @@ impl Entries {
 }
 
 impl Drop for Entries {
-    /// The entries that are left, at a time when nobody uses the table.
+    /// The entries that are left, at a time when nobody uses the table; a resize in the background may still be under way.
     fn drop(&mut self) {
         let table = self.table.take().expect("taken here only");
+        let flavor = table.flavor();
         let mut left = Vec::new();
+        // SAFETY: any thread; refused if it is registered.
+        let registered = unsafe { (flavor.register_thread)() } == 0;
         {
-            // Nothing is reclaimed meanwhile.
-            // SAFETY: exclusively owned: no section is needed for entries that nobody removes; buckets may be freed only by a
-            // shrink in the background, which is why there is none here (`settle`).
+            let _guard = flavor.pin();
+            // SAFETY: inside a section.
             let mut iter = unsafe { table.first() };
             while let Some(node) = iter.node() {
                 left.push(node);
-                // SAFETY: as above.
+                // SAFETY: the same section.
                 iter = unsafe { table.next(iter) };
             }
+        }
+        if registered {
+            // SAFETY: registered above, and outside of the section.
+            unsafe { (flavor.unregister_thread)() };
         }
         drop(table);
         for node in left {

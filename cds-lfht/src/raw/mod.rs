@@ -2,6 +2,8 @@
 
 mod buckets;
 mod count;
+#[cfg(doc)]
+pub mod design;
 mod error;
 mod lookup;
 mod resize;

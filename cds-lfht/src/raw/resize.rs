@@ -454,7 +454,7 @@ impl Table {
             Shrinking::No => {
                 let size = self.size.load(Ordering::Relaxed);
                 if goal > size {
-                    let Some(_inside) = Inside::enter(self.flavor) else {
+                    let Some(_inside) = self.enter() else {
                         return Progress::Failed(ResizeError::NotRegistered);
                     };
                     // SAFETY: inside a section.
@@ -475,9 +475,17 @@ impl Table {
         }
     }
 
+    /// A section for a piece of work on the list. `None` if the thread cannot have one, or the table's owner is gone: its nodes may
+    /// be freed a grace period later, which this section would not hold off.
+    fn enter(&self) -> Option<Inside> {
+        let inside = Inside::enter(self.flavor)?;
+        // Acquire: a section that begins after the grace period that followed the dismissal sees it. PAIR(lfht-job)
+        (self.resize.job.load(sync::Ordering::Acquire) & DISMISSED == 0).then_some(inside)
+    }
+
     fn sweep_slice(&self) -> Progress {
         for _ in 0..SLICE {
-            let Some(_inside) = Inside::enter(self.flavor) else {
+            let Some(_inside) = self.enter() else {
                 return Progress::Failed(ResizeError::NotRegistered);
             };
             // SAFETY: inside a section.
@@ -493,7 +501,7 @@ impl Table {
     /// Step 3 of shrinking, in part.
     fn unmake(&self, from: usize, to: usize) -> bool {
         for chunk in (from..to).step_by(CHUNK) {
-            let Some(_inside) = Inside::enter(self.flavor) else { return false };
+            let Some(_inside) = self.enter() else { return false };
             for index in chunk..(chunk + CHUNK).min(to) {
                 // SAFETY: inside a section; step 2 is over.
                 unsafe { self.unmake_bucket(index) };

@@ -206,7 +206,8 @@ unsafe impl Sync for Table {}
 /// Owns a [`Table`].
 ///
 /// Dropping it frees the table, empty or not, and leaves its nodes to their owners: by then nobody may be using it. If a
-/// resize is under way in the background, that one frees it.
+/// resize is under way in the background, that one stops and frees it; since it may be looking at nodes in a section
+/// that began before, the nodes that are left may be freed after a grace period, as if they had been removed.
 pub struct TableBox {
     table: NonNull<Table>,
 }

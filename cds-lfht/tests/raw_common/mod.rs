@@ -220,8 +220,14 @@ impl Drop for Entries {
         let table = self.table.take().expect("taken here only");
         let flavor = table.flavor();
         let mut left = Vec::new();
-        // SAFETY: any thread; refused if it is registered.
-        let registered = unsafe { (flavor.register_thread)() } == 0;
+        // SAFETY: any thread.
+        let section = unsafe { (flavor.enter)() };
+        if !section.is_null() {
+            // SAFETY: just entered.
+            unsafe { (flavor.leave)(section) };
+        }
+        // SAFETY: any thread; this one cannot read.
+        let registered = section.is_null() && unsafe { (flavor.register_thread)() } == 0;
         {
             let _guard = flavor.pin();
             // SAFETY: inside a section.
@@ -239,7 +245,7 @@ impl Drop for Entries {
         drop(table);
         for node in left {
             // SAFETY: leaked in `node_of`, and in no table any more.
-            drop(unsafe { Box::from_raw(node.cast::<Entry>().as_ptr()) });
+            unsafe { flavor.retire_raw(node.cast::<Entry>().as_ptr()) };
         }
     }
 }

@@ -86,7 +86,7 @@ impl Map for Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        let Ok(thread) = rcu::register() else { return };
+        let Ok(mut thread) = rcu::register() else { return };
         let table = self.table.take().expect("taken here only");
         let mut entries = Vec::new();
         {
@@ -100,6 +100,8 @@ impl Drop for Raw {
             }
         }
         drop(table);
+        // A resize in the background may still be looking.
+        thread.synchronize();
         // In the order of their addresses, so that the next table finds a heap that is as good as new.
         entries.sort_unstable();
         for node in entries {

@@ -633,3 +633,37 @@ impl Table {
         }
     }
 }
+
+/// What the model checker calls: the steps of resizes, without a worker and without grace periods.
+#[cfg(urcu_loom)]
+#[allow(missing_docs)]
+impl Table {
+    /// # Safety
+    ///
+    /// Nodes live as long as the model.
+    pub unsafe fn model_begin_growth(&self) {
+        let turn = self.resize.turn.try_take().expect("one thread resizes in a model");
+        // SAFETY: nothing is reclaimed in a model.
+        assert_eq!(unsafe { self.begin_growth(&turn, self.max) }, Progress::More);
+    }
+
+    /// # Safety
+    ///
+    /// As above.
+    pub unsafe fn model_sweep(&self) -> bool {
+        // SAFETY: nothing is reclaimed in a model.
+        unsafe { self.sweep() }
+    }
+
+    pub fn model_publish_half(&self) {
+        self.size.store(self.size.load(Ordering::Relaxed) / 2, Ordering::Release);
+    }
+
+    /// # Safety
+    ///
+    /// As above; the size was published before the other threads began.
+    pub unsafe fn model_unmake(&self, bucket: usize) {
+        // SAFETY: as promised.
+        unsafe { self.unmake_bucket(bucket) };
+    }
+}

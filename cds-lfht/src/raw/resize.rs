@@ -666,4 +666,13 @@ impl Table {
         // SAFETY: as promised.
         unsafe { self.unmake_bucket(bucket) };
     }
+
+    /// # Safety
+    ///
+    /// The upper half was unmade, and the other threads have ended.
+    pub unsafe fn model_release(&self) {
+        let size = self.size.load(Ordering::Relaxed);
+        // SAFETY: as promised.
+        unsafe { self.buckets.release(size, 2 * size) };
+    }
 }

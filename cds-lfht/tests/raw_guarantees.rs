@@ -348,3 +348,116 @@ on_every_flavor! {
         assert_eq!(entries.table().approximate_len(), net.cast_signed());
     }
 }
+
+/// The pattern of the module page: found under RCU, changed under the object's own lock.
+mod lock_for_each_object {
+    use std::ptr::NonNull;
+    use std::sync::Mutex;
+
+    use cds_lfht::raw::{Node, Table};
+
+    use super::*;
+
+    #[repr(C)]
+    struct Account {
+        node: Node,
+        number: u64,
+        state: Mutex<State>,
+    }
+
+    struct State {
+        balance: u64,
+        deleted: bool,
+    }
+
+    fn is(number: u64) -> impl FnMut(NonNull<Node>) -> bool {
+        // SAFETY: all nodes of this table are the first fields of accounts.
+        move |node| unsafe { node.cast::<Account>().as_ref() }.number == number
+    }
+
+    fn find<'g, F: Tested>(table: &Table, number: u64, _guard: &'g urcu_core::Guard<'_, F>) -> Option<&'g Account> {
+        // SAFETY: inside a section.
+        let node = unsafe { table.lookup(good_hash(number), is(number)) }.node()?;
+        // SAFETY: found in this section.
+        Some(unsafe { node.cast::<Account>().as_ref() })
+    }
+
+    on_every_flavor! {
+        fn nothing_is_paid_into_a_closed_account<F>() {
+            let table = Table::new(F::vtable(), Options::new()).unwrap();
+            let (paid, got) = (AtomicU64::new(0), AtomicU64::new(0));
+            let ended = AtomicBool::new(false);
+            scope(|scope| {
+                let mut threads = Vec::new();
+                for number in 0..3 {
+                    let (table, paid, got, ended) = (&*table, &paid, &got, &ended);
+                    threads.push(scope.spawn(move || {
+                        let mut thread = Thread::<F>::register().unwrap();
+                        let mut random = Random::new(number);
+                        while !ended.load(Ordering::Relaxed) {
+                            let number = random.below(4);
+                            let guard = thread.read_lock();
+                            match (random.below(4), find::<F>(table, number, &guard)) {
+                                (0, None) => {
+                                    let state = Mutex::new(State { balance: 0, deleted: false });
+                                    let account = Box::new(Account { node: Node::new(), number, state });
+                                    let node = NonNull::from(Box::leak(account)).cast();
+                                    // SAFETY: inside a section; a fresh node.
+                                    let found = unsafe { table.add_unique(good_hash(number), node, is(number)) };
+                                    if found.is_some() {
+                                        // SAFETY: refused: still ours alone.
+                                        drop(unsafe { Box::from_raw(node.cast::<Account>().as_ptr()) });
+                                    }
+                                }
+                                (1, Some(account)) => {
+                                    let mut state = account.state.lock().unwrap();
+                                    if !state.deleted {
+                                        state.deleted = true;
+                                        got.fetch_add(state.balance, Ordering::Relaxed);
+                                        let node = NonNull::from(account).cast();
+                                        // SAFETY: found in this section; whoever has set the flag removes it.
+                                        unsafe { table.del(node) }.unwrap();
+                                        drop(state);
+                                        // SAFETY: removed by this thread.
+                                        unsafe { F::vtable().retire_raw(node.cast::<Account>().as_ptr()) };
+                                    }
+                                }
+                                (_, Some(account)) => {
+                                    let mut state = account.state.lock().unwrap();
+                                    if !state.deleted {
+                                        state.balance += 1;
+                                        paid.fetch_add(1, Ordering::Relaxed);
+                                    }
+                                }
+                                _ => {}
+                            }
+                            drop(guard);
+                            thread.quiescent_state();
+                        }
+                    }));
+                }
+                let start = Instant::now();
+                while start.elapsed() < TROUBLE && threads.iter().all(|thread| !thread.is_finished()) {
+                    std::thread::park_timeout(Duration::from_millis(5));
+                }
+                ended.store(true, Ordering::Relaxed);
+            });
+            let thread = Thread::<F>::register().unwrap();
+            let guard = thread.read_lock();
+            let mut left = 0;
+            for number in 0..4 {
+                if let Some(account) = find::<F>(&table, number, &guard) {
+                    left += account.state.lock().unwrap().balance;
+                    let node = NonNull::from(account).cast();
+                    // SAFETY: found in this section.
+                    unsafe { table.del(node) }.unwrap();
+                    // SAFETY: removed by this thread.
+                    unsafe { F::vtable().retire_raw(node.cast::<Account>().as_ptr()) };
+                }
+            }
+            assert_eq!(got.load(Ordering::Relaxed) + left, paid.load(Ordering::Relaxed));
+            drop(guard);
+            table.destroy().expect("all accounts are closed");
+        }
+    }
+}

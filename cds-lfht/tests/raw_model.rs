@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cds_lfht::raw::{BucketMemory, Options, ReplaceError};
 use proptest::prelude::*;
 use raw_common::{Entries, good_hash, memories};
-use structure_conformance::linearizability::{
-    Choice, Map, MapOp, MapRet, MultiMap, MultiMapOp, MultiMapRet, Rounds,
-};
+use structure_conformance::linearizability::{Choice, Map, MapOp, MapRet, MultiMap, MultiMapOp, MultiMapRet, Rounds};
 use structure_conformance::{Mb, Thread, on_every_flavor};
 
 #[derive(Clone, Debug)]

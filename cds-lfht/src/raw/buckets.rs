@@ -38,8 +38,9 @@ pub enum BucketMemory {
 
 /// The first segment of [`BucketMemory::Order`] has at least so many buckets.
 const FIRST: usize = if cfg!(urcu_loom) { 1 } else { 64 };
-/// From this size on a segment is a mapping of its own, on huge pages.
-const MAPPED: usize = sys::HUGE_PAGE;
+/// From this size on a segment is a mapping of its own: its pages are made by those who put the buckets into the list, and not by
+/// the updater that begins a growth. From [`sys::HUGE_PAGE`] on they are huge ones.
+const MAPPED: usize = 1 << 15;
 
 pub(super) struct Buckets {
     /// Biased pointers. Null where there is no segment.
@@ -182,13 +183,15 @@ impl Buckets {
     fn allocate(&self, segment: usize) -> Result<(), OutOfMemory> {
         let layout = self.layout(segment)?;
         let (first, count) = self.extent(segment);
-        let memory = if self.is_mapped(segment) {
+        let memory = if self.is_mapped(segment) && layout.size() >= sys::HUGE_PAGE {
             let memory = sys::reserve_pages(layout.size()).ok_or(OutOfMemory)?;
             if self.kind != BucketMemory::Mmap {
                 // SAFETY: just mapped.
                 unsafe { sys::advise_huge_pages(memory, layout.size()) };
             }
             memory.cast::<Link>()
+        } else if self.is_mapped(segment) {
+            sys::map_pages(layout.size()).ok_or(OutOfMemory)?.cast::<Link>()
         } else if cfg!(urcu_loom) {
             // SAFETY: segments are not empty.
             let memory = unsafe { alloc(layout) }.cast::<Link>();
@@ -222,7 +225,7 @@ impl Buckets {
         }
         let memory = base.wrapping_add(first);
         if self.is_mapped(segment) {
-            // SAFETY: what `reserve_pages` returned, used by nobody.
+            // SAFETY: what `reserve_pages` or `map_pages` returned, used by nobody.
             unsafe { sys::unmap_pages(memory.cast(), layout.size()) };
             return;
         }

@@ -42,7 +42,9 @@ impl fmt::Display for NewError {
             Self::MinAboveMax { min, max } => {
                 write!(f, "the table's least number of buckets ({min}) is above the greatest ({max})")
             }
-            Self::NeedsMax => f.write_str("bucket memory in chunks or in one mapping needs a greatest number of buckets"),
+            Self::NeedsMax => {
+                f.write_str("bucket memory in chunks or in one mapping needs a greatest number of buckets")
+            }
             Self::OutOfMemory => f.write_str("no memory for the table's buckets"),
         }
     }

@@ -80,7 +80,9 @@ const AHEAD: usize = 16;
 /// Chunks in one run of the job: about a millisecond.
 const SLICE: usize = 128;
 /// Growths up to this size are done at once, by whoever finds that they are due.
-const SMALL: usize = if cfg!(urcu_loom) { 0 } else { 4096 };
+const SMALL: usize = if cfg!(urcu_loom) { 0 } else { 1 << 14 };
+/// Tables up to this size fit into the first-level cache.
+const CACHED: usize = 4096;
 /// Growths from less than this go up to it: a piece of memory.
 const FEWEST: usize = if cfg!(urcu_loom) { 2 } else { 64 };
 /// Updates of a thread between two looks at the count, in large tables.
@@ -92,7 +94,7 @@ const LONG: u32 = 4;
 /// the cache anyway, and can be emptier: what costs there is the branch that is not foreseen.
 #[inline]
 fn capacity(size: usize) -> usize {
-    if size <= SMALL { size / 4 } else { size / 2 }
+    if size <= CACHED { size / 4 } else { size / 2 }
 }
 
 struct Plan {

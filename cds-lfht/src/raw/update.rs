@@ -296,7 +296,11 @@ impl Table {
     ///
     /// Inside the section that `spot` was found in.
     #[inline]
-    unsafe fn find_equal(spot: &Spot<'_>, reversed: usize, matches: &mut impl FnMut(NonNull<Node>) -> bool) -> Option<(NonNull<Node>, Word)> {
+    unsafe fn find_equal(
+        spot: &Spot<'_>,
+        reversed: usize,
+        matches: &mut impl FnMut(NonNull<Node>) -> bool,
+    ) -> Option<(NonNull<Node>, Word)> {
         let mut word = spot.word;
         while !word.is_bucket() {
             // SAFETY: reached in this section.
@@ -522,5 +526,7 @@ impl Table {
 #[cold]
 #[track_caller]
 fn not_linkable(node: NonNull<Node>) -> ! {
-    panic!("a node at {node:p} cannot be in a table: its address is not a multiple of 8, or uses one of the top 16 bits")
+    panic!(
+        "a node at {node:p} cannot be in a table: its address is not a multiple of 8, or uses one of the top 16 bits"
+    )
 }

@@ -166,7 +166,13 @@ impl Entries {
         }
     }
 
-    pub(crate) fn replace_at(&self, iter: Iter, key: u64, value: u64, guard: &impl AnyGuard) -> Result<(), ReplaceError> {
+    pub(crate) fn replace_at(
+        &self,
+        iter: Iter,
+        key: u64,
+        value: u64,
+        guard: &impl AnyGuard,
+    ) -> Result<(), ReplaceError> {
         let node = node_of(Entry::new(key, value));
         // SAFETY: inside the section that `iter` was made in; a fresh node.
         let replaced = unsafe { self.enter(guard).replace(iter, (self.hash)(key), node, has_key(key)) };

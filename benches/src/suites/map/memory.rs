@@ -40,7 +40,8 @@ fn in_a_process(name: &str, entries: u64) -> Result<f64, String> {
 /// When the table is not there.
 #[allow(clippy::cast_precision_loss, reason = "exact: nobody has 2^52 bytes")]
 pub fn bytes_per_entry(name: &str, entries: u64) -> Result<f64, String> {
-    let line = lines().into_iter().find(|line| line.name == name).ok_or_else(|| format!("there is no table `{name}`"))?;
+    let line =
+        lines().into_iter().find(|line| line.name == name).ok_or_else(|| format!("there is no table `{name}`"))?;
     // Whatever is made once.
     drop(super::Table::new(line, 1).get()?);
     let before = resident()?;

@@ -33,7 +33,11 @@ pub(super) fn cases(small: Size, large: Size) -> Vec<Case> {
         contenders: contenders(during),
     };
     vec![
-        case("tail-rest", "p99.9 of a lookup, timed one by one, in the large table at rest; another thread only waits.", false),
+        case(
+            "tail-rest",
+            "p99.9 of a lookup, timed one by one, in the large table at rest; another thread only waits.",
+            false,
+        ),
         case(
             "tail-resize",
             "p99.9 of a lookup while another thread inserts from the small number of entries to the large one and removes them.",
@@ -51,7 +55,9 @@ fn tail(times: &[u32]) -> Result<(f64, f64, f64), String> {
 fn measure(line: Line, small: u64, large: u64, during: bool, shot: &Shot<'_>) -> Result<Sample, String> {
     for _ in 0..10 {
         let map = line.empty(large)?;
-        if let Some(sample) = if during { resizing(line, &*map, small, large, shot)? } else { resting(line, &*map, large)? } {
+        if let Some(sample) =
+            if during { resizing(line, &*map, small, large, shot)? } else { resting(line, &*map, large)? }
+        {
             return Ok(sample);
         }
     }

@@ -9,7 +9,7 @@ const FLAVORS: [&str; 5] = ["memb", "mb", "qsbr", "signal", "bp"];
 fn main() {
     println!("cargo:rerun-if-changed=shims");
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-check-cfg=cfg(liburcu_cds, values(\"stack\", \"wfcq\"))");
+    println!("cargo:rustc-check-cfg=cfg(liburcu_cds, values(\"stack\", \"wfcq\", \"lfht\"))");
     println!("cargo:rustc-check-cfg=cfg(liburcu, values(\"memb\", \"mb\", \"qsbr\", \"signal\", \"bp\"))");
 
     let outcomes: Vec<Result<(), String>> = FLAVORS.into_iter().map(build).collect();
@@ -25,8 +25,11 @@ fn main() {
             println!("cargo:warning=the C library's row of one flavor is skipped: {failure}");
         }
     }
-    for shim in ["stack", "wfcq"] {
-        if let Err(failure) = build_cds(shim) {
+    // The hash table is used with one flavor, the other structures with none.
+    for (shim, packages) in
+        [("stack", &["liburcu-cds"][..]), ("wfcq", &["liburcu-cds"]), ("lfht", &["liburcu-cds", "liburcu-memb"])]
+    {
+        if let Err(failure) = build_cds(shim, packages) {
             println!("cargo:warning=some rows of the C library are skipped: {failure}");
         }
     }
@@ -40,34 +43,34 @@ fn main() {
 
 /// Compiles the shim of one flavor and links the flavor, or says why there will be no row for it.
 fn build(flavor: &str) -> Result<(), String> {
-    let package = format!("liburcu-{flavor}");
-    let library = pkg_config::Config::new()
-        .cargo_metadata(false)
-        .probe(&package)
-        .map_err(|_| format!("pkg-config does not find {package}"))?;
-
-    let mut shim = cc::Build::new();
-    shim.file(format!("shims/{flavor}.c")).includes(&library.include_paths);
-    settings(&mut shim);
-    shim.try_compile(&format!("urcu_bench_{flavor}")).map_err(|error| {
-        let reason = format!("the shim for {package} does not compile: {error}");
-        reason.chars().take(120).collect::<String>()
-    })?;
-
-    // After the shim, so that a linker that drops libraries nobody has asked for yet keeps these.
-    for path in &library.link_paths {
-        println!("cargo:rustc-link-search=native={}", path.display());
-    }
-    for name in &library.libs {
-        println!("cargo:rustc-link-lib={name}");
-    }
+    let library = probe(&format!("liburcu-{flavor}"))?;
+    compile(flavor, &library)?;
+    link(&library);
     println!("cargo:rustc-cfg=liburcu=\"{flavor}\"");
     Ok(())
 }
 
-/// How all shims are compiled.
-fn settings(shim: &mut cc::Build) {
-    shim.define("_LGPL_SOURCE", None)
+/// The same for one shim of structures.
+fn build_cds(shim: &str, packages: &[&str]) -> Result<(), String> {
+    let libraries = packages.iter().map(|package| probe(package)).collect::<Result<Vec<_>, _>>()?;
+    compile(shim, &libraries[0])?;
+    libraries.iter().for_each(link);
+    println!("cargo:rustc-link-lib=urcu-common");
+    println!("cargo:rustc-cfg=liburcu_cds=\"{shim}\"");
+    Ok(())
+}
+
+fn probe(package: &str) -> Result<pkg_config::Library, String> {
+    let mut config = pkg_config::Config::new();
+    config.cargo_metadata(false).probe(package).map_err(|_| format!("pkg-config does not find {package}"))
+}
+
+fn compile(name: &str, library: &pkg_config::Library) -> Result<(), String> {
+    let file = format!("shims/{name}.c");
+    cc::Build::new()
+        .file(&file)
+        .includes(&library.include_paths)
+        .define("_LGPL_SOURCE", None)
         .std("gnu11")
         // What is inlined gets measured: optimised whatever the profile is.
         .opt_level(3)
@@ -76,29 +79,19 @@ fn settings(shim: &mut cc::Build) {
         .pic(false)
         .flag("-fPIE")
         .warnings(true)
-        .cargo_warnings(false);
+        .cargo_warnings(false)
+        .try_compile(&format!("urcu_bench_{name}"))
+        .map_err(|error| format!("{file} does not compile: {error}").chars().take(120).collect())
 }
 
-/// Compiles one shim of structures that know no flavor, and links their library.
-fn build_cds(shim_name: &str) -> Result<(), String> {
-    let library = pkg_config::Config::new()
-        .cargo_metadata(false)
-        .probe("liburcu-cds")
-        .map_err(|_| String::from("pkg-config does not find liburcu-cds"))?;
-    let mut shim = cc::Build::new();
-    shim.file(format!("shims/{shim_name}.c")).includes(&library.include_paths);
-    settings(&mut shim);
-    shim.try_compile(&format!("urcu_bench_{shim_name}"))
-        .map_err(|error| error.to_string().chars().take(120).collect::<String>())?;
+fn link(library: &pkg_config::Library) {
+    // After the shim, so that a linker that drops libraries nobody has asked for yet keeps these.
     for path in &library.link_paths {
         println!("cargo:rustc-link-search=native={}", path.display());
     }
-    println!("cargo:rustc-link-lib=urcu-common");
     for name in &library.libs {
         println!("cargo:rustc-link-lib={name}");
     }
-    println!("cargo:rustc-cfg=liburcu_cds=\"{shim_name}\"");
-    Ok(())
 }
 
 /// One line that names the compiler, for the record.

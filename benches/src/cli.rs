@@ -48,6 +48,12 @@ pub struct Arguments {
     /// How long it idles.
     #[arg(long, value_name = "N", hide = true, default_value_t = 0)]
     pub idle_ms: u64,
+    /// Used by the program on itself: fills this table and prints the memory that an entry takes.
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub map_memory: Option<String>,
+    /// With so many entries.
+    #[arg(long, value_name = "N", hide = true, default_value_t = 0)]
+    pub map_entries: u64,
 }
 
 /// What is to be run.
@@ -254,7 +260,7 @@ mod tests {
     #[test]
     fn unknown_names_are_answered_with_the_right_ones() {
         let suite = parse(&["--only", "reed"]).plan().unwrap_err();
-        assert_eq!(suite, "there is no suite `reed`; the suites are: read, grace, reclaim, list, stack, queue");
+        assert_eq!(suite, "there is no suite `reed`; the suites are: read, grace, reclaim, list, stack, queue, map");
         let flavor = parse(&["--flavor", "mb,foo"]).plan().unwrap_err();
         assert_eq!(flavor, "there is no flavor `foo`; the flavors are: qsbr, mb, membarrier, signal, bp");
         let peer = parse(&["--peer", "crossbeam"]).plan().unwrap_err();

@@ -13,6 +13,7 @@ use urcu_benches::harness::{interrupt, table};
 use urcu_benches::idle_process::idle;
 use urcu_benches::machine::Machine;
 use urcu_benches::record::Recorder;
+use urcu_benches::suites::map::bytes_per_entry;
 
 /// Wrong arguments, as clap has it.
 const USAGE: u8 = 2;
@@ -26,7 +27,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if let Some(name) = &arguments.idle_process {
-        return idle_process(name, Duration::from_millis(arguments.idle_ms));
+        return figure(idle(name, Duration::from_millis(arguments.idle_ms)));
+    }
+    if let Some(name) = &arguments.map_memory {
+        return figure(bytes_per_entry(name, arguments.map_entries));
     }
     let plan = match arguments.plan() {
         Ok(plan) => plan,
@@ -45,11 +49,11 @@ fn main() -> ExitCode {
     run(plan, recorder)
 }
 
-/// See `urcu_benches::idle_process`.
-fn idle_process(name: &str, length: Duration) -> ExitCode {
-    match idle(name, length) {
-        Ok(micros) => {
-            println!("{micros}");
+/// What a process that was started by this program says to it.
+fn figure(figure: Result<f64, String>) -> ExitCode {
+    match figure {
+        Ok(figure) => {
+            println!("{figure}");
             ExitCode::SUCCESS
         }
         Err(reason) => {

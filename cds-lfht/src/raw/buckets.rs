@@ -1,0 +1,356 @@
+//! The memory of the buckets: an array that grows and shrinks without moving.
+//!
+//! A bucket is one link, 8 bytes. Segments hold consecutive buckets; the segment of a bucket is found by one shift (and a
+//! count of leading zeros), its address by one load from the table of segments.
+//!
+//! | kind | segments |
+//! |---|---|
+//! | [`BucketMemory::Order`] | one for the first buckets, then one per doubling |
+//! | [`BucketMemory::Chunk`] | equal ones, at most 1024 |
+//! | [`BucketMemory::Mmap`] | one: address space for the maximum, memory as it is touched |
+//!
+//! The table of segments holds *biased* pointers: where bucket 0 would be if the segment reached down to it.
+
+use core::ptr;
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
+
+use urcu_core::sync::modelled::{AtomicPtr, Ordering};
+use urcu_core::sys;
+
+use super::error::NewError;
+use super::word::{Link, SEGMENTS, Word};
+
+/// Where the buckets of a table are.
+#[doc(alias = "cds_lfht_mm_type")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BucketMemory {
+    /// One allocation per doubling, of any size: the only kind for tables without a maximum.
+    #[doc(alias = "cds_lfht_mm_order")]
+    Order,
+    /// Allocations of equal size, at least a 1024th of the maximum.
+    #[doc(alias = "cds_lfht_mm_chunk")]
+    Chunk,
+    /// One mapping. Address space for the maximum is reserved at once; memory comes when it is used.
+    #[doc(alias = "cds_lfht_mm_mmap")]
+    Mmap,
+}
+
+/// The first segment of [`BucketMemory::Order`] has at least so many buckets.
+const FIRST: usize = if cfg!(urcu_loom) { 1 } else { 64 };
+/// From this size on a segment is a mapping of its own: its pages are made by those who put the buckets into the list, and not by
+/// the updater that begins a growth. From [`sys::HUGE_PAGE`] on they are huge ones.
+const MAPPED: usize = 1 << 15;
+
+pub(super) struct Buckets {
+    /// Biased pointers. Null where there is no segment.
+    segments: Box<[AtomicPtr<Link>]>,
+    shift: u32,
+    logarithmic: bool,
+    kind: BucketMemory,
+    max: usize,
+}
+
+/// There is no memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OutOfMemory;
+
+impl Buckets {
+    /// Memory for tables of `min` to `max` buckets (powers of two), of which there are none yet.
+    pub(super) fn new(kind: BucketMemory, min: usize, max: Option<usize>) -> Result<Self, NewError> {
+        let limit = max.unwrap_or(1 << (usize::BITS - 1));
+        let (count, shift, logarithmic) = match kind {
+            BucketMemory::Order => {
+                let first = FIRST.max(min).min(limit);
+                let orders = limit.trailing_zeros() - first.trailing_zeros();
+                (orders as usize + 1, first.trailing_zeros(), true)
+            }
+            BucketMemory::Chunk => {
+                let max = max.ok_or(NewError::NeedsMax)?;
+                let chunk = min.max(max / SEGMENTS).max(FIRST).min(max);
+                (max / chunk, chunk.trailing_zeros(), false)
+            }
+            BucketMemory::Mmap => {
+                max.ok_or(NewError::NeedsMax)?;
+                (1, usize::BITS - 1, false)
+            }
+        };
+        let segments = (0..count).map(|_| AtomicPtr::new(ptr::null_mut())).collect();
+        let this = Self { segments, shift, logarithmic, kind, max: limit };
+        if kind == BucketMemory::Mmap {
+            this.allocate(0).map_err(|OutOfMemory| NewError::OutOfMemory)?;
+        }
+        Ok(this)
+    }
+
+    #[inline]
+    fn segment_of(&self, index: usize) -> usize {
+        let segment = index >> self.shift;
+        if self.logarithmic { (usize::BITS - segment.leading_zeros()) as usize } else { segment }
+    }
+
+    /// The first bucket of a segment, and how many it has.
+    fn extent(&self, segment: usize) -> (usize, usize) {
+        match self.kind {
+            BucketMemory::Order => match segment {
+                0 => (0, 1 << self.shift),
+                order => (1 << (self.shift as usize + order - 1), 1 << (self.shift as usize + order - 1)),
+            },
+            BucketMemory::Chunk => (segment << self.shift, 1 << self.shift),
+            BucketMemory::Mmap => (0, self.max),
+        }
+    }
+
+    /// The bucket `index`.
+    ///
+    /// # Safety
+    ///
+    /// Its memory is there: `index` is below a size that the table has, or had when the caller's section began; or the caller
+    /// keeps it from being released.
+    #[inline]
+    pub(super) unsafe fn at(&self, index: usize) -> &Link {
+        let segment = self.segment_of(index);
+        // SAFETY: an index below `limit` has its segment in the table, by its construction in `new`.
+        let base = unsafe { self.segments.get_unchecked(segment) };
+        // Relaxed: the caller knows of the bucket by an Acquire load of the size, of the growth, or of a link to it, all of
+        // which were stored after this pointer. PAIR(lfht-size)
+        let base = base.load(Ordering::Relaxed);
+        // SAFETY: as promised; the segment's memory contains the link, and consists of initialised links.
+        unsafe { &*base.wrapping_add(index) }
+    }
+
+    /// The index of the bucket that `word`, reachable in this table, points to.
+    pub(super) fn index_of(&self, word: Word) -> usize {
+        // Relaxed: as in `at`.
+        let base = self.segments[word.segment()].load(Ordering::Relaxed);
+        // Biased pointers may wrap, differences do not.
+        word.bucket().addr().wrapping_sub(base.addr()) / size_of::<Link>()
+    }
+
+    /// A link to the bucket `index` at `link`.
+    pub(super) fn word_to(&self, link: &Link, index: usize) -> Word {
+        Word::to_bucket(link, index, self.segment_of(index))
+    }
+
+    /// Makes sure that there is memory for buckets `from..to`, all fresh unless they were there before.
+    ///
+    /// One caller at a time.
+    pub(super) fn ensure(&self, from: usize, to: usize) -> Result<(), OutOfMemory> {
+        let (first, last) = (self.segment_of(from), self.segment_of(to - 1));
+        // The largest one first: if there is no room for all, that is where it shows.
+        for segment in (first..=last).rev() {
+            // Relaxed: written by callers of this only, one at a time.
+            if self.segments[segment].load(Ordering::Relaxed).is_null() {
+                if let Err(OutOfMemory) = self.allocate(segment) {
+                    // What was made above it has not been used.
+                    for made in segment + 1..=last {
+                        if self.extent(made).0 >= from {
+                            // SAFETY: no bucket of it was ever part of the table.
+                            unsafe { self.deallocate(made) };
+                        }
+                    }
+                    return Err(OutOfMemory);
+                }
+            }
+            self.advise(segment, from, to);
+        }
+        Ok(())
+    }
+
+    /// Huge pages for the part of the mapping that is about to be used, if it has some.
+    fn advise(&self, segment: usize, from: usize, to: usize) {
+        if self.kind != BucketMemory::Mmap || !self.is_mapped(segment) {
+            return;
+        }
+        let from = from.next_multiple_of(sys::HUGE_PAGE / size_of::<Link>());
+        if from < to {
+            // Relaxed: as in `ensure`.
+            let start = self.segments[segment].load(Ordering::Relaxed).wrapping_add(from);
+            // SAFETY: inside the mapping, and a multiple of huge pages from its start.
+            unsafe { sys::advise_huge_pages(start.cast(), (to - from) * size_of::<Link>()) };
+        }
+    }
+
+    fn is_mapped(&self, segment: usize) -> bool {
+        !cfg!(urcu_loom) && self.extent(segment).1 * size_of::<Link>() >= MAPPED
+    }
+
+    fn layout(&self, segment: usize) -> Result<Layout, OutOfMemory> {
+        let layout = Layout::array::<Link>(self.extent(segment).1).and_then(|layout| layout.align_to(64));
+        layout.map_err(|_| OutOfMemory)
+    }
+
+    fn allocate(&self, segment: usize) -> Result<(), OutOfMemory> {
+        let layout = self.layout(segment)?;
+        let (first, count) = self.extent(segment);
+        let memory = if self.is_mapped(segment) && layout.size() >= sys::HUGE_PAGE {
+            let memory = sys::reserve_pages(layout.size()).ok_or(OutOfMemory)?;
+            if self.kind != BucketMemory::Mmap {
+                // SAFETY: just mapped.
+                unsafe { sys::advise_huge_pages(memory, layout.size()) };
+            }
+            memory.cast::<Link>()
+        } else if self.is_mapped(segment) {
+            sys::map_pages(layout.size()).ok_or(OutOfMemory)?.cast::<Link>()
+        } else if cfg!(urcu_loom) {
+            // SAFETY: segments are not empty.
+            let memory = unsafe { alloc(layout) }.cast::<Link>();
+            for index in 0..if memory.is_null() { 0 } else { count } {
+                // SAFETY: inside the allocation.
+                unsafe { memory.add(index).write(Link::new(Word::FRESH.0)) };
+            }
+            memory
+        } else {
+            // SAFETY: segments are not empty.
+            unsafe { alloc_zeroed(layout) }.cast::<Link>()
+        };
+        if memory.is_null() {
+            return Err(OutOfMemory);
+        }
+        // Relaxed: published with the size or the growth. PAIR(lfht-size)
+        self.segments[segment].store(memory.wrapping_sub(first), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// # Safety
+    ///
+    /// Nobody uses the segment's buckets, and nobody will.
+    unsafe fn deallocate(&self, segment: usize) {
+        let (first, count) = self.extent(segment);
+        // Relaxed: one caller at a time.
+        let base = self.segments[segment].swap(ptr::null_mut(), Ordering::Relaxed);
+        let Ok(layout) = self.layout(segment) else { return };
+        if base.is_null() {
+            return;
+        }
+        let memory = base.wrapping_add(first);
+        if self.is_mapped(segment) {
+            // SAFETY: what `reserve_pages` or `map_pages` returned, used by nobody.
+            unsafe { sys::unmap_pages(memory.cast(), layout.size()) };
+            return;
+        }
+        for index in 0..if cfg!(urcu_loom) { count } else { 0 } {
+            // SAFETY: initialised in `allocate`, used by nobody.
+            unsafe { memory.add(index).drop_in_place() };
+        }
+        // SAFETY: allocated with the same layout, used by nobody.
+        unsafe { dealloc(memory.cast(), layout) };
+    }
+
+    /// Makes buckets `from..to` fresh again, and gives back what memory can be given back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses these buckets, before `ensure` is called for them again. One caller at a time.
+    pub(super) unsafe fn release(&self, from: usize, to: usize) {
+        for segment in self.segment_of(from)..=self.segment_of(to - 1) {
+            let (first, count) = self.extent(segment);
+            if first >= from && first + count <= to {
+                // SAFETY: as promised.
+                unsafe { self.deallocate(segment) };
+            } else {
+                // SAFETY: as promised.
+                unsafe { self.erase(segment, from.max(first), to.min(first + count)) };
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`release`](Self::release); the buckets are part of `segment`.
+    unsafe fn erase(&self, segment: usize, from: usize, to: usize) {
+        let bytes = (to - from) * size_of::<Link>();
+        // Relaxed: one caller at a time.
+        let start = self.segments[segment].load(Ordering::Relaxed).wrapping_add(from);
+        let page = sys::page_size();
+        if self.is_mapped(segment) && start.addr() % page == 0 && bytes % page == 0 {
+            // SAFETY: inside the mapping, on page boundaries, used by nobody.
+            if unsafe { sys::discard_pages(start.cast(), bytes) } {
+                return;
+            }
+        }
+        for index in from..to {
+            // SAFETY: inside the segment, as promised.
+            let link = unsafe { self.at(index) };
+            // Relaxed: whoever uses it next learns of it by the next growth. PAIR(lfht-size)
+            link.store(Word::FRESH.0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Buckets {
+    fn drop(&mut self) {
+        for segment in 0..self.segments.len() {
+            // SAFETY: exclusively borrowed, and about to go.
+            unsafe { self.deallocate(segment) };
+        }
+    }
+}
+
+// The pointers refer to memory that `self` owns; links are atomics, and all else is constant or has one caller at a time.
+// SAFETY: as the comment says.
+unsafe impl Send for Buckets {}
+// SAFETY: as above.
+unsafe impl Sync for Buckets {}
+
+#[cfg(all(test, not(urcu_loom)))]
+mod tests {
+    use super::*;
+
+    fn every_bucket_is_fresh_and_its_own(buckets: &Buckets, size: usize) {
+        for index in 0..size {
+            // SAFETY: ensured by the callers.
+            let link = unsafe { buckets.at(index) };
+            assert_eq!(link.swap(Word::END.0, Ordering::Relaxed), Word::FRESH.0, "bucket {index}");
+            assert_eq!(buckets.index_of(buckets.word_to(link, index)), index);
+        }
+    }
+
+    #[test]
+    fn buckets_have_places_of_their_own_in_every_kind_of_memory() {
+        for kind in [BucketMemory::Order, BucketMemory::Chunk, BucketMemory::Mmap] {
+            for max in [1, 8, 64, 4096, 1 << 19] {
+                let buckets = Buckets::new(kind, 1, Some(max)).unwrap();
+                let mut size = 1;
+                buckets.ensure(0, 1).unwrap();
+                while size < max {
+                    buckets.ensure(size, size * 2).unwrap();
+                    size *= 2;
+                }
+                every_bucket_is_fresh_and_its_own(&buckets, max);
+            }
+        }
+    }
+
+    #[test]
+    fn released_buckets_are_fresh_again() {
+        for kind in [BucketMemory::Order, BucketMemory::Chunk, BucketMemory::Mmap] {
+            let max = 1 << 19;
+            let buckets = Buckets::new(kind, 1, Some(max)).unwrap();
+            buckets.ensure(0, max).unwrap();
+            every_bucket_is_fresh_and_its_own(&buckets, max);
+            let mut size = max;
+            while size > 1 {
+                // SAFETY: nobody else is there.
+                unsafe { buckets.release(size / 2, size) };
+                size /= 2;
+            }
+            // SAFETY: ensured above and not released.
+            unsafe { buckets.at(0) }.store(Word::FRESH.0, Ordering::Relaxed);
+            buckets.ensure(0, max).unwrap();
+            every_bucket_is_fresh_and_its_own(&buckets, max);
+        }
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_an_error_and_leaves_what_was_there() {
+        let buckets = Buckets::new(BucketMemory::Order, 1, None).unwrap();
+        buckets.ensure(0, 128).unwrap();
+        assert_eq!(buckets.ensure(128, 1 << 50), Err(OutOfMemory));
+        every_bucket_is_fresh_and_its_own(&buckets, 128);
+        buckets.ensure(128, 256).unwrap();
+        assert!(matches!(Buckets::new(BucketMemory::Mmap, 1, Some(1 << 50)), Err(NewError::OutOfMemory)));
+        assert!(matches!(Buckets::new(BucketMemory::Mmap, 1, None), Err(NewError::NeedsMax)));
+        assert!(matches!(Buckets::new(BucketMemory::Chunk, 1, None), Err(NewError::NeedsMax)));
+    }
+}

@@ -1,0 +1,90 @@
+//! The design of the table, and what it promises (documentation only).
+//!
+//! # Split-ordered list
+//!
+//! All nodes of a table are in one singly linked list, sorted by their hashes with the bits reversed (Shalev and Shavit,
+//! *Split-Ordered Lists*, 2006). A bucket is a link into that list, in front of the nodes whose low hash bits are its index.
+//! When the table doubles, a new bucket is put into the list behind the first half of its parent's nodes. Nodes never move,
+//! so readers need not know.
+//!
+//! ```text
+//!   buckets        [0]            [2]           [1]            [3]
+//!                   |              |             |              |
+//!   list            +-> 0000 0100 -+-> 0100 ... -+-> 1000 1011 -+-> 1110 ... -> end     (hashes, reversed)
+//! ```
+//!
+//! Insertion and removal are Harris's and Michael's: a removal marks the node's own link, which commits it and freezes the
+//! link; whoever finds a marked node takes it out by swinging the link before it. Nodes are reclaimed a grace period after they
+//! are out, so none comes back at the same address under somebody's feet.
+//!
+//! # What differs from the C library
+//!
+//! - A bucket is a bare link of 8 bytes, not a node of 16. What one would look up in it is in the tag of the link that
+//!   points to it.
+//! - Links to nodes have 14 bits of the reversed hash in their tags, and say which 14. A search mostly knows without touching
+//!   a node that it has gone too far; so a miss touches no node that is larger, and never the next bucket.
+//! - There are two buckets for a node at the least (four in tables that fit into the first-level cache), which costs as much
+//!   memory as one bucket of the C library's.
+//! - Counters are looked at often in small tables and seldom in large ones; no chain length decides unless there are no
+//!   counters.
+//! - New buckets are put in by the flavor's worker, and by updaters when it is late; the new size is published when all
+//!   chunks have been handed out, and a chunk that somebody was interrupted in is no obstacle: searches begin at the parents of
+//!   its buckets.
+//! - Large pieces of bucket memory are on huge pages.
+//!
+//! # Guarantees
+//!
+//! All calls are inside sections of the table's flavor. *Before* and *after* mean happens-before.
+//!
+//! - **A.** A read after an update sees it.
+//! - **B.** A read before an update does not see it.
+//! - **C.** A read beside an update sees it or not. A lookup reports a node that was in the table at some moment of the lookup,
+//!   or reports none if at some moment there was none.
+//! - **D.** Two lookups of a key, one after the other, do not go back in time.
+//! - **E.** A node that was removed (or replaced) before a grace period began is not seen after it has ended.
+//! - **F.** *Uniqueness.* If a key is only ever added by `add_unique` and `add_replace`, no traversal and no
+//!   walk over duplicates sees two nodes with it, whatever happens meanwhile. `add` of this key voids that, `add` of other keys
+//!   does not, even if their hashes are equal.
+//! - **G.** *Presence.* While a key is only being replaced (`replace`, `add_replace`), each lookup and each traversal finds it
+//!   exactly once.
+//! - **H.** Of all calls of `del` and `replace` for a node exactly one succeeds; of concurrent `add_unique` of an absent key
+//!   exactly one.
+//! - **I.** A node that `add_unique` or `replace` has refused was never visible: it may be freed at once.
+//! - **J.** A traversal meets each node that is there from its beginning to its end exactly once, in split order, and none
+//!   twice; resizes in between do not matter.
+//! - **K.** A walk over duplicates meets each node with the key that is there from the lookup to the end exactly once, in the
+//!   order in which they were added by `add`.
+//! - **L.** An iterator goes on when its node is removed or replaced, by anybody, in its section.
+//! - **M.** A resize is not visible, but in the time that things take.
+//!
+//! Each has a test of its own, in `tests/raw_guarantees.rs`.
+//!
+//! # Why F and G hold
+//!
+//! A new unique node goes in front of all nodes with its hash, by changing the link before the first of them. The
+//! search for an equal key begins at the target of this very link; so if the link is still the same, no other thread
+//! has added the key meanwhile. (It cannot have changed and changed back while a new node is behind it: nothing is taken out but
+//! what is marked, and no address is used twice within a section.) A traversal that has met a node has read its link
+//! already: it goes on behind it, and never back in front of its hash.
+//!
+//! A replacement marks the old node and makes it point to the new one in one step. Who has read the old node's link before has
+//! met the old one and goes on behind the new one; who reads it after knows that the old one is removed, and meets the new one
+//! next.
+//!
+//! # Progress
+//!
+//! | operation | |
+//! |---|---|
+//! | lookup, duplicates, traversal, `is_node_deleted` | wait-free: as many steps as there are nodes (and buckets) to pass |
+//! | `add`, `add_unique`, `add_replace`, `replace`, `del` | lock-free |
+//! | growth in the background | nobody waits for it; a sweep of new buckets is lock-free |
+//! | `resize` | blocks; waits for grace periods when it shrinks |
+//! | `destroy` | waits for other threads' work on the size, never for a grace period |
+//!
+//! # Fork
+//!
+//! The child of a process has the table as it was. With the flavor's fork hooks, a resize in the background goes on in both
+//! processes: its pending call is in a queue, which the child has too. If other threads of the parent were updating at that
+//! moment, the child's list is still consistent (each update is one compare-and-swap), a lock that such a thread held is
+//! taken over, and at worst some new buckets stay unused, or a growth that was under way does not end: then the
+//! child's table keeps its size, and works. Nodes that those threads were about to add or to reclaim are lost in the child.

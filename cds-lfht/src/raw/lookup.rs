@@ -1,0 +1,303 @@
+//! Reading: lookup, duplicates, traversal, counting. Wait-free, without a store.
+
+use core::ptr::NonNull;
+
+use urcu_core::sync::modelled::Ordering;
+
+use super::split_order::{order_of, parent_of, reversed_index};
+use super::table::Table;
+use super::word::{Link, Node, Word};
+
+/// A place in a table, found by a lookup or a traversal: a node and what followed it at that moment.
+///
+/// Layout of the C library's `cds_lfht_iter`. A copy is as good as the original. Valid within the section that it
+/// was made in.
+#[doc(alias = "cds_lfht_iter")]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Iter {
+    node: *mut Node,
+    next: *mut Node,
+}
+
+impl Iter {
+    const NONE: Self = Self { node: core::ptr::null_mut(), next: Word::END.0 };
+
+    #[inline]
+    fn at(node: *mut Node, next: Word) -> Self {
+        Self { node, next: next.0 }
+    }
+
+    /// The node, if there is one.
+    #[doc(alias = "cds_lfht_iter_get_node")]
+    #[inline]
+    pub fn node(&self) -> Option<NonNull<Node>> {
+        NonNull::new(self.node)
+    }
+}
+
+/// What [`Table::count_nodes`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeCount {
+    /// The sum of the counters before the walk; 0 without accounting.
+    pub approximate_before: i64,
+    /// Nodes met by the walk.
+    pub nodes: usize,
+    /// The sum of the counters after the walk; 0 without accounting.
+    pub approximate_after: i64,
+}
+
+/// Where a search begins: a bucket that is in the list, its contents, and how many bits all of it has in common with the
+/// hash that is searched.
+#[derive(Clone, Copy)]
+pub(super) struct Start<'t> {
+    pub(super) link: &'t Link,
+    pub(super) word: Word,
+    pub(super) order: u32,
+}
+
+/// The link in a node or bucket that was reached in the list.
+///
+/// # Safety
+///
+/// `word` points to a node, and came from a link of a table in the caller's section (or from a place where the caller keeps
+/// its target alive).
+#[inline]
+pub(super) unsafe fn node_at<'s>(word: Word) -> &'s Node {
+    // SAFETY: linked nodes live until a grace period after they were removed, which the section holds off.
+    unsafe { &*word.node() }
+}
+
+/// As [`node_at`], for buckets.
+///
+/// # Safety
+///
+/// `word` points to a bucket (not the end of the list), under the same conditions.
+#[inline]
+pub(super) unsafe fn bucket_at<'s>(word: Word) -> &'s Link {
+    // SAFETY: the memory of buckets in the list lives until a grace period after they were removed.
+    unsafe { &*word.bucket() }
+}
+
+#[inline]
+pub(super) fn load(link: &Link) -> Word {
+    // Acquire pairs with the Release of whoever linked the target: its fields are initialised. PAIR(lfht-link)
+    Word(link.load(Ordering::Acquire))
+}
+
+impl Table {
+    /// # Safety
+    ///
+    /// Inside a section of the table's flavor.
+    #[inline]
+    pub(super) unsafe fn start(&self, hash: usize) -> Start<'_> {
+        // Acquire pairs with the Release that made this the size: the buckets' memory is there. PAIR(lfht-size)
+        let size = self.size.load(Ordering::Acquire);
+        let index = hash & (size - 1);
+        // SAFETY: below a size seen in this section (invariant 1 of `Table`).
+        let link = unsafe { self.buckets.at(index) };
+        let word = load(link);
+        if word.is_ready() {
+            return Start { link, word, order: order_of(size) };
+        }
+        // SAFETY: as promised, and `index` as above.
+        unsafe { self.start_at_ancestor(index) }
+    }
+
+    /// Where to begin when the bucket `index` is not in the list yet: at one that it is split off from.
+    ///
+    /// # Safety
+    ///
+    /// Inside a section of the table's flavor, in which a size above `index` was seen; or the caller keeps the memory of the
+    /// buckets up to `index` in place.
+    #[cold]
+    pub(super) unsafe fn start_at_ancestor(&self, index: usize) -> Start<'_> {
+        let mut index = index;
+        // Ends at bucket 0, which is ready (invariant 4 of `Table`).
+        loop {
+            let (parent, order) = parent_of(index);
+            // SAFETY: smaller than `index`.
+            let link = unsafe { self.buckets.at(parent) };
+            let word = load(link);
+            if word.is_ready() {
+                return Start { link, word, order };
+            }
+            index = parent;
+        }
+    }
+
+    /// Whether the bucket that `word` points to lies behind `reversed`. Buckets of larger tables lie inside smaller ones' while
+    /// the table grows or shrinks.
+    #[cold]
+    pub(super) fn lies_behind(&self, word: Word, reversed: usize) -> bool {
+        reversed_index(self.buckets.index_of(word)) > reversed
+    }
+
+    /// The first node with this hash for which `matches` says so.
+    ///
+    /// Wait-free: it takes as many steps as the bucket has nodes.
+    ///
+    /// # Safety
+    ///
+    /// - Inside a section of the table's flavor.
+    /// - `matches` reads no more of a node's object than was initialised before it was added; the object may be removed already.
+    #[doc(alias = "cds_lfht_lookup")]
+    #[inline]
+    pub unsafe fn lookup(&self, hash: usize, mut matches: impl FnMut(NonNull<Node>) -> bool) -> Iter {
+        let reversed = hash.reverse_bits();
+        // SAFETY: inside a section.
+        let Start { mut word, order, .. } = unsafe { self.start(hash) };
+        loop {
+            if word.ends_search(reversed, order) {
+                return Iter::NONE;
+            }
+            if word.is_bucket() {
+                if self.lies_behind(word, reversed) {
+                    return Iter::NONE;
+                }
+                // SAFETY: reached in this section, and not the end, which is of level 0.
+                word = load(unsafe { bucket_at(word) });
+                continue;
+            }
+            // SAFETY: reached in this section.
+            let node = unsafe { node_at(word) };
+            let next = load(&node.next);
+            if node.reverse_hash == reversed {
+                // SAFETY: not null: a link's target.
+                let pointer = unsafe { NonNull::new_unchecked(word.node()) };
+                if !next.is_removed() && matches(pointer) {
+                    return Iter::at(pointer.as_ptr(), next);
+                }
+            } else if node.reverse_hash > reversed {
+                return Iter::NONE;
+            }
+            word = next;
+        }
+    }
+
+    /// The next node behind `iter` with the same hash for which `matches` says so. None if `iter` has no node.
+    ///
+    /// Wait-free.
+    ///
+    /// # Safety
+    ///
+    /// As [`lookup`](Self::lookup); `iter` was made in this section, by this table.
+    #[doc(alias = "cds_lfht_next_duplicate")]
+    #[inline]
+    pub unsafe fn next_duplicate(&self, iter: Iter, mut matches: impl FnMut(NonNull<Node>) -> bool) -> Iter {
+        let Some(start) = iter.node() else { return Iter::NONE };
+        // SAFETY: seen in this section.
+        let reversed = unsafe { start.as_ref() }.reverse_hash;
+        let mut word = Word(iter.next);
+        // A bucket lies before all nodes of its hash, so none lies between two of them.
+        while !word.is_bucket() {
+            // SAFETY: reached in this section.
+            let node = unsafe { node_at(word) };
+            let next = load(&node.next);
+            if node.reverse_hash > reversed {
+                break;
+            }
+            // SAFETY: not null: a link's target.
+            let pointer = unsafe { NonNull::new_unchecked(word.node()) };
+            if !next.is_removed() && matches(pointer) {
+                return Iter::at(pointer.as_ptr(), next);
+            }
+            word = next;
+        }
+        Iter::NONE
+    }
+
+    /// The first node of the table, in split order.
+    ///
+    /// Wait-free.
+    ///
+    /// # Safety
+    ///
+    /// Inside a section of the table's flavor.
+    #[doc(alias = "cds_lfht_first")]
+    pub unsafe fn first(&self) -> Iter {
+        // SAFETY: every table has it (invariant 1 of `Table`).
+        let start = unsafe { self.buckets.at(0) };
+        // SAFETY: read in this section.
+        unsafe { Self::walk(load(start)) }
+    }
+
+    /// The node behind `iter`, whatever its hash. None if `iter` has no node.
+    ///
+    /// Wait-free.
+    ///
+    /// # Safety
+    ///
+    /// Inside the section that `iter` was made in, by this table.
+    #[doc(alias = "cds_lfht_next")]
+    #[doc(alias = "cds_lfht_for_each")]
+    pub unsafe fn next(&self, iter: Iter) -> Iter {
+        if iter.node.is_null() {
+            return Iter::NONE;
+        }
+        // SAFETY: read in this section.
+        unsafe { Self::walk(Word(iter.next)) }
+    }
+
+    /// # Safety
+    ///
+    /// Inside the section that `word` was read in.
+    unsafe fn walk(mut word: Word) -> Iter {
+        loop {
+            if word.is_bucket() {
+                if word.level() == 0 {
+                    return Iter::NONE;
+                }
+                // SAFETY: reached in this section, and not the end.
+                word = load(unsafe { bucket_at(word) });
+                continue;
+            }
+            // SAFETY: reached in this section.
+            let next = load(&unsafe { node_at(word) }.next);
+            if !next.is_removed() {
+                return Iter::at(word.node(), next);
+            }
+            word = next;
+        }
+    }
+
+    /// Counts the nodes by a walk, and by the counters before and after it.
+    ///
+    /// The walk takes O(n) steps in nodes and buckets, all in one section.
+    ///
+    /// # Safety
+    ///
+    /// Inside a section of the table's flavor.
+    #[doc(alias = "cds_lfht_count_nodes")]
+    pub unsafe fn count_nodes(&self) -> NodeCount {
+        let approximate_before = self.approximate_len();
+        let mut nodes = 0;
+        // SAFETY: inside a section.
+        let mut iter = unsafe { self.first() };
+        while iter.node().is_some() {
+            nodes += 1;
+            // SAFETY: the same section.
+            iter = unsafe { self.next(iter) };
+        }
+        NodeCount { approximate_before, nodes, approximate_after: self.approximate_len() }
+    }
+
+    /// The sum of the counters, 0 without accounting. Any context. O(processors).
+    pub fn approximate_len(&self) -> i64 {
+        self.counters.as_ref().map_or(0, super::count::Counters::sum)
+    }
+}
+
+/// Whether the node has been removed, replaced, or was made by [`Node::new_deleted`]. No barrier. Wait-free.
+///
+/// # Safety
+///
+/// The node is alive: seen in the calling thread's section, or not in a table.
+#[doc(alias = "cds_lfht_is_node_deleted")]
+#[inline]
+pub unsafe fn is_node_deleted(node: NonNull<Node>) -> bool {
+    // SAFETY: as promised.
+    let node = unsafe { node.as_ref() };
+    // Relaxed: a test, as documented. The flag is never taken back while the node can be found.
+    Word(node.next.load(Ordering::Relaxed)).is_removed()
+}

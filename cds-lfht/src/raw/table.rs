@@ -1,0 +1,291 @@
+//! The table: what it is made of, how it is made and how it ends.
+
+use core::fmt;
+use core::mem::ManuallyDrop;
+use core::ops::Deref;
+use core::ptr::NonNull;
+
+use urcu_core::FlavorVtable;
+use urcu_core::sync::CachePadded;
+use urcu_core::sync::modelled::{AtomicUsize, Ordering};
+
+use super::buckets::{BucketMemory, Buckets};
+use super::count::Counters;
+use super::error::NewError;
+use super::resize::Resize;
+use super::word::{READY, Word};
+
+/// How a table is made: the parameters of `cds_lfht_new`.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Buckets to begin with. A power of two. Clamped to what `min` and `max` say.
+    pub initial: usize,
+    /// The least number of buckets: a power of two. Automatic resizing keeps at least so many, and the memory for them is one
+    /// piece.
+    pub min: usize,
+    /// The greatest number of buckets: a power of two. `None`: as many as there is memory for.
+    pub max: Option<usize>,
+    /// Grow and shrink with the number of nodes, in the background.
+    pub auto_resize: bool,
+    /// Count the nodes. Needed to shrink automatically; without it the table grows when it meets long chains.
+    pub accounting: bool,
+    /// Where the buckets are. `None`: one mapping when there is a maximum of at most 2^32, else an allocation per doubling.
+    pub memory: Option<BucketMemory>,
+}
+
+impl Options {
+    /// One bucket, no maximum, resized automatically, counting.
+    pub const fn new() -> Self {
+        Self { initial: 1, min: 1, max: None, auto_resize: true, accounting: true, memory: None }
+    }
+
+    /// Starts with `buckets`.
+    #[must_use]
+    pub const fn initial(self, buckets: usize) -> Self {
+        Self { initial: buckets, ..self }
+    }
+
+    /// Never has fewer than `buckets`, unless [`Table::resize`] says so.
+    #[must_use]
+    pub const fn min(self, buckets: usize) -> Self {
+        Self { min: buckets, ..self }
+    }
+
+    /// Never has more than `buckets`.
+    #[must_use]
+    pub const fn max(self, buckets: usize) -> Self {
+        Self { max: Some(buckets), ..self }
+    }
+
+    /// Grows and shrinks by itself, or not.
+    #[doc(alias = "CDS_LFHT_AUTO_RESIZE")]
+    #[must_use]
+    pub const fn auto_resize(self, yes: bool) -> Self {
+        Self { auto_resize: yes, ..self }
+    }
+
+    /// Counts its nodes, or not.
+    #[doc(alias = "CDS_LFHT_ACCOUNTING")]
+    #[must_use]
+    pub const fn accounting(self, yes: bool) -> Self {
+        Self { accounting: yes, ..self }
+    }
+
+    /// Has its buckets in memory of this kind.
+    #[must_use]
+    pub const fn memory(self, memory: BucketMemory) -> Self {
+        Self { memory: Some(memory), ..self }
+    }
+
+    fn check(&self) -> Result<(), NewError> {
+        for (parameter, value) in [("initial", self.initial), ("min", self.min)] {
+            if value == 0 {
+                return Err(NewError::Zero { parameter });
+            }
+            if !value.is_power_of_two() {
+                return Err(NewError::NotPowerOfTwo { parameter, value });
+            }
+        }
+        if let Some(max) = self.max {
+            if max == 0 {
+                return Err(NewError::Zero { parameter: "max" });
+            }
+            if !max.is_power_of_two() {
+                return Err(NewError::NotPowerOfTwo { parameter: "max", value: max });
+            }
+            if self.min > max {
+                return Err(NewError::MinAboveMax { min: self.min, max });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A hash table of [`Node`](super::Node)s. See the [module](super).
+///
+/// # Invariants
+///
+/// 1. Buckets `0..size` have memory; so have those below a size that a section has seen, until it ends.
+/// 2. A bucket that is `READY` is in the list, and stays there, not removed, as long as a section may start at it: one that has
+///    seen a size above its index.
+/// 3. The list is sorted: by reversed hash, buckets before nodes with the same.
+/// 4. Bucket 0 is the start of the list and is ready from the beginning.
+/// 5. A link that has `REMOVED` never changes.
+#[doc(alias = "cds_lfht")]
+#[repr(C)]
+pub struct Table {
+    // What every operation reads and hardly anybody writes.
+    /// Buckets in use, a power of two.
+    pub(super) size: AtomicUsize,
+    /// The size that buckets are being made for, twice `size`; 0 while it is not growing.
+    pub(super) growing: AtomicUsize,
+    pub(super) buckets: Buckets,
+    pub(super) counters: Option<Counters>,
+    pub(super) auto_resize: bool,
+    pub(super) min: usize,
+    pub(super) max: usize,
+    pub(super) flavor: &'static FlavorVtable,
+    /// What resizing writes.
+    pub(super) resize: CachePadded<Resize>,
+}
+
+impl Table {
+    /// A table of the flavor with this table of functions. Any thread, registered or not.
+    ///
+    /// # Errors
+    ///
+    /// [`NewError`] names the parameter that is wrong, or says that there is no memory.
+    #[doc(alias = "cds_lfht_new")]
+    #[doc(alias = "cds_lfht_new_flavor")]
+    pub fn new(flavor: &'static FlavorVtable, options: Options) -> Result<TableBox, NewError> {
+        options.check()?;
+        let limit = options.max.unwrap_or(1 << (usize::BITS - 1));
+        let memory = options.memory.unwrap_or(match options.max {
+            Some(max) if max <= 1 << 32 => BucketMemory::Mmap,
+            _ => BucketMemory::Order,
+        });
+        let initial = options.initial.clamp(options.min, limit);
+        let table = Box::new(Self {
+            size: AtomicUsize::new(initial),
+            growing: AtomicUsize::new(0),
+            buckets: Buckets::new(memory, options.min, options.max)?,
+            counters: options.accounting.then(Counters::new),
+            auto_resize: options.auto_resize,
+            min: options.min,
+            max: limit,
+            flavor,
+            resize: CachePadded(Resize::new()),
+        });
+        table.buckets.ensure(0, initial).map_err(|_| NewError::OutOfMemory)?;
+        // SAFETY: ensured above.
+        let first = unsafe { table.buckets.at(0) };
+        // Relaxed: nobody else has the table.
+        first.store(Word::END.with(READY).0, Ordering::Relaxed);
+        // A table that is larger from the beginning has all its buckets in place before anybody sees it.
+        for index in 1..initial {
+            // SAFETY: ensured above; no node can go away, since there is none.
+            unsafe { table.make_bucket_early(index) };
+        }
+        let table = Box::into_raw(table);
+        // SAFETY: just leaked, and nobody else has it.
+        unsafe { (*table).resize.0.set_table(table) };
+        // SAFETY: a box is not null.
+        Ok(TableBox { table: unsafe { NonNull::new_unchecked(table) } })
+    }
+
+    /// The number of buckets at the moment. Any context. Wait-free.
+    pub fn size(&self) -> usize {
+        // Relaxed: a number for the caller to look at.
+        self.size.load(Ordering::Relaxed)
+    }
+
+    /// The flavor it was made with.
+    pub fn flavor(&self) -> &'static FlavorVtable {
+        self.flavor
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("flavor", &self.flavor.name()).field("size", &self.size()).finish_non_exhaustive()
+    }
+}
+
+// Nodes are the callers'; every operation that touches one is `unsafe` and says what is asked of it.
+// SAFETY: all fields are atomics, constants, or under the turn.
+unsafe impl Send for Table {}
+// SAFETY: as above.
+unsafe impl Sync for Table {}
+
+/// Owns a [`Table`].
+///
+/// Dropping it frees the table, empty or not, and leaves its nodes to their owners: by then nobody may be using it. If a
+/// resize is under way in the background, that one stops and frees it; since it may be looking at nodes in a section
+/// that began before, the nodes that are left may be freed after a grace period, as if they had been removed.
+pub struct TableBox {
+    table: NonNull<Table>,
+}
+
+// SAFETY: owns a `Table`, which is both.
+unsafe impl Send for TableBox {}
+// SAFETY: gives out shared references only.
+unsafe impl Sync for TableBox {}
+
+impl Deref for TableBox {
+    type Target = Table;
+
+    #[inline]
+    fn deref(&self) -> &Table {
+        // SAFETY: the owner keeps it alive.
+        unsafe { self.table.as_ref() }
+    }
+}
+
+impl fmt::Debug for TableBox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// The table is not empty. Here it is again. C: `-EPERM`.
+#[derive(Debug)]
+pub struct NotEmpty(pub TableBox);
+
+impl fmt::Display for NotEmpty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the table still has nodes")
+    }
+}
+
+impl core::error::Error for NotEmpty {}
+
+impl TableBox {
+    /// Ends an empty table. Any thread, inside a section or not.
+    ///
+    /// Its memory is freed at once; or, if a resize is under way in the background, by the flavor's worker
+    /// ([`FlavorVtable::wait_for_retired`] waits for that). Waits for other threads that are working on the table's size at
+    /// this moment, never for a grace period. O(n) in the number of buckets.
+    ///
+    /// # Errors
+    ///
+    /// [`NotEmpty`], with the table.
+    #[doc(alias = "cds_lfht_destroy")]
+    pub fn destroy(self) -> Result<(), NotEmpty> {
+        let is_empty = {
+            // Levels are freed under the turn, so the buckets that are met here stay.
+            let _turn = self.resize.turn.take();
+            // SAFETY: owned, and so used by nobody but the resize, which removes no nodes.
+            unsafe { self.first() }.node().is_none()
+        };
+        if is_empty { Ok(()) } else { Err(NotEmpty(self)) }
+    }
+
+    /// Gives up ownership.
+    pub fn into_raw(self) -> NonNull<Table> {
+        ManuallyDrop::new(self).table
+    }
+
+    /// Takes it back.
+    ///
+    /// # Safety
+    ///
+    /// `table` comes from [`into_raw`](Self::into_raw), once.
+    pub unsafe fn from_raw(table: NonNull<Table>) -> Self {
+        Self { table }
+    }
+}
+
+impl Drop for TableBox {
+    fn drop(&mut self) {
+        if self.resize.dismiss() {
+            // SAFETY: leaked in `new`; the owner goes, and the background has nothing to do with it.
+            drop(unsafe { Box::from_raw(self.table.as_ptr()) });
+        }
+    }
+}

@@ -1,0 +1,532 @@
+//! Changing: search with help, insertion, replacement, removal, and putting buckets into the list. Lock-free.
+//!
+//! # Memory order
+//!
+//! A node's fields are written before the one compare-and-swap that links it (Release); who follows the link has them
+//! (Acquire). PAIR(lfht-link). The compare-and-swaps that commit an update are SeqCst: on one location after another they form
+//! one order with all other SeqCst operations, as the C library's full barriers around them do.
+
+use core::ptr::NonNull;
+
+use urcu_core::sync::modelled::Ordering;
+
+use super::error::{NotFound, ReplaceError};
+use super::lookup::{Iter, Start, bucket_at, load, node_at};
+use super::split_order::{order_of, parent_of, reversed_index};
+use super::table::Table;
+use super::word::{Link, Node, READY, REMOVED, Word, is_linkable, prefetch};
+
+/// Before or behind the nodes that have the hash that is searched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Before,
+    Behind,
+}
+
+/// A place to insert at: a link that was not removed, and what was in it.
+struct Spot<'t> {
+    link: &'t Link,
+    word: Word,
+    /// Nodes with other hashes on the way, each hash once.
+    passed: u32,
+}
+
+/// Swaps `link` from `old` to point where `new` points. The flags of the place stay.
+#[inline]
+fn swing(link: &Link, old: Word, new: Word) -> Result<Word, ()> {
+    let new = new.at_place_of(old);
+    // SeqCst: the head of the module; Release for the target's fields. PAIR(lfht-link)
+    // Relaxed when it fails: the caller searches anew.
+    match link.compare_exchange(old.0, new.0, Ordering::SeqCst, Ordering::Relaxed) {
+        Ok(_) => Ok(new),
+        Err(_) => Err(()),
+    }
+}
+
+/// Sets a flag of the place; the word before, without the flag, or `None` if it was set already.
+#[inline]
+fn set_flag(link: &Link, flag: usize) -> Option<Word> {
+    let mut word = load(link);
+    loop {
+        if word.0.addr() & flag != 0 {
+            return None;
+        }
+        // SeqCst: the removal is committed here. Acquire when it fails: the word is followed.
+        match link.compare_exchange_weak(word.0, word.with(flag).0, Ordering::SeqCst, Ordering::Acquire) {
+            Ok(_) => return Some(word),
+            Err(found) => word = Word(found),
+        }
+    }
+}
+
+impl Table {
+    /// The order of the table, for the tags of new links.
+    #[inline]
+    fn order_now(&self) -> u32 {
+        // Relaxed: any order gives a right tag.
+        order_of(self.size.load(Ordering::Relaxed))
+    }
+
+    /// Puts the bucket `index`, not 0, into the list. Called once for each bucket that has become part of the memory: the
+    /// sweep of a growth hands each to one thread. Until it is done, searches begin at an ancestor. Nobody waits.
+    ///
+    /// Lock-free.
+    ///
+    /// # Safety
+    ///
+    /// Inside a section of the table's flavor, in which a growth above `index` was seen, or with the turn; or nobody else has the
+    /// table yet. The bucket is fresh and the caller's to make.
+    #[inline]
+    pub(super) unsafe fn make_bucket(&self, index: usize) {
+        // SAFETY: as promised.
+        let link = unsafe { self.link_bucket(index, 0) };
+        // Now it is in the list, others may have changed its link; and it may be started at. PAIR(lfht-link)
+        set_flag(link, READY);
+    }
+
+    /// The same, before the table has a size above `index`: so nobody begins at the bucket anyway, and it can be ready from the
+    /// beginning.
+    ///
+    /// # Safety
+    ///
+    /// As there; and the caller alone publishes such a size, afterwards.
+    #[inline]
+    pub(super) unsafe fn make_bucket_early(&self, index: usize) {
+        // SAFETY: as promised.
+        unsafe { self.link_bucket(index, READY) };
+    }
+
+    /// # Safety
+    ///
+    /// As [`make_bucket`](Self::make_bucket).
+    #[inline]
+    unsafe fn link_bucket(&self, index: usize, flags: usize) -> &Link {
+        // SAFETY: as promised (invariant 1 of `Table`).
+        let link = unsafe { self.buckets.at(index) };
+        let reversed = reversed_index(index);
+        let bucket = self.buckets.word_to(link, index);
+        loop {
+            // SAFETY: as promised.
+            let start = unsafe { self.start_at_parent(index) };
+            // SAFETY: as promised.
+            let Some(spot) = (unsafe { self.seek_from(start, reversed, Side::Before) }) else { continue };
+            // Relaxed: not reachable yet; published by the next line. PAIR(lfht-link)
+            link.store(spot.word.target().with(flags).0, Ordering::Relaxed);
+            if swing(spot.link, spot.word, bucket).is_ok() {
+                return link;
+            }
+        }
+    }
+
+    /// Has the cache fetch what [`make_bucket`](Self::make_bucket) will look at.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline]
+    pub(super) unsafe fn prefetch_for_bucket(&self, index: usize) {
+        let (parent, order) = parent_of(index);
+        // SAFETY: below `index`.
+        let link = unsafe { self.buckets.at(parent) };
+        // Relaxed: nothing is read there on the strength of it.
+        let word = Word(link.load(Ordering::Relaxed));
+        if !word.is_bucket() && !word.ends_search(reversed_index(index), order) {
+            prefetch(word.node());
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`make_bucket`](Self::make_bucket).
+    #[inline]
+    unsafe fn start_at_parent(&self, index: usize) -> Start<'_> {
+        let (parent, order) = parent_of(index);
+        // SAFETY: below `index`.
+        let link = unsafe { self.buckets.at(parent) };
+        let word = load(link);
+        if word.is_ready() {
+            return Start { link, word, order };
+        }
+        // SAFETY: as promised.
+        unsafe { self.start_at_ancestor(parent) }
+    }
+
+    /// Finds where a node (or bucket) with this reversed hash belongs, and takes out whatever has been removed on the way:
+    /// when it returns, nothing that was removed before, with this hash and on the chosen side of the place, is in the list.
+    ///
+    /// Lock-free: it begins anew only when another thread has changed the list where it was.
+    ///
+    /// # Safety
+    ///
+    /// Inside a section of the table's flavor.
+    #[inline]
+    unsafe fn seek(&self, hash: usize, reversed: usize, side: Side) -> (Spot<'_>, u32) {
+        loop {
+            // SAFETY: inside a section.
+            let start = unsafe { self.start(hash) };
+            // SAFETY: inside a section.
+            if let Some(spot) = unsafe { self.seek_from(start, reversed, side) } {
+                return (spot, start.order);
+            }
+        }
+    }
+
+    /// As [`seek`](Self::seek), from `start`; `None` to begin anew.
+    ///
+    /// # Safety
+    ///
+    /// Inside the section that `start` was found in.
+    #[inline]
+    unsafe fn seek_from<'t>(&'t self, start: Start<'t>, reversed: usize, side: Side) -> Option<Spot<'t>> {
+        let Start { mut link, mut word, order } = start;
+        let mut passed = 0;
+        let mut last_hash = None;
+        loop {
+            // `word` is what was in `link`, without `REMOVED`.
+            if word.ends_search(reversed, order) {
+                return Some(Spot { link, word, passed });
+            }
+            if word.is_bucket() {
+                if self.lies_behind(word, reversed) {
+                    return Some(Spot { link, word, passed });
+                }
+                // SAFETY: reached in this section, and not the end, which is of level 0.
+                let bucket = unsafe { bucket_at(word) };
+                let next = load(bucket);
+                if next.is_removed() {
+                    word = Self::take_out(link, word, next)?;
+                } else {
+                    (link, word) = (bucket, next);
+                }
+                continue;
+            }
+            // SAFETY: reached in this section.
+            let node = unsafe { node_at(word) };
+            let next = load(&node.next);
+            if next.is_removed() {
+                word = Self::take_out(link, word, next)?;
+                continue;
+            }
+            if node.reverse_hash > reversed || (node.reverse_hash == reversed && side == Side::Before) {
+                return Some(Spot { link, word, passed });
+            }
+            if last_hash != Some(node.reverse_hash) {
+                passed += 1;
+                last_hash = Some(node.reverse_hash);
+            }
+            (link, word) = (&node.next, next);
+        }
+    }
+
+    /// Takes what `word`, found in `link`, points to out of the list: it is removed, and `next` is behind it. What to look at
+    /// next in `link`; `None` to begin anew.
+    #[cold]
+    fn take_out(link: &Link, word: Word, next: Word) -> Option<Word> {
+        if let Ok(now) = swing(link, word, next) {
+            return Some(now);
+        }
+        let now = load(link);
+        (!now.is_removed()).then_some(now)
+    }
+
+    /// Writes a node's own fields, before it is linked.
+    ///
+    /// # Safety
+    ///
+    /// The node is the caller's alone.
+    #[inline]
+    #[track_caller]
+    unsafe fn prepare(node: NonNull<Node>, reversed: usize) {
+        if !is_linkable(node.as_ptr()) {
+            not_linkable(node);
+        }
+        // SAFETY: the caller has the node for itself.
+        unsafe { (*node.as_ptr()).reverse_hash = reversed };
+    }
+
+    /// Links a prepared node at `spot`.
+    ///
+    /// # Safety
+    ///
+    /// The node is the caller's alone, and belongs there.
+    #[inline]
+    unsafe fn link(spot: &Spot<'_>, node: NonNull<Node>, reversed: usize, order: u32) -> Result<(), ()> {
+        // SAFETY: the caller has the node for itself.
+        let own = unsafe { node.as_ref() };
+        // Relaxed: not reachable yet; published by the next line. PAIR(lfht-link)
+        own.next.store(spot.word.target().0, Ordering::Relaxed);
+        swing(spot.link, spot.word, Word::to_node(node.as_ptr(), reversed, order)).map(|_| ())
+    }
+
+    /// Adds a node, behind those with the same hash.
+    ///
+    /// Lock-free. Allocates nothing, unless the table resizes itself: then it may start a growth. Not for keys that are to stay
+    /// unique.
+    ///
+    /// # Safety
+    ///
+    /// - Inside a section of the table's flavor.
+    /// - The node is in no table, and the caller has it for itself. From now on it stays where it is until a grace period after
+    ///   its removal, and its object is initialised.
+    ///
+    /// # Panics
+    ///
+    /// If the node's address is not a multiple of 8 or has one of its top 16 bits set.
+    #[doc(alias = "cds_lfht_add")]
+    #[inline]
+    pub unsafe fn add(&self, hash: usize, node: NonNull<Node>) {
+        let reversed = hash.reverse_bits();
+        // SAFETY: the caller's own.
+        unsafe { Self::prepare(node, reversed) };
+        loop {
+            // SAFETY: inside a section.
+            let (spot, order) = unsafe { self.seek(hash, reversed, Side::Behind) };
+            // SAFETY: the caller's own; behind all that are not larger.
+            if unsafe { Self::link(&spot, node, reversed, order) }.is_ok() {
+                // SAFETY: inside a section.
+                unsafe { self.added(spot.passed) };
+                return;
+            }
+        }
+    }
+
+    /// Looks for a node that matches from `spot` on, in front of which there is none with this hash.
+    ///
+    /// # Safety
+    ///
+    /// Inside the section that `spot` was found in.
+    #[inline]
+    unsafe fn find_equal(
+        spot: &Spot<'_>,
+        reversed: usize,
+        matches: &mut impl FnMut(NonNull<Node>) -> bool,
+    ) -> Option<(NonNull<Node>, Word)> {
+        let mut word = spot.word;
+        while !word.is_bucket() {
+            // SAFETY: reached in this section.
+            let node = unsafe { node_at(word) };
+            let next = load(&node.next);
+            if node.reverse_hash != reversed {
+                break;
+            }
+            // SAFETY: not null: a link's target.
+            let pointer = unsafe { NonNull::new_unchecked(word.node()) };
+            if !next.is_removed() && matches(pointer) {
+                return Some((pointer, next));
+            }
+            word = next;
+        }
+        None
+    }
+
+    /// Adds a node unless there is one for which `matches` says so: then returns that one, and the new node is still the
+    /// caller's alone.
+    ///
+    /// Lock-free. Takes its place in front of those with the same hash: that is what keeps its key unique.
+    ///
+    /// # Safety
+    ///
+    /// As [`add`](Self::add) and [`lookup`](Self::lookup). `matches` compares with the key of the new node.
+    ///
+    /// # Panics
+    ///
+    /// As [`add`](Self::add).
+    #[doc(alias = "cds_lfht_add_unique")]
+    #[inline]
+    pub unsafe fn add_unique(
+        &self,
+        hash: usize,
+        node: NonNull<Node>,
+        mut matches: impl FnMut(NonNull<Node>) -> bool,
+    ) -> Option<NonNull<Node>> {
+        let reversed = hash.reverse_bits();
+        // SAFETY: the caller's own.
+        unsafe { Self::prepare(node, reversed) };
+        loop {
+            // SAFETY: inside a section.
+            let (spot, order) = unsafe { self.seek(hash, reversed, Side::Before) };
+            // SAFETY: the same section.
+            if let Some((found, _)) = unsafe { Self::find_equal(&spot, reversed, &mut matches) } {
+                return Some(found);
+            }
+            // Whoever else adds this key has to change this very link.
+            // SAFETY: the caller's own; in front of all that are not smaller.
+            if unsafe { Self::link(&spot, node, reversed, order) }.is_ok() {
+                // SAFETY: inside a section.
+                unsafe { self.added(spot.passed) };
+                return None;
+            }
+        }
+    }
+
+    /// Adds a node, in place of the one for which `matches` says so, if there is one: that one is returned, removed, and may
+    /// be reclaimed after a grace period.
+    ///
+    /// Lock-free. A lookup finds either the old node or the new one, never neither, and a traversal never both.
+    ///
+    /// # Safety
+    ///
+    /// As [`add_unique`](Self::add_unique).
+    ///
+    /// # Panics
+    ///
+    /// As [`add`](Self::add).
+    #[doc(alias = "cds_lfht_add_replace")]
+    #[inline]
+    pub unsafe fn add_replace(
+        &self,
+        hash: usize,
+        node: NonNull<Node>,
+        mut matches: impl FnMut(NonNull<Node>) -> bool,
+    ) -> Option<NonNull<Node>> {
+        let reversed = hash.reverse_bits();
+        // SAFETY: the caller's own.
+        unsafe { Self::prepare(node, reversed) };
+        loop {
+            // SAFETY: inside a section.
+            let (spot, order) = unsafe { self.seek(hash, reversed, Side::Before) };
+            // SAFETY: the same section.
+            if let Some((found, next)) = unsafe { Self::find_equal(&spot, reversed, &mut matches) } {
+                // SAFETY: both as promised.
+                if unsafe { self.swap(hash, found, next, node) }.is_ok() {
+                    return Some(found);
+                }
+                continue;
+            }
+            // SAFETY: as in `add_unique`.
+            if unsafe { Self::link(&spot, node, reversed, order) }.is_ok() {
+                // SAFETY: inside a section.
+                unsafe { self.added(spot.passed) };
+                return None;
+            }
+        }
+    }
+
+    /// Replaces the node at `old` by `new`, at the same place in the list.
+    ///
+    /// Lock-free. The old node may be reclaimed after a grace period.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplaceError::NotFound`] if `old` has no node, or it has been removed; [`ReplaceError::Mismatch`] if it has another hash,
+    /// or `matches` denies it. The new node is then still the caller's alone.
+    ///
+    /// # Safety
+    ///
+    /// As [`add_unique`](Self::add_unique); `old` was found by this table in this section.
+    ///
+    /// # Panics
+    ///
+    /// As [`add`](Self::add).
+    #[doc(alias = "cds_lfht_replace")]
+    #[inline]
+    pub unsafe fn replace(
+        &self,
+        old: Iter,
+        hash: usize,
+        new: NonNull<Node>,
+        matches: impl FnOnce(NonNull<Node>) -> bool,
+    ) -> Result<(), ReplaceError> {
+        let reversed = hash.reverse_bits();
+        let Some(node) = old.node() else { return Err(ReplaceError::NotFound) };
+        // SAFETY: found in this section.
+        let found = unsafe { node.as_ref() };
+        if found.reverse_hash != reversed || !matches(node) {
+            return Err(ReplaceError::Mismatch);
+        }
+        // SAFETY: the caller's own.
+        unsafe { Self::prepare(new, reversed) };
+        // SAFETY: as promised.
+        unsafe { self.swap(hash, node, load(&found.next), new) }.map_err(|NotFound| ReplaceError::NotFound)
+    }
+
+    /// Puts `new` behind `old`, whose link was `next`, and removes `old`, in one step: who stands on `old` has seen it and goes on
+    /// behind `new`, or sees that it is removed and goes on to `new`.
+    ///
+    /// # Safety
+    ///
+    /// Inside a section in which `old` was found; `new` is prepared, the caller's alone, and has the same hash.
+    unsafe fn swap(&self, hash: usize, old: NonNull<Node>, next: Word, new: NonNull<Node>) -> Result<(), NotFound> {
+        let reversed = hash.reverse_bits();
+        // SAFETY: found in this section.
+        let link = &unsafe { old.as_ref() }.next;
+        // SAFETY: the caller's own.
+        let own = unsafe { new.as_ref() };
+        let to_new = Word::to_node(new.as_ptr(), reversed, self.order_now()).with(REMOVED);
+        let mut next = next;
+        loop {
+            if next.is_removed() {
+                return Err(NotFound);
+            }
+            // Relaxed: not reachable yet; published by the next line. PAIR(lfht-link)
+            own.next.store(next.target().0, Ordering::Relaxed);
+            // SeqCst: the head of the module. PAIR(lfht-link)
+            match link.compare_exchange(next.0, to_new.0, Ordering::SeqCst, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(found) => next = Word(found),
+            }
+        }
+        // SAFETY: inside a section. Passes everything with this hash, and so takes the old node out.
+        let _ = unsafe { self.seek(hash, reversed, Side::Behind) };
+        Ok(())
+    }
+
+    /// Removes a node. It may be reclaimed, or added again, after a grace period.
+    ///
+    /// Lock-free. Of several callers exactly one succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`] if it has been removed or replaced already.
+    ///
+    /// # Safety
+    ///
+    /// Inside a section of the table's flavor, in which the node was found; or the caller knows that nobody reclaims it. It was
+    /// added to this table, or made by [`Node::new_deleted`].
+    #[doc(alias = "cds_lfht_del")]
+    #[inline]
+    pub unsafe fn del(&self, node: NonNull<Node>) -> Result<(), NotFound> {
+        // SAFETY: as promised.
+        let removed = unsafe { node.as_ref() };
+        set_flag(&removed.next, REMOVED).ok_or(NotFound)?;
+        let reversed = removed.reverse_hash;
+        // SAFETY: inside a section. Passes everything with this hash, and so takes the node out.
+        let _ = unsafe { self.seek(reversed.reverse_bits(), reversed, Side::Behind) };
+        // SAFETY: inside a section.
+        unsafe { self.deleted() };
+        Ok(())
+    }
+
+    /// Takes a bucket out of the list for ever, if it is there.
+    ///
+    /// # Safety
+    ///
+    /// Inside a section. No section is left that may start at it or put it into the list (two steps of shrinking ensure
+    /// that).
+    pub(super) unsafe fn unmake_bucket(&self, index: usize) {
+        // SAFETY: released only after this (the caller has the turn).
+        let link = unsafe { self.buckets.at(index) };
+        let word = load(link);
+        if word == Word::FRESH {
+            return;
+        }
+        set_flag(link, REMOVED);
+        let reversed = reversed_index(index);
+        loop {
+            // SAFETY: the parent is below every size that the table can have meanwhile.
+            let start = unsafe { self.start_at_parent(index) };
+            // SAFETY: inside a section. Passes all buckets up to this one, and so takes it out.
+            if unsafe { self.seek_from(start, reversed, Side::Before) }.is_some() {
+                return;
+            }
+        }
+    }
+}
+
+#[cold]
+#[track_caller]
+fn not_linkable(node: NonNull<Node>) -> ! {
+    panic!(
+        "a node at {node:p} cannot be in a table: its address is not a multiple of 8, or uses one of the top 16 bits"
+    )
+}

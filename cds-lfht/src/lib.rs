@@ -1,1 +1,5 @@
 //! A resizable lock-free hash table.
+
+pub mod map;
+
+pub use map::{LfHashMap, LfHashSet, Pinned, PinnedSet};

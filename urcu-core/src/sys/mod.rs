@@ -6,7 +6,9 @@ compile_error!("userspace RCU for Rust needs Linux: futex, membarrier and per-th
 mod exit_key;
 mod fork_mark;
 mod linux;
+mod pages;
 
 pub(crate) use exit_key::{DESTRUCTOR_ROUNDS, ExitKey};
 pub(crate) use fork_mark::ForkMark;
 pub use linux::*;
+pub use pages::{HUGE_PAGE, map_huge, unmap_huge};

@@ -1,0 +1,1 @@
+//! How the map works, and what was tried.

@@ -27,6 +27,19 @@ pub struct Iter<'g, K, V, S> {
     gathered: Vec<&'g Entry<K, V>>,
 }
 
+/// Hashes whose lowest bits have a value.
+#[derive(Clone, Copy)]
+struct Ending {
+    bits: u32,
+    value: usize,
+}
+
+impl Ending {
+    fn ends(self, hash: u64) -> bool {
+        hash & ((1 << self.bits) - 1) == self.value as u64
+    }
+}
+
 /// The entries themselves.
 pub(super) struct Entries<'g, K, V, S>(Iter<'g, K, V, S>);
 
@@ -57,35 +70,38 @@ impl<'g, K: Hash + Eq, V, S: BuildHasher> Iter<'g, K, V, S> {
             }
             let bucket = self.bucket;
             self.bucket += 1;
-            self.gather(self.table, bucket, bucket);
+            self.gather(self.table, bucket, Ending { bits: self.table.bits(), value: bucket });
             self.drop_repeated();
         }
     }
 
-    /// Gathers what is in bucket `index` of `table`, or went from there, and belongs to bucket `home` of `self.table`.
-    fn gather(&mut self, table: &'g Table, index: usize, home: usize) {
+    /// Gathers what is in bucket `index` of `table`, or went from there, and is `wanted`.
+    fn gather(&mut self, table: &'g Table, index: usize, wanted: Ending) {
         // SAFETY: inside a section during `'g`, as promised to `new`.
         let Some(walk) = (unsafe { Walk::whole(table, index) }) else {
+            // From a larger table several buckets may go to one: only what was in this one.
+            let wanted = if table.bits() > wanted.bits { Ending { bits: table.bits(), value: index } } else { wanted };
             // SAFETY: as above; the bucket is migrated.
             let next: &'g Table = unsafe { self.map.index.after(table) };
-            // To a larger table: each of the buckets that end in the same bits. To a smaller one: the one that it ends in.
-            let first = index & (next.count() - 1);
-            for target in (first..next.count()).step_by(table.count()) {
-                self.gather(next, target, home);
+            if next.bits() <= wanted.bits {
+                self.gather(next, wanted.value & (next.count() - 1), wanted);
+            } else {
+                for target in (wanted.value..next.count()).step_by(1 << wanted.bits) {
+                    self.gather(next, target, wanted);
+                }
             }
             return;
         };
-        let mask = self.table.count() - 1;
         for word in walk {
             // SAFETY: an entry that was reachable inside this section.
             let entry: &'g Entry<K, V> = unsafe { entry_of(word) };
-            let is_at_home = core::ptr::eq(table, self.table)
-                || if table.known() >= self.table.bits() {
-                    table.known_hash(index, word.bits()) as usize & mask == home
+            let is_wanted = wanted.bits <= table.bits()
+                || if wanted.bits <= table.known() {
+                    wanted.ends(table.known_hash(index, word.bits()))
                 } else {
-                    self.map.hash_of(&entry.key) as usize & mask == home
+                    wanted.ends(self.map.hash_of(&entry.key))
                 };
-            if is_at_home {
+            if is_wanted {
                 self.gathered.push(entry);
             }
         }

@@ -1,10 +1,11 @@
 //! The suites, one file or folder each.
 
 pub mod grace;
+pub mod map;
 pub mod read;
 pub mod reclaim;
 
 use crate::harness::plan::Suite;
 
 /// All of them, in the order of the run.
-pub const ALL: [Suite; 3] = [read::SUITE, grace::SUITE, reclaim::SUITE];
+pub const ALL: [Suite; 4] = [read::SUITE, grace::SUITE, reclaim::SUITE, map::SUITE];

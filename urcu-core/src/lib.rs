@@ -70,6 +70,8 @@ pub use poll::{GracePeriod, Synchronize};
 pub use reader::{Reader, ThreadRecord};
 pub use reclaim::{FlushOnDrop, barrier, defer, limits, retire_box, set_limits, set_stall_limit, stats};
 #[doc(hidden)]
+pub use reclaim::catch;
+#[doc(hidden)]
 pub use registration::prepare;
 pub use report::{Report, ReportHook, set_report_hook};
 pub use thread::{Offline, Thread, read_lock, synchronize};

@@ -27,6 +27,8 @@ use core::ptr;
 use urcu_core::sync::modelled::{AtomicPtr, AtomicU64, Ordering};
 use urcu_core::Backoff;
 
+use super::slab::{Handle, KIND};
+
 /// Entries in a line.
 pub(super) const SLOTS: usize = 7;
 /// The slot that links to the next line.
@@ -133,10 +135,10 @@ impl Meta {
 pub(super) struct Word(*mut u8);
 
 impl Word {
-    /// A pointer to an entry, which is aligned to two at least.
+    /// A handle of an entry.
     #[inline]
-    pub(super) fn entry(entry: *mut u8, bits: u16) -> Self {
-        Self(entry.map_addr(|address| address | usize::from(bits) << ADDRESS_BITS))
+    pub(super) fn entry(entry: Handle, bits: u16) -> Self {
+        Self(entry.0.map_addr(|address| address | usize::from(bits) << ADDRESS_BITS))
     }
 
     #[inline]
@@ -153,7 +155,13 @@ impl Word {
     /// The entry's address.
     #[inline]
     pub(super) fn pointer(self) -> *mut u8 {
-        self.0.map_addr(|address| address & ADDRESS)
+        self.0.map_addr(|address| address & ADDRESS & !KIND)
+    }
+
+    /// The entry's handle.
+    #[inline]
+    pub(super) fn handle(self) -> Handle {
+        Handle(self.0.map_addr(|address| address & ADDRESS))
     }
 
     /// The bits of the hash.
@@ -165,7 +173,7 @@ impl Word {
     /// The same entry with other bits.
     #[inline]
     pub(super) fn with_bits(self, bits: u16) -> Self {
-        Self::entry(self.pointer(), bits)
+        Self::entry(self.handle(), bits)
     }
 
     /// The line that a link points to.
@@ -187,10 +195,10 @@ impl Word {
     }
 }
 
-/// Whether `pointer` leaves the bits free that [`Word`] uses.
+/// Whether `entry` leaves the bits free that [`Word`] uses.
 #[inline]
-pub(super) fn fits(pointer: *mut u8) -> bool {
-    pointer.addr() & !ADDRESS == 0 && pointer.addr() & LINK == 0
+pub(super) fn fits(entry: Handle) -> bool {
+    entry.0.addr() & !ADDRESS == 0 && entry.0.addr() & LINK == 0
 }
 
 /// One cache line. All zero is an empty bucket.
@@ -470,7 +478,7 @@ mod tests {
     use super::*;
 
     fn word(number: usize) -> Word {
-        Word::entry(ptr::without_provenance_mut(number << 4), number as u16)
+        Word::entry(Handle(ptr::without_provenance_mut(number << 4)), number as u16)
     }
 
     #[test]
@@ -498,8 +506,9 @@ mod tests {
 
     #[test]
     fn words_keep_pointer_and_bits() {
-        let word = Word::entry(ptr::without_provenance_mut(0x7fff_1234_5678), 0xabcd);
+        let word = Word::entry(Handle(ptr::without_provenance_mut(0x7fff_1234_567c)), 0xabcd);
         assert_eq!((word.pointer().addr(), word.bits(), word.is_link()), (0x7fff_1234_5678, 0xabcd, false));
+        assert_eq!(word.handle().0.addr(), 0x7fff_1234_567c);
         assert_eq!(word.with_bits(1).bits(), 1);
     }
 

@@ -238,7 +238,7 @@ impl<T> Index<T> {
         let entry = fresh.pointer();
         // SAFETY: as promised.
         let (table, mut locked) = unsafe { self.lock(hash) };
-        let word = Word::entry(entry.cast(), table.word_bits(hash));
+        let word = Word::entry(fresh.handle(), table.word_bits(hash));
         // SAFETY: what is in a locked bucket is alive.
         let found = locked.find(tag, |word| wanted(unsafe { entry_of(word) }));
         let is_crowded = match found {
@@ -248,8 +248,8 @@ impl<T> Index<T> {
                 return Added::Occupied(unsafe { entry_of(present) }, fresh);
             }
             Some((place, present)) => {
-                fresh.publish();
                 locked.replace(place, word);
+                fresh.publish();
                 drop(locked);
                 // SAFETY: unreachable now, by this thread.
                 unsafe { self.retire_replaced(present) };
@@ -259,9 +259,9 @@ impl<T> Index<T> {
             None => locked.add(tag, word),
         };
         drop(locked);
-        fresh.publish();
+        let number = fresh.publish();
         // SAFETY: inside the section.
-        unsafe { self.after_add(is_crowded, rehash) };
+        unsafe { self.after_add(number, is_crowded, rehash) };
         // SAFETY: reachable inside this section.
         Added::New(unsafe { &*entry })
     }
@@ -303,8 +303,8 @@ impl<T> Index<T> {
             return Err(fresh);
         };
         let entry = fresh.pointer();
+        locked.replace(place, Word::entry(fresh.handle(), table.word_bits(hash)));
         fresh.publish();
-        locked.replace(place, Word::entry(entry.cast(), table.word_bits(hash)));
         drop(locked);
         // SAFETY: unreachable now, by this thread.
         unsafe { self.retire_replaced(present) };
@@ -325,10 +325,9 @@ impl<T> Index<T> {
         rehash: impl Fn(&T) -> u64,
     ) -> Option<T> {
         let fresh = self.nodes.fresh(value);
-        let entry = fresh.pointer();
         // SAFETY: nobody else retires anything.
         let (table, mut locked) = unsafe { self.lock(hash) };
-        let word = Word::entry(entry.cast(), table.word_bits(hash));
+        let word = Word::entry(fresh.handle(), table.word_bits(hash));
         // SAFETY: what is in a bucket is alive.
         let found = locked.find(tag_of(hash), |word| same(unsafe { entry_of(word) }, &fresh));
         if let Some((place, present)) = found {
@@ -336,13 +335,13 @@ impl<T> Index<T> {
             locked.replace(place, word);
             drop(locked);
             // SAFETY: unreachable now, and there are no readers.
-            return Some(unsafe { self.nodes.take_now(present.pointer().cast()) });
+            return Some(unsafe { self.nodes.take_now(present.handle()) });
         }
         let is_crowded = locked.add(tag_of(hash), word);
         drop(locked);
-        fresh.publish();
+        let number = fresh.publish();
         // SAFETY: nobody else retires anything, and nothing that is retired here is used again.
-        unsafe { self.after_add(is_crowded, rehash) };
+        unsafe { self.after_add(number, is_crowded, rehash) };
         None
     }
 
@@ -357,7 +356,7 @@ impl<T> Index<T> {
                 let Some(locked) = there.bucket(number).lock() else { break };
                 let unlinked = locked.dismantle(|word| {
                     // SAFETY: an entry of this map, which nobody else has.
-                    taken.push(unsafe { self.nodes.take_now(word.pointer().cast()) });
+                    taken.push(unsafe { self.nodes.take_now(word.handle()) });
                 });
                 for line in unlinked.0 {
                     // SAFETY: made by `Box::new`, and unlinked.
@@ -376,9 +375,8 @@ impl<T> Index<T> {
     /// The entry has just been replaced.
     #[inline]
     unsafe fn retire_replaced(&self, replaced: Word) {
-        self.nodes.count_added();
         // SAFETY: as promised.
-        unsafe { self.nodes.retire(replaced.pointer().cast()) };
+        unsafe { self.nodes.retire(replaced.handle()) };
     }
 
     /// Removes the first entry that is `wanted`.
@@ -403,7 +401,7 @@ impl<T> Index<T> {
         // SAFETY: unreachable now.
         unsafe { self.nodes.retire_lines(unlinked) };
         // SAFETY: unreachable now, by this thread.
-        let gone = unsafe { self.nodes.retire(present.pointer().cast()) };
+        let gone = unsafe { self.nodes.retire(present.handle()) };
         // SAFETY: inside the section.
         unsafe { self.after_remove(gone, rehash) };
         // SAFETY: it was reachable inside this section.

@@ -1,101 +1,98 @@
-//! Where entries live, from before they are published until after the last reader has gone, and how many there are.
+//! Entries, from before they are published until after the last reader has gone, and how many there are.
 
+use core::alloc::Layout;
+use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::mem;
 use core::ops::Deref;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use urcu_core::FlavorVtable;
-use urcu_core::sync::modelled::{AtomicUsize, Ordering};
 
 use super::bucket::{self, Bucket};
 use super::reclaim::Reclaim;
-use super::stripe::Striped;
+use super::slab::{Handle, Pool};
 use super::table::Table;
 
 /// The entries' memory and their number.
 #[derive(Debug)]
 pub(super) struct Nodes<T> {
     reclaim: Reclaim,
-    counts: Striped<Count>,
-    marker: PhantomData<T>,
+    /// Closed when this is dropped.
+    pool: NonNull<Pool>,
+    marker: PhantomData<*mut T>,
 }
 
-/// Entries that came and went, in one stripe. Only the sums over all stripes mean something.
-#[derive(Debug)]
-struct Count {
-    added: AtomicUsize,
-    retired: AtomicUsize,
-}
-
-impl Count {
-    fn new() -> Self {
-        Self { added: AtomicUsize::new(0), retired: AtomicUsize::new(0) }
-    }
-}
-
-/// The alignment that leaves [`bucket::Word`] its lowest bit.
-#[repr(C, align(8))]
-struct Node<T>(T);
+// SAFETY: a pool is memory, the entries are `T`s.
+unsafe impl<T: Send> Send for Nodes<T> {}
+// SAFETY: who has the map may add an entry, which another thread takes: `Send`; and look at those of others: `Sync`.
+unsafe impl<T: Send + Sync> Sync for Nodes<T> {}
 
 /// An entry that nobody else knows of.
 #[derive(Debug)]
 pub(super) struct Fresh<'m, T> {
-    entry: NonNull<T>,
+    handle: Handle,
     nodes: &'m Nodes<T>,
+    /// How many entries the thread had added before.
+    number: usize,
+}
+
+/// Room for a free entry's link, and the alignment that leaves the handle its bits.
+const fn layout<T>() -> Layout {
+    let layout = Layout::new::<T>();
+    let align = if layout.align() < 8 { 8 } else { layout.align() };
+    let size = if layout.size() < 8 { 8 } else { layout.size() };
+    match Layout::from_size_align(size, align) {
+        Ok(layout) => layout,
+        Err(_) => panic!("an entry that fills the address space"),
+    }
 }
 
 impl<T> Nodes<T> {
     pub(super) fn new(flavor: &'static FlavorVtable) -> Self {
-        Self { reclaim: Reclaim::new(flavor), counts: Striped::new(Count::new), marker: PhantomData }
+        Self { reclaim: Reclaim::new(flavor), pool: Pool::new(layout::<T>()), marker: PhantomData }
     }
 
     pub(super) fn flavor(&self) -> &'static FlavorVtable {
         self.reclaim.flavor()
     }
 
-    pub(super) fn fresh(&self, value: T) -> Fresh<'_, T> {
-        let node = Box::into_raw(Box::new(Node(value)));
-        assert!(bucket::fits(node.cast()), "an address of more than 48 bits");
-        // SAFETY: a box is not null.
-        Fresh { entry: unsafe { NonNull::new_unchecked(node.cast()) }, nodes: self }
+    #[inline]
+    fn pool(&self) -> &Pool {
+        // SAFETY: not closed yet.
+        unsafe { self.pool.as_ref() }
     }
 
-    /// Another entry is published; how many there are in this thread's stripe.
     #[inline]
-    pub(super) fn count_added(&self) -> usize {
-        // Relaxed: a number.
-        self.counts.own().added.fetch_add(1, Ordering::Relaxed)
+    pub(super) fn fresh(&self, value: T) -> Fresh<'_, T> {
+        let (handle, number) = self.pool().allocate();
+        assert!(bucket::fits(handle), "an address of more than 48 bits");
+        // SAFETY: memory for a `T` that nobody else has.
+        unsafe { handle.address().cast::<T>().write(value) };
+        Fresh { handle, nodes: self, number }
     }
 
     /// How many entries there are; exact when nothing is going on.
     pub(super) fn live(&self) -> usize {
-        // Relaxed: numbers. Those that went first: then what came is not less.
-        let retired = self.sum(|count| &count.retired);
-        self.sum(|count| &count.added).saturating_sub(retired)
+        self.pool().live()
     }
 
     /// Bytes of the entries.
     pub(super) fn bytes(&self) -> usize {
-        self.live() * size_of::<Node<T>>()
+        self.pool().bytes()
     }
 
-    fn sum(&self, which: impl Fn(&Count) -> &AtomicUsize) -> usize {
-        self.counts.iter().fold(0, |sum, count| sum.wrapping_add(which(count).load(Ordering::Relaxed)))
-    }
-
-    /// Drops an entry after a grace period; how many entries went in this thread's stripe.
+    /// Drops an entry after a grace period; how many entries this thread had retired before.
     ///
     /// # Safety
     ///
     /// It was published here, the caller has just made it unreachable, and may have it dropped on another thread.
     #[inline]
-    pub(super) unsafe fn retire(&self, entry: *mut T) -> usize {
-        // Relaxed: a number.
-        let gone = self.counts.own().retired.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: from a box of this type, given up here.
-        unsafe { self.reclaim.retire_box(entry.cast::<Node<T>>()) };
-        gone
+    pub(super) unsafe fn retire(&self, entry: Handle) -> usize {
+        let number = self.pool().count_retired(entry);
+        // SAFETY: given up here; counted.
+        unsafe { self.reclaim.retire_with::<T>(entry.0.cast(), reclaim::<T>) };
+        number
     }
 
     /// Drops lines after a grace period.
@@ -126,40 +123,83 @@ impl<T> Nodes<T> {
     /// # Safety
     ///
     /// It comes from [`fresh`](Self::fresh), and nobody else has it or gets it.
-    pub(super) unsafe fn take_now(&self, entry: *mut T) -> T {
-        // SAFETY: from a box of this type.
-        unsafe { Box::from_raw(entry.cast::<Node<T>>()) }.0
+    pub(super) unsafe fn take_now(&self, entry: Handle) -> T {
+        // SAFETY: it is a `T`, which is not used any more.
+        let value = unsafe { entry.address().cast::<T>().read() };
+        // SAFETY: as promised.
+        unsafe { self.pool().release(entry) };
+        self.pool().uncount();
+        value
     }
 
-    /// Drops an entry now.
+    /// Drops an entry of a map that is being dropped. Memory in chunks goes with the pool.
     ///
     /// # Safety
     ///
     /// It comes from [`fresh`](Self::fresh), and nobody else has it or gets it.
-    pub(super) unsafe fn drop_now(&self, entry: *mut T) {
-        // SAFETY: from a box of this type.
-        drop(unsafe { Box::from_raw(entry.cast::<Node<T>>()) });
+    #[inline]
+    pub(super) unsafe fn drop_last(&self, entry: Handle) {
+        if !entry.is_cut() {
+            // SAFETY: as promised.
+            drop(unsafe { self.take_now(entry) });
+        } else if mem::needs_drop::<T>() {
+            // SAFETY: as promised; it is not used any more.
+            unsafe { ptr::drop_in_place(entry.address().cast::<T>()) };
+        }
     }
+}
+
+impl<T> Drop for Nodes<T> {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`; nobody has the map any more.
+        unsafe { Pool::close(self.pool) };
+    }
+}
+
+/// What the flavor calls for an entry that was retired: `entry` is its handle.
+unsafe extern "C" fn reclaim<T>(entry: *mut c_void) {
+    let entry = Handle(entry.cast());
+    let value = entry.address().cast::<T>();
+    if !entry.is_cut() {
+        // SAFETY: a `T` that nobody uses any more.
+        urcu_core::catch("a hash map", || unsafe { ptr::drop_in_place(value) });
+        // SAFETY: an allocation of its own, with this layout.
+        unsafe { std::alloc::dealloc(value.cast(), layout::<T>().pad_to_align()) };
+        return;
+    }
+    if mem::needs_drop::<T>() {
+        // SAFETY: as above.
+        urcu_core::catch("a hash map", || unsafe { ptr::drop_in_place(value) });
+    }
+    // SAFETY: retired, counted, and nobody uses it any more.
+    unsafe { Pool::reclaim(entry) };
 }
 
 impl<T> Fresh<'_, T> {
     #[inline]
-    pub(super) fn pointer(&self) -> *mut T {
-        self.entry.as_ptr()
+    pub(super) fn handle(&self) -> Handle {
+        self.handle
     }
 
-    /// It is published: it belongs to the map.
     #[inline]
-    pub(super) fn publish(self) {
+    pub(super) fn pointer(&self) -> *mut T {
+        self.handle.address().cast()
+    }
+
+    /// It is published: it belongs to the map. How many entries this thread had added before.
+    #[inline]
+    pub(super) fn publish(self) -> usize {
+        let number = self.number;
         mem::forget(self);
+        number
     }
 
     /// The value back.
     pub(super) fn into_inner(self) -> T {
-        let (entry, nodes) = (self.pointer(), self.nodes);
+        let (handle, nodes) = (self.handle, self.nodes);
         mem::forget(self);
         // SAFETY: made by `fresh`, and not published.
-        unsafe { nodes.take_now(entry) }
+        unsafe { nodes.take_now(handle) }
     }
 }
 
@@ -168,13 +208,13 @@ impl<T> Deref for Fresh<'_, T> {
 
     fn deref(&self) -> &T {
         // SAFETY: alive, and nobody else has it.
-        unsafe { self.entry.as_ref() }
+        unsafe { &*self.pointer() }
     }
 }
 
 impl<T> Drop for Fresh<'_, T> {
     fn drop(&mut self) {
         // SAFETY: made by `fresh`, and not published.
-        unsafe { self.nodes.drop_now(self.entry.as_ptr()) };
+        drop(unsafe { self.nodes.take_now(self.handle) });
     }
 }

@@ -1,5 +1,7 @@
 //! How a map hands over what readers may still be looking at.
 
+use core::ffi::c_void;
+
 use urcu_core::FlavorVtable;
 
 /// Retires through the flavor.
@@ -28,6 +30,15 @@ impl Reclaim {
         // SAFETY: as promised.
         unsafe { self.flavor.retire_raw(value) };
     }
+
+    /// # Safety
+    ///
+    /// As [`FlavorVtable::retire_with`].
+    #[inline]
+    pub(super) unsafe fn retire_with<T>(&self, value: *mut T, reclaim: unsafe extern "C" fn(*mut c_void)) {
+        // SAFETY: as promised.
+        unsafe { self.flavor.retire_with(value, reclaim) };
+    }
 }
 
 /// Keeps what was retired until the end: the model checker's threads are no readers of the flavor.
@@ -40,7 +51,7 @@ pub(super) struct Reclaim {
 
 #[cfg(urcu_loom)]
 #[derive(Debug)]
-struct Retired(*mut u8, unsafe fn(*mut u8));
+struct Retired(*mut c_void, unsafe extern "C" fn(*mut c_void));
 
 #[cfg(urcu_loom)]
 // SAFETY: given up by whoever retired it.
@@ -60,13 +71,21 @@ impl Reclaim {
     ///
     /// As [`FlavorVtable::retire_raw`].
     pub(super) unsafe fn retire_box<T>(&self, value: *mut T) {
-        unsafe fn drop_box<T>(value: *mut u8) {
+        unsafe extern "C" fn drop_box<T>(value: *mut c_void) {
             // SAFETY: the one call that owns the box.
             drop(unsafe { Box::from_raw(value.cast::<T>()) });
         }
+        // SAFETY: as promised.
+        unsafe { self.retire_with(value, drop_box::<T>) };
+    }
+
+    /// # Safety
+    ///
+    /// As [`FlavorVtable::retire_with`].
+    pub(super) unsafe fn retire_with<T>(&self, value: *mut T, reclaim: unsafe extern "C" fn(*mut c_void)) {
         let mut retired = self.retired.lock().expect("nobody panics with it");
         assert!(retired.iter().all(|other| other.0 != value.cast()), "retired twice");
-        retired.push(Retired(value.cast(), drop_box::<T>));
+        retired.push(Retired(value.cast(), reclaim));
     }
 }
 

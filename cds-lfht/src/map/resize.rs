@@ -41,14 +41,13 @@ pub(super) fn bits_for(entries: usize) -> u32 {
 }
 
 impl<T> Index<T> {
-    /// After an entry was added to a bucket of `table`.
+    /// After the `number`th entry of this thread was added, to a bucket that was full if it is crowded now.
     ///
     /// # Safety
     ///
     /// The caller is inside a section of the flavor.
     #[inline]
-    pub(super) unsafe fn after_add(&self, is_crowded: bool, rehash: impl Fn(&T) -> u64) {
-        let number = self.nodes.count_added();
+    pub(super) unsafe fn after_add(&self, number: usize, is_crowded: bool, rehash: impl Fn(&T) -> u64) {
         // SAFETY: as promised.
         let table = unsafe { self.current() };
         // Relaxed: who goes on loads it again.

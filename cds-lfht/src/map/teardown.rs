@@ -23,9 +23,8 @@ impl<T> Index<T> {
                 // What is migrated is in the next table.
                 let Some(locked) = owned.bucket(index).lock() else { continue };
                 let unlinked = locked.dismantle(|word| {
-                    let entry = word.pointer().cast::<T>();
                     // SAFETY: an entry of this map, which nobody else has.
-                    let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { self.nodes.drop_now(entry) }));
+                    let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { self.nodes.drop_last(word.handle()) }));
                     if let Err(panic) = dropped {
                         match &first_panic {
                             None => first_panic = Some(panic),

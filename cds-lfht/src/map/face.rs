@@ -134,7 +134,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
     ///
     /// When the guard is of another flavor; when hashing or comparing does.
     #[doc(alias = "cds_lfht_lookup")]
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn get<'g, Q>(&'g self, key: &Q, guard: &'g impl AnyGuard) -> Option<&'g V>
     where
@@ -196,7 +196,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
         found.map(|entry| entry.map(|entry| &entry.value))
     }
 
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub(super) fn entry<'g, Q>(&'g self, key: &Q, guard: &'g impl AnyGuard) -> Option<&'g Entry<K, V>>
     where

@@ -99,7 +99,7 @@ impl<T> Index<T> {
     /// # Safety
     ///
     /// The caller stays inside a section of the flavor during `'g`.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn find<'g>(&'g self, hash: u64, mut wanted: impl FnMut(&'g T) -> bool) -> Option<&'g T> {
         // SAFETY: as promised.
         let table = unsafe { self.current() };

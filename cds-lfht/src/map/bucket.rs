@@ -251,6 +251,26 @@ impl Bucket {
         self.lock_contended()
     }
 
+    /// Takes the lock if it is free; `None` also if the bucket is migrated.
+    #[inline]
+    pub(super) fn lock_if_free(&self) -> Option<Locked<'_>> {
+        // Relaxed: the exchange decides.
+        let meta = self.meta.load(Ordering::Relaxed);
+        let is_free = meta & (LOCKED | MIGRATED) == 0 && self.try_lock(meta);
+        is_free.then(|| Locked { first: self, meta: Meta(meta) })
+    }
+
+    /// Takes the lock without a locked instruction, for a bucket that nobody else gets at.
+    ///
+    /// # Safety
+    ///
+    /// No other thread locks the bucket meanwhile.
+    #[inline]
+    pub(super) unsafe fn lock_alone(&self) -> Locked<'_> {
+        // Relaxed: nobody else writes it.
+        Locked { first: self, meta: Meta(self.meta.load(Ordering::Relaxed)) }
+    }
+
     #[inline]
     fn try_lock(&self, meta: u64) -> bool {
         // Acquire pairs with the Release of the previous holder. PAIR(map-lock)
@@ -320,6 +340,7 @@ impl Drop for Locked<'_> {
 }
 
 impl<'l> Locked<'l> {
+    #[inline]
     fn meta_of(&self, line: &Bucket) -> Meta {
         // Relaxed: only the holder of the lock writes it.
         if ptr::eq(line, self.first) { self.meta } else { Meta(line.meta.load(Ordering::Relaxed)) }
@@ -334,6 +355,7 @@ impl<'l> Locked<'l> {
         }
     }
 
+    #[inline]
     fn next_of(&self, line: &'l Bucket, meta: Meta) -> Option<&'l Bucket> {
         // SAFETY: lines in a chain are unlinked by the holder of the lock only.
         if meta.is_chained() { unsafe { line.next() } } else { None }
@@ -356,6 +378,7 @@ impl<'l> Locked<'l> {
     }
 
     /// Everything in the chain.
+    #[inline]
     pub(super) fn for_each(&self, mut each: impl FnMut(u8, Word)) {
         let (mut line, mut meta) = (self.first, self.meta);
         loop {
@@ -453,6 +476,7 @@ impl<'l> Locked<'l> {
         unlinked
     }
 
+    #[inline]
     fn chained_lines(&self) -> Unlinked {
         let mut unlinked = Unlinked::default();
         let (mut line, mut meta) = (self.first, self.meta);
@@ -465,6 +489,7 @@ impl<'l> Locked<'l> {
     }
 
     /// Marks the bucket as migrated: all its entries can be found elsewhere. What is unlinked are its chained lines.
+    #[inline]
     pub(super) fn migrated(mut self) -> Unlinked {
         let unlinked = self.chained_lines();
         // The drop publishes it: Release, so that who sees it sees where the entries went. PAIR(map-migrated)

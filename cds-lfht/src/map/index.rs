@@ -144,6 +144,17 @@ impl<T> Index<T> {
         .map(|word| unsafe { entry_of(word) })
     }
 
+    /// Asks for the bucket of a hash that is about to be changed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`find`](Self::find).
+    #[inline]
+    pub(super) unsafe fn announce(&self, hash: u64) {
+        // SAFETY: as promised.
+        prefetch(unsafe { self.current() }.bucket_of(hash));
+    }
+
     /// As many calls of [`find`](Self::find), interleaved.
     ///
     /// # Safety

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use urcu_core::sync::modelled::Ordering;
 
 use super::bucket::Word;
-use super::index::Index;
+use super::index::{Index, prefetch};
 use super::table::Table;
 
 /// Entries per bucket, on the average, beyond which the table grows.
@@ -52,10 +52,16 @@ impl<T> Index<T> {
         let table = unsafe { self.current() };
         // Relaxed: who goes on loads it again.
         let is_leaving = !table.next.load(Ordering::Relaxed).is_null();
-        if is_leaving || is_crowded || number.is_multiple_of(PERIOD) {
+        if (is_leaving && self.has_work(table, number)) || is_crowded || number.is_multiple_of(PERIOD) {
             // SAFETY: as promised.
             unsafe { self.grow_or_help(table, is_leaving, rehash) };
         }
+    }
+
+    /// Whether a thread should take on buckets of `table`: each time as long as nobody has, and then sometimes.
+    fn has_work(&self, table: &Table, number: usize) -> bool {
+        // Relaxed: a hint.
+        table.progress.taken.load(Ordering::Relaxed) < table.count() || number.is_multiple_of(8)
     }
 
     /// # Safety
@@ -84,7 +90,8 @@ impl<T> Index<T> {
         let table = unsafe { self.current() };
         // Relaxed: who goes on loads it again.
         let is_leaving = !table.next.load(Ordering::Relaxed).is_null();
-        if is_leaving || number.is_multiple_of(PERIOD.min(table.count() / 4)) {
+        let is_due = number.is_multiple_of(PERIOD.min(table.count() / 4));
+        if is_due || (is_leaving && self.has_work(table, number)) {
             // SAFETY: as promised.
             unsafe { self.shrink_or_help(table, is_leaving, rehash) };
         }
@@ -174,6 +181,12 @@ impl<T> Index<T> {
         let first = table.progress.taken.fetch_add(batch, Ordering::Relaxed);
         let mut migrated = 0;
         let mut is_stuck = false;
+        if new.bits() == table.bits() + 1 {
+            for index in first..first + batch {
+                prefetch(new.bucket(index & (table.count() - 1)));
+                prefetch(new.bucket((index & (table.count() - 1)) + table.count()));
+            }
+        }
         for index in first..first + batch {
             // SAFETY: as promised.
             match unsafe { self.migrate(table, new, index & (table.count() - 1), rehash) } {
@@ -208,11 +221,18 @@ impl<T> Index<T> {
         if bucket.meta().is_migrated() {
             return Ok(false);
         }
-        let Some(locked) = bucket.lock() else {
+        // Whoever holds it may not be running; the bucket will be taken on again.
+        let Some(locked) = bucket.lock_if_free() else {
             return Ok(false);
         };
         let put = |tag: u8, word: Word, hash: u64| {
-            let Some(mut target) = new.bucket_of(hash).lock() else {
+            let target = new.bucket_of(hash);
+            let mut target = if new.bits() >= table.bits() {
+                // SAFETY: all that belongs there comes from this bucket, which is locked; and who looks for it waits here.
+                unsafe { target.lock_alone() }
+            } else if let Some(target) = target.lock() {
+                target
+            } else {
                 unreachable!("a table is not left before everything has come to it");
             };
             target.add(tag, word.with_bits(new.word_bits(hash)));

@@ -332,6 +332,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
         entry: Entry<K, V>,
         if_present: IfPresent,
     ) -> Added<'g, 'g, Entry<K, V>> {
+        // SAFETY: inside a section of the flavor.
+        unsafe { self.index.announce(hash) };
         let fresh = self.index.nodes.fresh(entry);
         let entry = fresh.pointer();
         // SAFETY: alive: nobody else has it until it is published, after the last comparison.

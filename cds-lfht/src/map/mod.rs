@@ -7,6 +7,9 @@ mod entry;
 mod face;
 mod index;
 mod iter;
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub mod model;
 mod nodes;
 mod pinned;
 mod reclaim;

@@ -7,7 +7,7 @@
 //! | kind | where | when |
 //! |---|---|---|
 //! | boxed | an allocation of its own | the first entries of a map, and large ones |
-//! | small | chunks of 64 KiB | up to a megabyte |
+//! | small | chunks of 64 KiB | up to 16 MiB |
 //! | large | chunks of 2 MiB, huge pages if the kernel is willing | beyond |
 //!
 //! Every thread takes from its own stripe and gives back to its own: a list of free entries and a run of fresh ones. What a
@@ -38,7 +38,7 @@ const HEADER: usize = 64;
 /// Entries that a map has in boxes before it makes chunks.
 const BOXES: usize = 32;
 /// Bytes of small chunks before there are large ones.
-const SMALL_BYTES: usize = 1 << 20;
+const SMALL_BYTES: usize = 16 << 20;
 /// Larger entries are boxed.
 const LARGEST: usize = SMALL_CHUNK / 16;
 /// Free entries that change hands together.

@@ -162,8 +162,9 @@ mod memory {
 
     use super::{Bucket, NonNull, mem};
 
-    /// From here on whole pages, which come zeroed: an allocator would write them all at once.
-    const LARGE: usize = HUGE_PAGE;
+    /// From here on whole pages. Below, an allocator has memory that was used before, which costs less than the first touch of
+    /// fresh pages.
+    const LARGE: usize = 16 * HUGE_PAGE;
 
     pub(super) fn allocate(count: usize) -> Option<NonNull<Bucket>> {
         let layout = Layout::array::<Bucket>(count).ok()?;

@@ -81,3 +81,11 @@ pub struct Entrant {
     /// An empty map with room for so many entries; zero: with nothing said about it.
     pub make: fn(usize) -> Box<dyn Map>,
 }
+
+/// The processor time of the calling thread, in seconds.
+pub fn processor_time() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a valid pointer to a local value.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}

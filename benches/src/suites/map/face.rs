@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Pace, Sample, Shot};
 use crate::harness::threads::team;
-use crate::maps::{ALL, Entrant, Found, Map, Session, Step, value_of};
+use crate::maps::{ALL, Entrant, Found, Map, Session, Step, processor_time, value_of};
 
 /// Entries in a map, and how that is called.
 const SIZES: [(u64, &str); 3] = [(1_000, "1k"), (100_000, "100k"), (4_000_000, "4M")];
@@ -83,14 +83,6 @@ fn rate(shot: &Shot<'_>, mut batch: impl FnMut() -> Result<(), String>) -> Resul
         rate = done as f64 / (processor_time() - used).max(1e-9);
     }
     Ok(rate)
-}
-
-/// The processor time of the calling thread, in seconds.
-fn processor_time() -> f64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a valid pointer to a local value.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
 /// The `number`th key: no two are the same, and they follow each other in no order.

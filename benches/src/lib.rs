@@ -14,6 +14,7 @@ pub mod idle_process;
 pub mod idle_threads;
 pub mod limits;
 pub mod machine;
+pub mod map_process;
 pub mod maps;
 pub mod peers;
 pub mod reclaim;

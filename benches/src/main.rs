@@ -12,6 +12,7 @@ use urcu_benches::harness::watchdog::{STUCK, Watchdog};
 use urcu_benches::harness::{interrupt, table};
 use urcu_benches::idle_process::idle;
 use urcu_benches::machine::Machine;
+use urcu_benches::map_process;
 use urcu_benches::record::Recorder;
 
 /// Wrong arguments, as clap has it.
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
     }
     if let Some(name) = &arguments.idle_process {
         return idle_process(name, Duration::from_millis(arguments.idle_ms));
+    }
+    if let Some(name) = &arguments.map_process {
+        return figure(map_process::measure(name, arguments.map_entries));
     }
     let plan = match arguments.plan() {
         Ok(plan) => plan,
@@ -47,9 +51,14 @@ fn main() -> ExitCode {
 
 /// See `urcu_benches::idle_process`.
 fn idle_process(name: &str, length: Duration) -> ExitCode {
-    match idle(name, length) {
-        Ok(micros) => {
-            println!("{micros}");
+    figure(idle(name, length))
+}
+
+/// The output of a process that the program started itself.
+fn figure(figure: Result<f64, String>) -> ExitCode {
+    match figure {
+        Ok(figure) => {
+            println!("{figure}");
             ExitCode::SUCCESS
         }
         Err(reason) => {

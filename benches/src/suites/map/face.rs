@@ -2,10 +2,15 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::clock;
+
 use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Pace, Sample, Shot};
+use crate::harness::stats::percentile;
 use crate::harness::threads::team;
+use crate::map_process::bytes_per_entry;
 use crate::maps::{ALL, Entrant, Found, Map, Session, Step, processor_time, value_of};
 
 /// Entries in a map, and how that is called.
@@ -44,6 +49,10 @@ pub(super) fn cases(options: &Options) -> Vec<Case> {
         }
     }
     cases.extend(threads.iter().map(|&threads| grow_case(threads)));
+    cases.push(latency_case(Latency::Rest));
+    cases.push(latency_case(Latency::Resize));
+    cases.push(latency_case(Latency::Insert));
+    cases.extend([(100_000, "memory-100k"), (1_000_000, "memory-1M"), (4_000_000, "memory-4M")].map(memory_case));
     cases
 }
 
@@ -258,6 +267,120 @@ fn grow_case(threads: usize) -> Case {
         better: Better::Higher,
         threads,
         pace: Pace::Rounds(1),
+        contenders,
+    }
+}
+
+/// Whose single calls are timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Latency {
+    /// A reader's, of a thousand keys in a map of four million entries that nobody changes.
+    Rest,
+    /// A reader's, of the same keys, while the map grows from a thousand to four million entries and shrinks back.
+    Resize,
+    /// An updater's, whose map grows from nothing to a million entries.
+    Insert,
+}
+
+/// Entries that are always there, and those that come and go.
+const STAYING: u64 = 1_000;
+const MANY: u64 = 4_000_000;
+
+fn latency_case(latency: Latency) -> Case {
+    let (name, about, threads) = match latency {
+        Latency::Rest => ("p999-rest", "The 99.9th percentile of single lookups of a thousand keys in a map of four million entries.", 1),
+        Latency::Resize => (
+            "p999-resize",
+            "The same, while another thread makes the map grow from a thousand to four million entries and shrink back.",
+            2,
+        ),
+        Latency::Insert => ("p999-insert", "The 99.9th percentile of single insertions, from nothing to a million entries.", 1),
+    };
+    let contenders = ALL
+        .into_iter()
+        .filter(|entrant| !entrant.is_ours || !entrant.name.contains(':'))
+        .map(|entrant| {
+            contender(entrant, move |shot| {
+                let map = (entrant.make)(0);
+                let singles = match latency {
+                    Latency::Insert => time_insertions(&*map, shot),
+                    Latency::Rest => time_lookups(&*map, shot, false),
+                    Latency::Resize => time_lookups(&*map, shot, true),
+                }?;
+                let p999 = percentile(&singles, 99.9).ok_or("nothing was measured")?;
+                let worst = singles.into_iter().fold(0.0, f64::max);
+                Ok(Sample::figure(p999).with_note(Some(format!("worst {:.0} us", worst / 1e3))))
+            })
+        })
+        .collect();
+    let pace = Pace::Once(std::time::Duration::from_secs(1));
+    Case { name: name.into(), about, unit: "ns", better: Better::Lower, threads, pace, contenders }
+}
+
+fn time_insertions(map: &dyn Map, shot: &Shot<'_>) -> Result<Vec<f64>, String> {
+    let singles = team(
+        shot.cores,
+        1,
+        |_| Ok(()),
+        |_, ()| {
+            let mut session = map.session();
+            Ok((0..GROWN).map(|number| clock::time(|| session.insert(&[key_of(number)]))).collect::<Vec<_>>())
+        },
+    )?;
+    Ok(singles.into_iter().flatten().collect())
+}
+
+fn time_lookups(map: &dyn Map, shot: &Shot<'_>, resizing: bool) -> Result<Vec<f64>, String> {
+    let all: Vec<u64> = (0..if resizing { STAYING } else { MANY }).map(key_of).collect();
+    map.session().insert(&all);
+    let stop = AtomicBool::new(false);
+    let singles = team(
+        shot.cores,
+        2,
+        |_| Ok(()),
+        |index, ()| {
+            let mut session = map.session();
+            if index == 0 {
+                let mut numbers = Numbers(1);
+                let mut singles = Vec::with_capacity(1 << 24);
+                let start = Instant::now();
+                while !stop.load(Ordering::Relaxed) && (resizing || start.elapsed() < shot.budget) {
+                    for _ in 0..64 {
+                        let key = key_of(numbers.below(STAYING));
+                        singles.push(clock::time(|| assert_eq!(session.get(&[key]).keys, 1, "wrong answer")));
+                    }
+                }
+                return Ok(singles);
+            }
+            if resizing {
+                let mut keys = [0; BATCH];
+                for is_growing in [true, false] {
+                    for first in (STAYING..MANY).step_by(BATCH) {
+                        keys.iter_mut().zip(first..).for_each(|(key, number)| *key = key_of(number));
+                        if is_growing { session.insert(&keys) } else { session.remove(&keys) }
+                    }
+                }
+                stop.store(true, Ordering::Relaxed);
+            }
+            Ok(Vec::new())
+        },
+    )?;
+    Ok(singles.into_iter().flatten().collect())
+}
+
+fn memory_case((entries, name): (u64, &str)) -> Case {
+    let contenders = ALL
+        .into_iter()
+        .filter(|entrant| !entrant.is_ours || !entrant.name.contains(':'))
+        .map(|entrant| contender(entrant, move |_| bytes_per_entry(entrant.name, entries).map(Sample::figure)))
+        .collect();
+    Case {
+        name: name.into(),
+        about: "Resident memory of a process over the number of entries of the map that it has filled.",
+        unit: "bytes/entry",
+        better: Better::Lower,
+        threads: 1,
+        pace: Pace::Once(std::time::Duration::from_secs(1)),
         contenders,
     }
 }

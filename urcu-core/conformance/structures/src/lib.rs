@@ -5,9 +5,11 @@
 //! | one test body under each of the five flavors | [`on_every_flavor!`], [`Tested`] |
 //! | a test with a time limit | [`within_limit`] |
 //! | random numbers that can be repeated, objects that count their drops | [`seed`], [`Counted`] |
+//! | concurrent histories, checked against a sequential model | [`linearizability`], [`linearizability::Rounds`] |
 
 mod flavors;
 mod limit;
+pub mod linearizability;
 
 pub use flavors::Tested;
 pub use limit::within_limit;

@@ -1,4 +1,6 @@
-//! A resizable lock-free hash table.
+//! A resizable hash table over any RCU flavor.
+//!
+//! - [`LfHashMap`] and [`LfHashSet`]: typed, safe maps for readers that never wait. See [`map`].
 
 pub mod map;
 

@@ -333,7 +333,8 @@ fn run<S: std::hash::BuildHasher>(steps: Vec<Step>, hasher: S) {
     }
     let mut left: Vec<_> = map.into_iter().collect();
     left.sort_unstable();
-    let mut expected: Vec<_> = model.into_iter().flat_map(|(key, values)| values.into_iter().map(move |it| (key, it))).collect();
+    let mut expected: Vec<_> =
+        model.into_iter().flat_map(|(key, values)| values.into_iter().map(move |it| (key, it))).collect();
     expected.sort_unstable();
     assert_eq!(left, expected);
 }

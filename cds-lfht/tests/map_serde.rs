@@ -20,6 +20,7 @@ fn what_is_written_is_read() {
     let seed = InFlavor::<LfHashSet<u64>>::new(flavor);
     let read = seed.deserialize(&mut serde_json::Deserializer::from_str(&text)).expect("what was written");
     assert!(read.len() == 2 && read.pin().contains(&3) && read.pin().contains(&4));
-    let wrong = InFlavor::<LfHashSet<u64>>::new(flavor).deserialize(&mut serde_json::Deserializer::from_str("[1, \"x\"]"));
+    let wrong =
+        InFlavor::<LfHashSet<u64>>::new(flavor).deserialize(&mut serde_json::Deserializer::from_str("[1, \"x\"]"));
     assert!(wrong.is_err());
 }

@@ -33,14 +33,16 @@ fn acts<F: Tested>() -> Vec<(&'static str, Act<F>)> {
             let old = map.insert(key, value(counts, key, random), guard);
             old.inspect(|old| check(key, old)).is_none().into()
         }),
-        ("try_insert", |map, counts, key, random, guard| match map.try_insert(key, value(counts, key, random), guard) {
-            Ok(value) => {
-                check(key, value);
-                1
-            }
-            Err(occupied) => {
-                check(key, occupied.current);
-                0
+        ("try_insert", |map, counts, key, random, guard| {
+            match map.try_insert(key, value(counts, key, random), guard) {
+                Ok(value) => {
+                    check(key, value);
+                    1
+                }
+                Err(occupied) => {
+                    check(key, occupied.current);
+                    0
+                }
             }
         }),
         ("get_or_insert_with", |map, counts, key, random, guard| {
@@ -124,10 +126,13 @@ fn acts<F: Tested>() -> Vec<(&'static str, Act<F>)> {
             if !random.once_in(16) {
                 return 0;
             }
-            map.retain(|other, value| {
-                check(*other, value);
-                *other != key || value.value() & 1 == 0
-            }, guard);
+            map.retain(
+                |other, value| {
+                    check(*other, value);
+                    *other != key || value.value() & 1 == 0
+                },
+                guard,
+            );
             0
         }),
         ("reserve", |map, _, key, _, guard| {
@@ -300,25 +305,24 @@ on_every_flavor! {
                     let mut random = Random::new(number as u64);
                     for round in 0..40_u64 {
                         let keys = 100 + round * 50;
-                        // A barrier is no place to be online in.
-                        thread_offline::<F>(|| turns.wait());
+                        turns.wait();
                         for key in 0..keys {
                             let guard = thread.read_lock();
                             let won = map.try_insert(key, value(counts, key, &mut random), &guard).is_ok();
                             inserted.fetch_add(won.into(), Ordering::Relaxed);
                         }
-                        thread_offline::<F>(|| turns.wait());
+                        turns.wait();
                         assert_eq!(inserted.load(Ordering::Relaxed) as u64, keys);
-                        thread_offline::<F>(|| turns.wait());
+                        turns.wait();
                         inserted.store(0, Ordering::Relaxed);
                         for key in 0..keys {
                             let guard = thread.read_lock();
                             removed.fetch_add(map.remove(&key, &guard).is_some().into(), Ordering::Relaxed);
                         }
-                        thread_offline::<F>(|| turns.wait());
+                        turns.wait();
                         assert_eq!(removed.load(Ordering::Relaxed) as u64, keys);
                         assert!(map.is_empty());
-                        thread_offline::<F>(|| turns.wait());
+                        turns.wait();
                         removed.store(0, Ordering::Relaxed);
                     }
                 });
@@ -343,11 +347,6 @@ on_every_flavor! {
         F::vtable().wait_for_retired().expect("not inside a section");
         assert_eq!(counts.made(), counts.dropped());
     }
-}
-
-/// Runs something that waits. (Threads of QSBR are online; nobody waits for a grace period here, so this is for the reader.)
-fn thread_offline<F: Tested>(wait: impl FnOnce() -> std::sync::BarrierWaitResult) {
-    wait();
 }
 
 /// Stops the others when this thread ends, also by a panic.

@@ -68,9 +68,9 @@ pub use membarrier::Membarrier;
 pub use pointer::{CompareExchangeError, Polled, Rcu, Retired};
 pub use poll::{GracePeriod, Synchronize};
 pub use reader::{Reader, ThreadRecord};
-pub use reclaim::{FlushOnDrop, barrier, defer, limits, retire_box, set_limits, set_stall_limit, stats};
 #[doc(hidden)]
 pub use reclaim::catch;
+pub use reclaim::{FlushOnDrop, barrier, defer, limits, retire_box, set_limits, set_stall_limit, stats};
 #[doc(hidden)]
 pub use registration::prepare;
 pub use report::{Report, ReportHook, set_report_hook};

@@ -274,7 +274,9 @@ struct Round {
 }
 
 #[derive(Clone, Default)]
-struct Filled(Rc<RefCell<Vec<(&'static str, Rc<Network>)>>>);
+struct Filled(Rc<RefCell<Vec<Named>>>);
+
+type Named = (&'static str, Rc<Network>);
 
 impl Filled {
     fn get(&self, name: &'static str, make: Make, routes: &[Route]) -> Rc<Network> {
@@ -293,7 +295,12 @@ impl Filled {
 
 fn cases(_: &Options) -> Vec<Case> {
     let filled = Filled::default();
-    let case = |name: &str, about, unit, pick: fn(&Round) -> f64, other: fn(&Round) -> f64, other_unit: &'static str| {
+    let case = |name: &str,
+                about,
+                unit,
+                pick: fn(&Round) -> f64,
+                other: fn(&Round) -> f64,
+                other_unit: &'static str| {
         let contenders = ENTRANTS
             .into_iter()
             .map(|(name, make)| {
@@ -366,8 +373,11 @@ fn measure(network: &Network, routes: &[Route], seed: u64, shot: &Shot<'_>) -> R
         2,
         |_| Ok(addresses(routes, seed)),
         |index, addresses| {
-            let answer =
-                if index == 0 { look_up(network, routes, &addresses, shot) } else { update(network, routes, seed, &stop) };
+            let answer = if index == 0 {
+                look_up(network, routes, &addresses, shot)
+            } else {
+                update(network, routes, seed, &stop)
+            };
             if index == 0 {
                 // Relaxed: joining orders what the threads have done.
                 stop.store(true, Ordering::Relaxed);
@@ -389,7 +399,8 @@ fn look_up(
     let mut answers = [None; BATCH];
     'measured: loop {
         for batch in addresses.chunks_exact(BATCH) {
-            let generation = |number: &Option<usize>| number.map_or(0, |number| network.generations[number].load(Ordering::SeqCst));
+            let generation =
+                |number: &Option<usize>| number.map_or(0, |number| network.generations[number].load(Ordering::SeqCst));
             for (before, (_, number)) in before.iter_mut().zip(batch) {
                 *before = generation(number);
             }
@@ -412,7 +423,9 @@ fn look_up(
                     }
                 };
                 if !is_right {
-                    return Err(format!("wrong answer: {answer:?} for route {number:?}, generations {before} to {after}"));
+                    return Err(format!(
+                        "wrong answer: {answer:?} for route {number:?}, generations {before} to {after}"
+                    ));
                 }
             }
             done += BATCH as u64;

@@ -24,8 +24,8 @@
 
 use core::ptr;
 
-use urcu_core::sync::modelled::{AtomicPtr, AtomicU64, Ordering};
 use urcu_core::Backoff;
+use urcu_core::sync::modelled::{AtomicPtr, AtomicU64, Ordering};
 
 use super::slab::{Handle, KIND};
 
@@ -523,7 +523,8 @@ mod tests {
             for other in 0..=255 {
                 let meta = Meta(LOCKED | CHAINED).with_tag(3, one).with_tag(4, other);
                 let slots: Vec<_> = meta.slots_with(7).collect();
-                let expected: Vec<_> = [(3, one), (4, other)].into_iter().filter(|it| it.1 == 7).map(|it| it.0).collect();
+                let expected: Vec<_> =
+                    [(3, one), (4, other)].into_iter().filter(|it| it.1 == 7).map(|it| it.0).collect();
                 assert_eq!(slots, expected);
             }
         }

@@ -5,9 +5,9 @@
 
 use core::ops::ControlFlow;
 
-use urcu_core::FlavorVtable;
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use urcu_core::{DomainId, FlavorVtable};
 
 use super::bucket::{Bucket, Locked, Place, Slots, Unlinked, Word};
 use super::nodes::{Fresh, Nodes};
@@ -19,6 +19,8 @@ pub(super) struct Index<T> {
     /// The table where everybody begins. Never null; freed after a grace period when it is replaced.
     pub(super) current: AtomicPtr<Table>,
     pub(super) nodes: Nodes<T>,
+    /// The flavor's, here for the lookups.
+    pub(super) domain: DomainId,
     pub(super) resizing: CachePadded<Resizing>,
 }
 
@@ -65,7 +67,12 @@ impl<T> Index<T> {
             shrunk_at: AtomicU64::new(0),
             duplicates: AtomicBool::new(false),
         };
-        Some(Self { current: AtomicPtr::new(table), nodes: Nodes::new(flavor), resizing: CachePadded(resizing) })
+        Some(Self {
+            current: AtomicPtr::new(table),
+            nodes: Nodes::new(flavor),
+            domain: flavor.domain(),
+            resizing: CachePadded(resizing),
+        })
     }
 
     /// The table where a search begins.

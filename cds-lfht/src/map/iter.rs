@@ -146,7 +146,10 @@ impl<'g, K: Hash + Eq, V, S: BuildHasher> Iterator for Entries<'g, K, V, S> {
 
 impl<K, V, S> fmt::Debug for Iter<'_, K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Iter").field("bucket", &self.bucket).field("buckets", &self.table.count()).finish_non_exhaustive()
+        f.debug_struct("Iter")
+            .field("bucket", &self.bucket)
+            .field("buckets", &self.table.count())
+            .finish_non_exhaustive()
     }
 }
 

@@ -247,8 +247,8 @@ impl<T> Index<T> {
                 locked.for_each(|tag, word| moves.push((tag, word, rehash(unsafe { super::index::entry_of(word) }))));
             }));
             if let Err(payload) = hashed {
-                // Its message was printed by the panic hook; dropping it may panic again.
-                core::mem::forget(payload);
+                // Its message was printed by the panic hook.
+                super::teardown::dispose(payload);
                 return Err(Stuck);
             }
             for (tag, word, hash) in moves {
@@ -269,7 +269,8 @@ impl<T> Index<T> {
     unsafe fn finish(&self, table: &Table) {
         // Relaxed: loaded before, with Acquire.
         let new = table.next.load(Ordering::Relaxed);
-        // Release: what was migrated comes first. PAIR(map-table)
+        // Release: what was migrated, which the
+        // count has brought here (PAIR(map-done)), comes first. PAIR(map-table)
         let old = self.current.swap(new, Ordering::AcqRel);
         debug_assert!(core::ptr::eq(old, table));
         // SAFETY: unreachable now for who enters a section; it was made by `Box::new`.
@@ -291,23 +292,33 @@ impl<T> Index<T> {
                     None => return true,
                     Some(bits) => {
                         let is_busy = self.resizing.busy.load(Ordering::Relaxed);
-                        if !self.begin(table, bits) && !is_busy && core::ptr::eq(self.current.load(Ordering::Relaxed), table)
+                        if !self.begin(table, bits)
+                            && !is_busy
+                            && core::ptr::eq(self.current.load(Ordering::Relaxed), table)
                         {
                             return false;
                         }
                     }
                 }
-                urcu_core::sync::modelled::spin_loop();
+                give_way();
                 continue;
             }
             // SAFETY: as promised.
             match unsafe { self.help(table, rehash) } {
-                Progress::Migrated(0) => urcu_core::sync::modelled::spin_loop(),
+                Progress::Migrated(0) => give_way(),
                 Progress::Migrated(_) => {}
                 Progress::Stuck => return false,
             }
         }
     }
+}
+
+/// Lets another thread run, which holds what this one waits for.
+fn give_way() {
+    #[cfg(not(urcu_loom))]
+    std::thread::yield_now();
+    #[cfg(urcu_loom)]
+    urcu_core::sync::modelled::spin_loop();
 }
 
 /// A key whose hash panics.

@@ -196,7 +196,10 @@ impl<T, S> IntoIterator for LfHashSet<T, S> {
 
 impl<T: fmt::Debug, S> fmt::Debug for LfHashSet<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LfHashSet").field("flavor", &self.flavor().name()).field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("LfHashSet")
+            .field("flavor", &self.flavor().name())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 

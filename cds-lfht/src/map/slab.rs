@@ -201,9 +201,11 @@ impl Pool {
             lock: AtomicBool::new(false),
             shared: UnsafeCell::new(shared),
         }));
-        let pointer = NonNull::from_mut(pool);
+        let pointer = NonNull::from(pool);
+        // SAFETY: just made.
+        let shared = unsafe { pointer.as_ref() }.shared.get();
         // SAFETY: nobody else has it.
-        unsafe { &mut *pointer.as_ref().shared.get() }.pool = pointer;
+        unsafe { &mut *shared }.pool = pointer;
         pointer
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(layout: Layout) -> NonNull<Self> {
         let layout = layout.pad_to_align();
-        NonNull::from_mut(Box::leak(Box::new(Self { layout, added: AtomicUsize::new(0), retired: AtomicUsize::new(0) })))
+        NonNull::from(Box::leak(Box::new(Self { layout, added: AtomicUsize::new(0), retired: AtomicUsize::new(0) })))
     }
 
     pub(super) fn allocate(&self) -> (Handle, usize) {

@@ -1,5 +1,6 @@
 //! The end of a map: everything is dropped, whoever panics.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
@@ -7,6 +8,14 @@ use urcu_core::sync::modelled::Ordering;
 
 use super::index::Index;
 use super::table::Table;
+
+/// Drops what a panic carried, which may panic again.
+pub(super) fn dispose(panic: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        // Enough of it.
+        core::mem::forget(again);
+    }
+}
 
 impl<T> Index<T> {
     /// Drops all entries and frees all tables; nothing can be used afterwards.
@@ -28,8 +37,7 @@ impl<T> Index<T> {
                     if let Err(panic) = dropped {
                         match &first_panic {
                             None => first_panic = Some(panic),
-                            // Dropping it may panic again.
-                            Some(_) => core::mem::forget(panic),
+                            Some(_) => dispose(panic),
                         }
                     }
                 });

@@ -52,7 +52,10 @@ impl<K: Hash + Eq, V, S: BuildHasher> Extend<(K, V)> for LfHashMap<K, V, S> {
 impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for LfHashMap<K, V, S> {
     /// Its length: what is in it needs a section to be looked at, so that [`Pinned`](crate::Pinned) shows.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LfHashMap").field("flavor", &self.flavor().name()).field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("LfHashMap")
+            .field("flavor", &self.flavor().name())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -45,12 +45,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
     #[doc(alias = "cds_lfht_add_unique")]
     #[inline]
     #[track_caller]
-    pub fn try_insert<'g>(
-        &'g self,
-        key: K,
-        value: V,
-        guard: &'g impl AnyGuard,
-    ) -> Result<&'g V, Occupied<'g, K, V>> {
+    pub fn try_insert<'g>(&'g self, key: K, value: V, guard: &'g impl AnyGuard) -> Result<&'g V, Occupied<'g, K, V>> {
         match self.add(key, value, IfPresent::Keep, guard) {
             Added::New(entry) | Added::InPlaceOf(_, entry) => Ok(&entry.value),
             Added::Occupied(present, fresh) => {
@@ -326,12 +321,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
 
     /// Called with a guard of the flavor.
     #[inline]
-    fn add_hashed<'g>(
-        &'g self,
-        hash: u64,
-        entry: Entry<K, V>,
-        if_present: IfPresent,
-    ) -> Added<'g, 'g, Entry<K, V>> {
+    fn add_hashed<'g>(&'g self, hash: u64, entry: Entry<K, V>, if_present: IfPresent) -> Added<'g, 'g, Entry<K, V>> {
         // SAFETY: inside a section of the flavor.
         unsafe { self.index.announce(hash) };
         let fresh = self.index.nodes.fresh(entry);

@@ -58,7 +58,9 @@ pub(super) fn cases(options: &Options) -> Vec<Case> {
 
 /// The maps of one size, made when they are first measured.
 #[derive(Clone, Default)]
-struct Filled(Rc<RefCell<Vec<(&'static str, Rc<dyn Map>)>>>);
+struct Filled(Rc<RefCell<Vec<Named>>>);
+
+type Named = (&'static str, Rc<dyn Map>);
 
 impl Filled {
     fn get(&self, entrant: Entrant, size: u64) -> Rc<dyn Map> {
@@ -288,13 +290,19 @@ const MANY: u64 = 4_000_000;
 
 fn latency_case(latency: Latency) -> Case {
     let (name, about, threads) = match latency {
-        Latency::Rest => ("p999-rest", "The 99.9th percentile of single lookups of a thousand keys in a map of four million entries.", 1),
+        Latency::Rest => (
+            "p999-rest",
+            "The 99.9th percentile of single lookups of a thousand keys in a map of four million entries.",
+            1,
+        ),
         Latency::Resize => (
             "p999-resize",
             "The same, while another thread makes the map grow from a thousand to four million entries and shrink back.",
             2,
         ),
-        Latency::Insert => ("p999-insert", "The 99.9th percentile of single insertions, from nothing to a million entries.", 1),
+        Latency::Insert => {
+            ("p999-insert", "The 99.9th percentile of single insertions, from nothing to a million entries.", 1)
+        }
     };
     let contenders = ALL
         .into_iter()

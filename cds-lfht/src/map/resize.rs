@@ -181,10 +181,13 @@ impl<T> Index<T> {
         let first = table.progress.taken.fetch_add(batch, Ordering::Relaxed);
         let mut migrated = 0;
         let mut is_stuck = false;
-        if new.bits() == table.bits() + 1 {
-            for index in first..first + batch {
-                prefetch(new.bucket(index & (table.count() - 1)));
-                prefetch(new.bucket((index & (table.count() - 1)) + table.count()));
+        // What comes next, for the next call.
+        for index in first + batch..first + 2 * batch {
+            let index = index & (table.count() - 1);
+            prefetch(table.bucket(index));
+            if new.bits() == table.bits() + 1 {
+                prefetch(new.bucket(index));
+                prefetch(new.bucket(index + table.count()));
             }
         }
         for index in first..first + batch {

@@ -20,6 +20,32 @@
 //! assert_eq!(pinned.get_many(["one", "two"]), [None, Some(&2)]);
 //! ```
 //!
+//! Values are not changed in place, unless they can be shared and changed, like atomics: an entry never moves while a reader may
+//! hold it. Otherwise a new value takes the place of the old one:
+//!
+//! ```
+//! use cds_lfht::map::{Computed, Operation};
+//! use cds_lfht::{LfHashMap, LfHashSet};
+//!
+//! # let _thread = urcu_membarrier::register().expect("a kernel with membarrier, or the fallback");
+//! let visits = LfHashMap::<&str, u64>::new(urcu_membarrier::vtable());
+//! let visits = visits.pin();
+//! assert_eq!(visits.get_or_insert_with("home", || 1), &1);
+//! assert_eq!(visits.update("home", |count| count + 1), Some((&1, &2)));
+//! let counted = visits.compute("news", |there| Operation::Insert(there.map_or(1, |(_, count)| count + 1)));
+//! assert_eq!(counted, Computed::Inserted(&"news", &1));
+//! assert!(visits.try_insert("news", 9).is_err());
+//! assert!(visits.remove_if("home", |_, count| *count == 2).is_some());
+//! assert_eq!(visits.iter().collect::<Vec<_>>(), [(&"news", &1)]);
+//!
+//! // Several entries with one key.
+//! visits.insert_duplicate("news", 7);
+//! assert_eq!(visits.get_all("news").sum::<u64>(), 8);
+//!
+//! let seen = LfHashSet::<u32>::new(urcu_membarrier::vtable());
+//! assert!(seen.pin().insert(5) && !seen.pin().insert(5));
+//! ```
+//!
 //! # Who may do what
 //!
 //! | operations | beside everything else | a guard | may wait | progress |

@@ -16,7 +16,16 @@ fn explore(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
     model.max_branches = 50_000;
-    model.check(body);
+    let runs = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&runs);
+    model.check(move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        body();
+    });
+    let runs = runs.load(std::sync::atomic::Ordering::Relaxed);
+    println!("{runs} executions");
+    // Fewer would mean that the model checker does not see the map's atomics.
+    assert!(runs > 20, "{runs} executions only");
 }
 
 fn map(keys: &[u64], bits: u32) -> Arc<Model> {
@@ -43,10 +52,10 @@ fn one_of_two_insertions_succeeds() {
 fn a_key_that_is_replaced_is_always_found() {
     explore(3, || {
         let map = map(&KEYS[..1], 0);
-        let other = Arc::clone(&map);
-        let thread = thread::spawn(move || other.insert(KEYS[0], 2));
-        assert!(matches!(map.get(KEYS[0]), Some(2 | 0x1_0000)));
-        assert_eq!(thread.join().expect("no panic"), Some(KEYS[0]));
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || reader.get(KEYS[0]));
+        assert_eq!(map.insert(KEYS[0], 2), Some(KEYS[0]));
+        assert!(matches!(reader.join().expect("no panic"), Some(2 | 0x1_0000)));
         assert_eq!(map.get(KEYS[0]), Some(2));
     });
 }
@@ -56,13 +65,11 @@ fn the_entry_that_makes_room_for_a_link_is_always_found() {
     explore(3, || {
         // The eighth entry moves the seventh to another line.
         let map = map(&KEYS[..7], 0);
-        let other = Arc::clone(&map);
-        let thread = thread::spawn(move || {
-            other.insert(KEYS[7], 1);
-            other.remove(KEYS[7]);
-        });
-        assert_eq!(map.get(KEYS[6]), Some(KEYS[6]));
-        thread.join().expect("no panic");
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || reader.get(KEYS[6]));
+        map.insert(KEYS[7], 1);
+        map.remove(KEYS[7]);
+        assert_eq!(reader.join().expect("no panic"), Some(KEYS[6]));
         assert_eq!(map.get(KEYS[6]), Some(KEYS[6]));
         assert_eq!(map.get(KEYS[7]), None);
     });
@@ -72,12 +79,10 @@ fn the_entry_that_makes_room_for_a_link_is_always_found() {
 fn what_stays_is_found_while_the_table_grows() {
     explore(2, || {
         let map = map(&KEYS[..2], 0);
-        let other = Arc::clone(&map);
-        let thread = thread::spawn(move || other.resize(1));
-        for key in &KEYS[..2] {
-            assert_eq!(map.get(*key), Some(*key));
-        }
-        thread.join().expect("no panic");
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || (reader.get(KEYS[0]), reader.get(KEYS[1])));
+        assert!(map.resize(1));
+        assert_eq!(reader.join().expect("no panic"), (Some(KEYS[0]), Some(KEYS[1])));
         assert_eq!(map.get(KEYS[1]), Some(KEYS[1]));
     });
 }
@@ -86,10 +91,10 @@ fn what_stays_is_found_while_the_table_grows() {
 fn what_stays_is_found_while_the_table_shrinks() {
     explore(2, || {
         let map = map(&[2, 3], 1);
-        let other = Arc::clone(&map);
-        let thread = thread::spawn(move || other.resize(0));
-        assert_eq!((map.get(2), map.get(3)), (Some(2), Some(3)));
-        thread.join().expect("no panic");
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || (reader.get(2), reader.get(3)));
+        assert!(map.resize(0));
+        assert_eq!(reader.join().expect("no panic"), (Some(2), Some(3)));
         assert_eq!((map.get(2), map.get(3)), (Some(2), Some(3)));
     });
 }

@@ -34,6 +34,17 @@ enum Progress {
     Stuck,
 }
 
+/// What became of a wish for another table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begin {
+    /// A move is under way, from the table that was looked at.
+    UnderWay,
+    /// Somebody else was at it: look again.
+    Later,
+    /// There is no memory, or it has become smaller too often for one section.
+    Refused,
+}
+
 /// The smallest table for so many entries.
 pub(super) fn bits_for(entries: usize) -> u32 {
     let buckets = entries.div_ceil(MOST_LOAD).max(1);
@@ -71,7 +82,7 @@ impl<T> Index<T> {
     unsafe fn grow_or_help(&self, table: &Table, is_leaving: bool, rehash: impl Fn(&T) -> u64) {
         if !is_leaving {
             let live = self.nodes.live();
-            if live <= table.count() * MOST_LOAD || !self.begin(table, bits_for(live)) {
+            if live <= table.count() * MOST_LOAD || self.begin(table, bits_for(live)) != Begin::UnderWay {
                 return;
             }
         }
@@ -108,7 +119,7 @@ impl<T> Index<T> {
             let live = self.nodes.live();
             // Twice the room that it needs: the next insertions do not make it grow again.
             let bits = bits_for(2 * live).max(least);
-            if bits >= table.bits() || live * 2 > table.count() || !self.begin(table, bits) {
+            if bits >= table.bits() || live * 2 > table.count() || self.begin(table, bits) != Begin::UnderWay {
                 return;
             }
         }
@@ -116,26 +127,30 @@ impl<T> Index<T> {
         unsafe { self.help(table, &rehash) };
     }
 
-    /// Begins a move to a table of other size, unless one is under way or there is no memory; whether one is under way.
-    fn begin(&self, table: &Table, bits: u32) -> bool {
+    /// Begins a move to a table of other size, unless one is under way.
+    fn begin(&self, table: &Table, bits: u32) -> Begin {
         let resizing = &self.resizing;
         // Acquire pairs with the Release below: one at a time. PAIR(map-resizing)
         if resizing.busy.swap(true, Ordering::Acquire) {
-            return false;
+            return Begin::Later;
         }
         // Relaxed: written under `busy` only.
-        let is_ours = table.next.load(Ordering::Relaxed).is_null()
-            && core::ptr::eq(self.current.load(Ordering::Relaxed), table)
-            && bits != table.bits()
-            && (bits > table.bits() || self.may_shrink());
-        if is_ours && let Some(new) = Table::new(bits, table.base_for(bits)) {
+        let answer = if !table.next.load(Ordering::Relaxed).is_null() {
+            Begin::UnderWay
+        } else if !core::ptr::eq(self.current.load(Ordering::Relaxed), table) {
+            Begin::Later
+        } else if bits == table.bits() || (bits < table.bits() && !self.may_shrink()) {
+            Begin::Refused
+        } else if let Some(new) = Table::new(bits, table.base_for(bits)) {
             // Release: its fields come first. PAIR(map-next)
             table.next.store(Box::into_raw(new), Ordering::Release);
-        }
-        let is_leaving = !table.next.load(Ordering::Relaxed).is_null();
+            Begin::UnderWay
+        } else {
+            Begin::Refused
+        };
         // Release: the next one sees the table. PAIR(map-resizing)
         resizing.busy.store(false, Ordering::Release);
-        is_leaving
+        answer
     }
 
     /// Whether readers may meet another smaller table. Called by the holder of `busy`.
@@ -293,17 +308,12 @@ impl<T> Index<T> {
             if table.next.load(Ordering::Relaxed).is_null() {
                 match is_wanted(table.bits()) {
                     None => return true,
-                    Some(bits) => {
-                        let is_busy = self.resizing.busy.load(Ordering::Relaxed);
-                        if !self.begin(table, bits)
-                            && !is_busy
-                            && core::ptr::eq(self.current.load(Ordering::Relaxed), table)
-                        {
-                            return false;
-                        }
-                    }
+                    Some(bits) => match self.begin(table, bits) {
+                        Begin::UnderWay => {}
+                        Begin::Later => give_way(),
+                        Begin::Refused => return false,
+                    },
                 }
-                give_way();
                 continue;
             }
             // SAFETY: as promised.

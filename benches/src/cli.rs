@@ -45,6 +45,12 @@ pub struct Arguments {
     /// Used by the program on itself: idles with this implementation's worker and prints the processor time of it.
     #[arg(long, value_name = "NAME", hide = true)]
     pub idle_process: Option<String>,
+    /// Used by the program on itself: fills this map and prints its bytes per entry.
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub map_process: Option<String>,
+    /// How many entries it fills it with.
+    #[arg(long, value_name = "N", hide = true, default_value_t = 0)]
+    pub map_entries: u64,
     /// How long it idles.
     #[arg(long, value_name = "N", hide = true, default_value_t = 0)]
     pub idle_ms: u64,
@@ -260,11 +266,14 @@ mod tests {
     #[test]
     fn unknown_names_are_answered_with_the_right_ones() {
         let suite = parse(&["--only", "reed"]).plan().unwrap_err();
-        assert_eq!(suite, "there is no suite `reed`; the suites are: read, grace, reclaim, list, stack, queue, map");
+        assert_eq!(
+            suite,
+            "there is no suite `reed`; the suites are: read, grace, reclaim, list, stack, queue, map, route"
+        );
         let flavor = parse(&["--flavor", "mb,foo"]).plan().unwrap_err();
         assert_eq!(flavor, "there is no flavor `foo`; the flavors are: qsbr, mb, membarrier, signal, bp");
         let peer = parse(&["--peer", "crossbeam"]).plan().unwrap_err();
-        assert!(peer.starts_with("there is no peer `crossbeam`; the peers are: concurrent-queue, "), "{peer}");
+        assert!(peer.starts_with("there is no peer `crossbeam`; the peers are: "), "{peer}");
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub mod idle_threads;
 pub mod limits;
 pub mod lists;
 pub mod machine;
+pub mod map_process;
+pub mod maps;
 pub mod peers;
 pub mod pool;
 pub mod queues;

@@ -12,6 +12,7 @@ use urcu_benches::harness::watchdog::{STUCK, Watchdog};
 use urcu_benches::harness::{interrupt, table};
 use urcu_benches::idle_process::idle;
 use urcu_benches::machine::Machine;
+use urcu_benches::map_process;
 use urcu_benches::record::Recorder;
 use urcu_benches::suites::map::bytes_per_entry;
 
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
     }
     if let Some(name) = &arguments.map_memory {
         return figure(bytes_per_entry(name, arguments.map_entries));
+    }
+    if let Some(name) = &arguments.map_process {
+        return figure(map_process::measure(name, arguments.map_entries));
     }
     let plan = match arguments.plan() {
         Ok(plan) => plan,

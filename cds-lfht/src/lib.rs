@@ -1,5 +1,9 @@
-//! A resizable lock-free hash table.
+//! Resizable hash tables over any RCU flavor.
 //!
-//! [`raw`] is the C library's model: nodes inside the caller's objects, the caller's hash, `unsafe`.
+//! - [`LfHashMap`] and [`LfHashSet`]: typed, safe maps for readers that never wait. See [`map`].
+//! - [`raw`]: the C library's model: nodes inside the caller's objects, the caller's hash, `unsafe`.
 
+pub mod map;
 pub mod raw;
+
+pub use map::{LfHashMap, LfHashSet, Pinned, PinnedSet};

@@ -77,6 +77,8 @@ pub use membarrier::Membarrier;
 pub use pointer::{CompareExchangeError, Polled, Rcu, Retired};
 pub use poll::{GracePeriod, Synchronize};
 pub use reader::{Reader, ThreadRecord};
+#[doc(hidden)]
+pub use reclaim::catch;
 pub use reclaim::{FlushOnDrop, barrier, defer, limits, retire_box, set_limits, set_stall_limit, stats};
 pub use refcount::RefCount;
 #[doc(hidden)]

@@ -117,8 +117,9 @@ pub(crate) fn drop_reporting<B>(flavor: &'static str, value: B) {
     catch(flavor, || drop(value));
 }
 
-/// Runs user code that has nobody to unwind to.
-pub(crate) fn catch(flavor: &'static str, run: impl FnOnce()) {
+/// Runs user code that has nobody to unwind to: a panic is reported. For structures that reclaim what is not in a box.
+#[doc(hidden)]
+pub fn catch(flavor: &'static str, run: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
         report(&Report::DeferredPanicked { flavor, message: message(&*payload) });
         // Dropping the payload may panic again.

@@ -6,10 +6,11 @@ pub mod map;
 pub mod queue;
 pub mod read;
 pub mod reclaim;
+pub mod route;
 pub mod stack;
 
 use crate::harness::plan::Suite;
 
 /// All of them, in the order of the run.
-pub const ALL: [Suite; 7] =
-    [read::SUITE, grace::SUITE, reclaim::SUITE, list::SUITE, stack::SUITE, queue::SUITE, map::SUITE];
+pub const ALL: [Suite; 8] =
+    [read::SUITE, grace::SUITE, reclaim::SUITE, list::SUITE, stack::SUITE, queue::SUITE, map::SUITE, route::SUITE];

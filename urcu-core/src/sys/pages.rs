@@ -4,7 +4,7 @@ use core::ffi::c_void;
 use core::ptr;
 
 /// What the kernel's huge pages are aligned to, on every processor that matters here.
-pub const HUGE_PAGE: usize = 2 << 20;
+const HUGE_PAGE: usize = 2 << 20;
 
 /// Fresh zeroed memory of `bytes` (a multiple of the page size), aligned to [`HUGE_PAGE`], or `None`.
 ///

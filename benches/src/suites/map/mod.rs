@@ -34,11 +34,9 @@ const SIZES: [Size; 3] = [
     Size { name: "4M", entries: 4_000_000 },
 ];
 
-/// All rows: those of the raw tier, then those of the face.
+/// The rows of the raw tier.
 pub fn lines() -> Vec<Line> {
-    let mut lines = raw::lines();
-    lines.extend(face::lines());
-    lines
+    raw::lines()
 }
 
 fn cases(options: &Options) -> Vec<Case> {
@@ -60,6 +58,7 @@ fn cases(options: &Options) -> Vec<Case> {
     if !options.quick {
         cases.extend(tail::cases(SIZES[0], SIZES[2]));
     }
+    cases.extend(face::cases(options));
     cases
 }
 

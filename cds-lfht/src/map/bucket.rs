@@ -1,0 +1,576 @@
+//! A bucket: one cache line with seven entries, their tags, and a lock.
+//!
+//! ```text
+//!   byte 0      6   7      8        16                     56       64
+//!   +------------+-------+--------+--------+-- ... --+--------+
+//!   | seven tags | state | slot 0 | slot 1 |         | slot 6 |
+//!   +------------+-------+--------+--------+-- ... --+--------+
+//!      the word `meta`      pointers with 16 bits of the hash above their 48 bits of address
+//! ```
+//!
+//! A tag is eight bits of the hash, never zero; zero says that the slot holds nothing. A bucket that needs more than seven
+//! entries is *chained*: slot 6 holds a pointer to another line of the same layout, marked as such by its lowest bit.
+//!
+//! # Invariants
+//!
+//! 1. `meta` is changed only by who holds the lock of the chain's first line (or has the line for itself), but for the lock
+//!    bit, which whoever finds it clear may set.
+//! 2. An entry stays in its slot until it is removed, with one exception: when a line becomes chained, the entry of slot 6 is
+//!    first published in the new line and then overwritten by the link. Who finds the link where it expected the entry
+//!    follows it.
+//! 3. A slot is written before the tag that says so (Release, Acquire: PAIR(map-entry)). Removing clears the tag and leaves
+//!    the slot. So a slot whose tag was ever seen is not null.
+//! 4. A *migrated* bucket has no tags, and nothing in it is ever changed again.
+
+use core::ptr;
+
+use urcu_core::Backoff;
+use urcu_core::sync::modelled::{AtomicPtr, AtomicU64, Ordering};
+
+use super::slab::{Handle, KIND};
+
+/// Entries in a line.
+pub(super) const SLOTS: usize = 7;
+/// The slot that links to the next line.
+const LAST: usize = SLOTS - 1;
+
+const LOCKED: u64 = 1 << 56;
+const CHAINED: u64 = 1 << 57;
+const MIGRATED: u64 = 1 << 58;
+
+/// One in each tag.
+const ONES: u64 = 0x0001_0101_0101_0101;
+/// The highest bit of each tag.
+const HIGHS: u64 = 0x0080_8080_8080_8080;
+/// The other bits of each tag.
+const LOWS: u64 = HIGHS - ONES;
+
+const ADDRESS_BITS: u32 = 48;
+const ADDRESS: usize = (1 << ADDRESS_BITS) - 1;
+/// Marks a pointer to a line.
+const LINK: usize = 1;
+
+/// A set of slots: one bit in the byte of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slots(u64);
+
+impl Slots {
+    #[inline]
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl Iterator for Slots {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let slot = self.0.trailing_zeros() / 8;
+        self.0 &= self.0 - 1;
+        Some(slot as usize)
+    }
+}
+
+/// The word of tags and state, as it was at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Meta(u64);
+
+impl Meta {
+    /// The slots with this tag; zero: the slots with nothing.
+    #[inline]
+    pub(super) fn slots_with(self, tag: u8) -> Slots {
+        let differing = self.0 ^ (u64::from(tag) * ONES);
+        // The highest bit of a byte stays clear exactly if all its bits are: without a carry from byte to byte.
+        let nonzero = ((differing & LOWS) + LOWS) | differing;
+        Slots(!nonzero & HIGHS)
+    }
+
+    /// The slots with something.
+    #[inline]
+    pub(super) fn occupied(self) -> Slots {
+        Slots(!self.slots_with(0).0 & HIGHS)
+    }
+
+    /// The slots that an entry can be put into.
+    #[inline]
+    fn free(self) -> Slots {
+        let free = self.slots_with(0);
+        if self.is_chained() { Slots(free.0 & !(0x80 << (8 * LAST))) } else { free }
+    }
+
+    #[inline]
+    pub(super) fn is_chained(self) -> bool {
+        self.0 & CHAINED != 0
+    }
+
+    #[inline]
+    pub(super) fn is_migrated(self) -> bool {
+        self.0 & MIGRATED != 0
+    }
+
+    /// Neither chained nor migrated: all there is to see is in this line.
+    #[inline]
+    pub(super) fn is_all(self) -> bool {
+        self.0 & (CHAINED | MIGRATED) == 0
+    }
+
+    #[inline]
+    fn tag(self, slot: usize) -> u8 {
+        self.0.to_le_bytes()[slot]
+    }
+
+    #[inline]
+    fn with_tag(self, slot: usize, tag: u8) -> Self {
+        let shift = 8 * slot;
+        Self(self.0 & !(0xff << shift) | u64::from(tag) << shift)
+    }
+}
+
+/// What a slot holds: a pointer to an entry and 16 bits of its hash, or a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Word(*mut u8);
+
+impl Word {
+    /// A handle of an entry.
+    #[inline]
+    pub(super) fn entry(entry: Handle, bits: u16) -> Self {
+        Self(entry.0.map_addr(|address| address | usize::from(bits) << ADDRESS_BITS))
+    }
+
+    #[inline]
+    fn link(line: *mut Bucket) -> Self {
+        Self(line.cast::<u8>().map_addr(|address| address | LINK))
+    }
+
+    /// Whether it is a link to a line.
+    #[inline]
+    pub(super) fn is_link(self) -> bool {
+        self.0.addr() & LINK != 0
+    }
+
+    /// The entry's address.
+    #[inline]
+    pub(super) fn pointer(self) -> *mut u8 {
+        self.0.map_addr(|address| address & ADDRESS & !KIND)
+    }
+
+    /// The entry's handle.
+    #[inline]
+    pub(super) fn handle(self) -> Handle {
+        Handle(self.0.map_addr(|address| address & ADDRESS))
+    }
+
+    /// The bits of the hash.
+    #[inline]
+    pub(super) fn bits(self) -> u16 {
+        (self.0.addr() >> ADDRESS_BITS) as u16
+    }
+
+    /// The same entry with other bits.
+    #[inline]
+    pub(super) fn with_bits(self, bits: u16) -> Self {
+        Self::entry(self.handle(), bits)
+    }
+
+    /// The line that a link points to.
+    #[inline]
+    fn line_pointer(self) -> *mut Bucket {
+        self.0.map_addr(|address| address & !LINK).cast()
+    }
+
+    /// The line that it links to.
+    ///
+    /// # Safety
+    ///
+    /// It is a link, and the line is not freed during `'l`.
+    #[inline]
+    pub(super) unsafe fn line<'l>(self) -> &'l Bucket {
+        let line = self.line_pointer();
+        // SAFETY: the caller promises that the line is alive.
+        unsafe { &*line }
+    }
+}
+
+/// Whether `entry` leaves the bits free that [`Word`] uses.
+#[inline]
+pub(super) fn fits(entry: Handle) -> bool {
+    entry.0.addr() & !ADDRESS == 0 && entry.0.addr() & LINK == 0
+}
+
+/// One cache line. All zero is an empty bucket.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(super) struct Bucket {
+    meta: AtomicU64,
+    slots: [AtomicPtr<u8>; SLOTS],
+}
+
+impl Bucket {
+    pub(super) fn new() -> Self {
+        Self { meta: AtomicU64::new(0), slots: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())) }
+    }
+
+    /// Acquire: what was published before the tags that are seen here is seen, too. PAIR(map-entry)
+    #[inline]
+    pub(super) fn meta(&self) -> Meta {
+        Meta(self.meta.load(Ordering::Acquire))
+    }
+
+    /// What is in a slot, whose tag may have changed since it was looked at.
+    #[inline]
+    pub(super) fn word(&self, slot: usize) -> Word {
+        // Acquire: the entry may be newer than the tag; its contents are seen. PAIR(map-entry)
+        Word(self.slots[slot].load(Ordering::Acquire))
+    }
+
+    /// The next line of a chain.
+    ///
+    /// # Safety
+    ///
+    /// The line was seen to be chained, and what was reachable then is not freed during `'l`.
+    #[inline]
+    pub(super) unsafe fn next<'l>(&self) -> Option<&'l Bucket> {
+        let word = self.word(LAST);
+        // No link any more: the next line was empty when it was unlinked, and what is in the slot is newer.
+        // SAFETY: a link that was reachable after `meta` was.
+        word.is_link().then(|| unsafe { word.line() })
+    }
+
+    /// Takes the lock; `None` if the bucket is migrated, or becomes so meanwhile.
+    #[inline]
+    pub(super) fn lock(&self) -> Option<Locked<'_>> {
+        // Relaxed: the exchange decides.
+        let meta = self.meta.load(Ordering::Relaxed);
+        if meta & (LOCKED | MIGRATED) == 0 && self.try_lock(meta) {
+            return Some(Locked { first: self, meta: Meta(meta) });
+        }
+        self.lock_contended()
+    }
+
+    /// Takes the lock if it is free; `None` also if the bucket is migrated.
+    #[inline]
+    pub(super) fn lock_if_free(&self) -> Option<Locked<'_>> {
+        // Relaxed: the exchange decides.
+        let meta = self.meta.load(Ordering::Relaxed);
+        let is_free = meta & (LOCKED | MIGRATED) == 0 && self.try_lock(meta);
+        is_free.then(|| Locked { first: self, meta: Meta(meta) })
+    }
+
+    /// Takes the lock without a locked instruction, for a bucket that nobody else gets at.
+    ///
+    /// # Safety
+    ///
+    /// No other thread locks the bucket meanwhile.
+    #[inline]
+    pub(super) unsafe fn lock_alone(&self) -> Locked<'_> {
+        // Relaxed: nobody else writes it.
+        Locked { first: self, meta: Meta(self.meta.load(Ordering::Relaxed)) }
+    }
+
+    #[inline]
+    fn try_lock(&self, meta: u64) -> bool {
+        // Acquire pairs with the Release of the previous holder. PAIR(map-lock)
+        self.meta.compare_exchange(meta, meta | LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    #[cold]
+    fn lock_contended(&self) -> Option<Locked<'_>> {
+        let mut backoff = Backoff::brisk();
+        loop {
+            // Acquire: a migrated bucket's entries are found where they went. PAIR(map-migrated)
+            let meta = self.meta.load(Ordering::Acquire);
+            if meta & MIGRATED != 0 {
+                return None;
+            }
+            if meta & LOCKED == 0 {
+                if self.try_lock(meta) {
+                    return Some(Locked { first: self, meta: Meta(meta) });
+                }
+                continue;
+            }
+            wait(&mut backoff);
+        }
+    }
+}
+
+/// Waits for the holder of a lock, which runs nothing but comparisons.
+#[cfg(not(urcu_loom))]
+fn wait(backoff: &mut Backoff) {
+    if !backoff.snooze() {
+        // The holder is not running. Yielding alone would keep it from running if our priority is higher.
+        std::thread::sleep(core::time::Duration::from_micros(50));
+    }
+}
+
+#[cfg(urcu_loom)]
+fn wait(_: &mut Backoff) {
+    urcu_core::sync::modelled::spin_loop();
+}
+
+/// Where an entry is: a slot of a line in a chain that is locked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'l> {
+    line: &'l Bucket,
+    slot: usize,
+}
+
+/// A bucket whose lock is held.
+#[derive(Debug)]
+pub(super) struct Locked<'l> {
+    first: &'l Bucket,
+    /// The first line's, without the lock; stored when the lock is given back.
+    meta: Meta,
+}
+
+/// Lines that are not part of any chain any more; readers may still be in them.
+#[must_use = "the lines are to be retired"]
+#[derive(Debug, Default)]
+pub(super) struct Unlinked(pub(super) Vec<*mut Bucket>);
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: slots before tags, and all of it before the next holder. PAIR(map-entry), PAIR(map-lock)
+        self.first.meta.store(self.meta.0, Ordering::Release);
+    }
+}
+
+impl<'l> Locked<'l> {
+    #[inline]
+    fn meta_of(&self, line: &Bucket) -> Meta {
+        // Relaxed: only the holder of the lock writes it.
+        if ptr::eq(line, self.first) { self.meta } else { Meta(line.meta.load(Ordering::Relaxed)) }
+    }
+
+    fn set_meta(&mut self, line: &Bucket, meta: Meta) {
+        if ptr::eq(line, self.first) {
+            self.meta = meta;
+        } else {
+            // Release: slots before tags. PAIR(map-entry)
+            line.meta.store(meta.0, Ordering::Release);
+        }
+    }
+
+    #[inline]
+    fn next_of(&self, line: &'l Bucket, meta: Meta) -> Option<&'l Bucket> {
+        // SAFETY: lines in a chain are unlinked by the holder of the lock only.
+        if meta.is_chained() { unsafe { line.next() } } else { None }
+    }
+
+    /// The first place with this tag that satisfies `wanted`.
+    #[inline]
+    pub(super) fn find(&self, tag: u8, mut wanted: impl FnMut(Word) -> bool) -> Option<(Place<'l>, Word)> {
+        let (mut line, mut meta) = (self.first, self.meta);
+        loop {
+            for slot in meta.slots_with(tag) {
+                let word = line.word(slot);
+                if wanted(word) {
+                    return Some((Place { line, slot }, word));
+                }
+            }
+            line = self.next_of(line, meta)?;
+            meta = self.meta_of(line);
+        }
+    }
+
+    /// Everything in the chain.
+    #[inline]
+    pub(super) fn for_each(&self, mut each: impl FnMut(u8, Word)) {
+        let (mut line, mut meta) = (self.first, self.meta);
+        loop {
+            for slot in meta.occupied() {
+                each(meta.tag(slot), line.word(slot));
+            }
+            let Some(next) = self.next_of(line, meta) else { return };
+            line = next;
+            meta = self.meta_of(line);
+        }
+    }
+
+    /// Puts another entry with the same hash into a place.
+    #[inline]
+    pub(super) fn replace(&mut self, place: Place<'l>, word: Word) {
+        // Release: the entry's contents come first. PAIR(map-entry)
+        place.line.slots[place.slot].store(word.0, Ordering::Release);
+    }
+
+    /// Adds an entry; whether the first line had no room.
+    #[inline]
+    pub(super) fn add(&mut self, tag: u8, word: Word) -> bool {
+        if let Some(slot) = self.meta.free().next() {
+            // Release: the entry's contents come first. PAIR(map-entry)
+            self.first.slots[slot].store(word.0, Ordering::Release);
+            self.meta = self.meta.with_tag(slot, tag);
+            return false;
+        }
+        self.add_to_chain(tag, word);
+        true
+    }
+
+    #[cold]
+    fn add_to_chain(&mut self, tag: u8, word: Word) {
+        let mut line = self.first;
+        let mut meta = self.meta;
+        while let Some(next) = self.next_of(line, meta) {
+            line = next;
+            meta = self.meta_of(line);
+            if let Some(slot) = meta.free().next() {
+                // Release: the entry's contents come first. PAIR(map-entry)
+                line.slots[slot].store(word.0, Ordering::Release);
+                self.set_meta(line, meta.with_tag(slot, tag));
+                return;
+            }
+        }
+        let longer = Bucket::new();
+        // Relaxed: the link publishes it all.
+        longer.slots[0].store(line.word(LAST).0, Ordering::Relaxed);
+        longer.slots[1].store(word.0, Ordering::Relaxed);
+        longer.meta.store(Meta(0).with_tag(0, meta.tag(LAST)).with_tag(1, tag).0, Ordering::Relaxed);
+        let link = Word::link(Box::into_raw(Box::new(longer)));
+        // Release: the new line's contents come first. Invariant 2. PAIR(map-entry)
+        line.slots[LAST].store(link.0, Ordering::Release);
+        self.set_meta(line, Meta(meta.with_tag(LAST, 0).0 | CHAINED));
+    }
+
+    /// Removes the entry of a place.
+    #[inline]
+    pub(super) fn remove(&mut self, place: Place<'l>) -> Unlinked {
+        let meta = self.meta_of(place.line).with_tag(place.slot, 0);
+        self.set_meta(place.line, meta);
+        let mut unlinked = Unlinked::default();
+        if !ptr::eq(place.line, self.first) {
+            self.trim(&mut unlinked);
+        }
+        unlinked
+    }
+
+    /// Unlinks empty lines from the end of the chain.
+    fn trim(&mut self, unlinked: &mut Unlinked) {
+        loop {
+            let (mut before, mut line) = (None, self.first);
+            while let Some(next) = self.next_of(line, self.meta_of(line)) {
+                before = Some(line);
+                line = next;
+            }
+            let Some(before) = before else { return };
+            if self.meta_of(line).occupied().next().is_some() {
+                return;
+            }
+            // The link stays in the slot for the readers that have seen it to be one.
+            let meta = self.meta_of(before);
+            self.set_meta(before, Meta(meta.0 & !CHAINED));
+            unlinked.0.push(before.word(LAST).line_pointer());
+        }
+    }
+
+    /// Takes everything out of the chain, for who has the whole map for itself: the entries, and the chained lines, which are
+    /// not looked at any more.
+    pub(super) fn dismantle(mut self, mut each: impl FnMut(Word)) -> Unlinked {
+        self.for_each(|_, word| each(word));
+        let unlinked = self.chained_lines();
+        self.meta = Meta(0);
+        unlinked
+    }
+
+    #[inline]
+    fn chained_lines(&self) -> Unlinked {
+        let mut unlinked = Unlinked::default();
+        let (mut line, mut meta) = (self.first, self.meta);
+        while let Some(next) = self.next_of(line, meta) {
+            unlinked.0.push(line.word(LAST).line_pointer());
+            line = next;
+            meta = self.meta_of(line);
+        }
+        unlinked
+    }
+
+    /// Marks the bucket as migrated: all its entries can be found elsewhere. What is unlinked are its chained lines.
+    #[inline]
+    pub(super) fn migrated(mut self) -> Unlinked {
+        let unlinked = self.chained_lines();
+        // The drop publishes it: Release, so that who sees it sees where the entries went. PAIR(map-migrated)
+        self.meta = Meta(MIGRATED);
+        unlinked
+    }
+}
+
+#[cfg(all(test, not(urcu_loom)))]
+mod tests {
+    use super::*;
+
+    fn word(number: usize) -> Word {
+        Word::entry(Handle(ptr::without_provenance_mut(number << 4)), number as u16)
+    }
+
+    #[test]
+    fn a_bucket_is_a_cache_line() {
+        assert_eq!(size_of::<Bucket>(), 64);
+        assert_eq!(align_of::<Bucket>(), 64);
+    }
+
+    #[test]
+    fn tags_are_found_exactly() {
+        let meta = Meta(0).with_tag(0, 1).with_tag(1, 2).with_tag(2, 3).with_tag(5, 2).with_tag(6, 0x80);
+        assert_eq!(meta.slots_with(2).collect::<Vec<_>>(), [1, 5]);
+        assert_eq!(meta.slots_with(0).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(meta.slots_with(0x80).collect::<Vec<_>>(), [6]);
+        assert_eq!(meta.occupied().collect::<Vec<_>>(), [0, 1, 2, 5, 6]);
+        for one in 0..=255 {
+            for other in 0..=255 {
+                let meta = Meta(LOCKED | CHAINED).with_tag(3, one).with_tag(4, other);
+                let slots: Vec<_> = meta.slots_with(7).collect();
+                let expected: Vec<_> =
+                    [(3, one), (4, other)].into_iter().filter(|it| it.1 == 7).map(|it| it.0).collect();
+                assert_eq!(slots, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn words_keep_pointer_and_bits() {
+        let word = Word::entry(Handle(ptr::without_provenance_mut(0x7fff_1234_567c)), 0xabcd);
+        assert_eq!((word.pointer().addr(), word.bits(), word.is_link()), (0x7fff_1234_5678, 0xabcd, false));
+        assert_eq!(word.handle().0.addr(), 0x7fff_1234_567c);
+        assert_eq!(word.with_bits(1).bits(), 1);
+    }
+
+    #[test]
+    fn a_chain_grows_and_shrinks() {
+        let bucket = Bucket::new();
+        let mut locked = bucket.lock().expect("not migrated");
+        for number in 1..=40 {
+            assert_eq!(locked.add(number as u8, word(number)), number > SLOTS);
+        }
+        let mut seen = Vec::new();
+        locked.for_each(|tag, word| seen.push((usize::from(tag), usize::from(word.bits()))));
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=40).map(|number| (number, number)).collect::<Vec<_>>());
+        let mut lines = 0;
+        for number in 1..=40 {
+            let (place, found) = locked.find(number as u8, |_| true).expect("added");
+            assert_eq!(found, word(number));
+            let unlinked = locked.remove(place);
+            lines += unlinked.0.len();
+            for line in unlinked.0 {
+                // SAFETY: unlinked, and there are no readers.
+                drop(unsafe { Box::from_raw(line) });
+            }
+        }
+        assert_eq!(lines, 6);
+        drop(locked);
+        assert_eq!(bucket.meta(), Meta(0));
+    }
+
+    #[test]
+    fn a_migrated_bucket_cannot_be_locked() {
+        let bucket = Bucket::new();
+        assert!(bucket.lock().expect("fresh").migrated().0.is_empty());
+        assert!(bucket.lock().is_none());
+        assert!(bucket.meta().is_migrated());
+        assert_eq!(bucket.meta().occupied().count(), 0);
+    }
+}

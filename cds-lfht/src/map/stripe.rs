@@ -1,0 +1,174 @@
+//! What threads would otherwise share, once per thread.
+//!
+//! The first 64 threads that are alive have a number of their own. A stripe that belongs to such a number is used by that
+//! thread alone, without a locked instruction. All other threads share some stripes with a lock.
+//!
+//! Numbers are this copy of the library's: a shared object that was linked with a copy of its own numbers the same threads
+//! anew. So a structure belongs to the numbers of the copy that made it, and the code of other copies, which may be given
+//! it, shares stripes.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::thread;
+
+use urcu_core::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering};
+use urcu_core::{Backoff, sync};
+
+/// Numbers that a thread can have for itself.
+const OWN_NUMBERS: usize = u64::BITS as usize;
+/// No number yet.
+const UNSET: usize = usize::MAX;
+
+thread_local! {
+    static NUMBER: Cell<usize> = const { Cell::new(UNSET) };
+    /// Which shared stripe, where this copy's numbers do not count. Without a destructor: one would keep an object loaded that is
+    /// a guest here.
+    static GUEST: Cell<usize> = const { Cell::new(UNSET) };
+    static GIVES_BACK: GivesBack = const { GivesBack };
+}
+
+/// The numbers that are taken.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+
+/// What tells this copy's numbers from others'.
+#[inline]
+fn numbering() -> usize {
+    (&raw const TAKEN).addr()
+}
+
+/// A number that need not be this thread's alone.
+#[cold]
+fn guest_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    GUEST.with(|guest| {
+        if guest.get() == UNSET {
+            // Relaxed: any number will do.
+            guest.set(OWN_NUMBERS + NEXT.fetch_add(1, Ordering::Relaxed) % OWN_NUMBERS);
+        }
+        guest.get()
+    })
+}
+
+struct GivesBack;
+
+impl Drop for GivesBack {
+    fn drop(&mut self) {
+        let number = NUMBER.replace(OWN_NUMBERS);
+        if number < OWN_NUMBERS {
+            // Release: what this thread did to its stripes comes before the next one that has the number. PAIR(map-number)
+            TAKEN.fetch_and(!(1 << number), Ordering::Release);
+        }
+    }
+}
+
+#[cold]
+fn take_number() -> usize {
+    /// Of the threads that have none for themselves.
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // A thread that is ending could not give it back.
+    let can_give_back = GIVES_BACK.try_with(|_| ()).is_ok();
+    let mut number = UNSET;
+    if can_give_back {
+        // Acquire: the stripes are as the last one that had the number left them. PAIR(map-number)
+        let free = TAKEN.fetch_update(Ordering::Acquire, Ordering::Relaxed, |taken| {
+            let free = taken.trailing_ones();
+            (free < u64::BITS).then(|| taken | 1 << free)
+        });
+        number = free.map_or(UNSET, |taken| taken.trailing_ones() as usize);
+    }
+    if number == UNSET {
+        // Relaxed: any number will do.
+        number = OWN_NUMBERS + NEXT.fetch_add(1, Ordering::Relaxed) % OWN_NUMBERS;
+    }
+    NUMBER.set(number);
+    number
+}
+
+#[inline]
+fn number() -> usize {
+    let number = NUMBER.get();
+    if number == UNSET { take_number() } else { number }
+}
+
+/// A `T` for each of the first threads, and some that the others share.
+#[derive(Debug)]
+pub(super) struct Striped<T> {
+    /// Those of single threads, a power of two of them, and half as many shared ones.
+    stripes: Box<[CachePadded<Stripe<T>>]>,
+    /// How many of them belong to single threads.
+    own: usize,
+    /// [`numbering`] of the copy that these threads' numbers are of.
+    numbering: usize,
+}
+
+#[derive(Debug)]
+struct Stripe<T> {
+    /// Held while a shared stripe is used.
+    lock: AtomicBool,
+    value: T,
+}
+
+// SAFETY: `with_own` gives a stripe to one thread at a time; `all` is for whoever reads what is atomic.
+unsafe impl<T: Send> Sync for Striped<T> {}
+
+fn how_many() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        (2 * processors).next_power_of_two().clamp(4, OWN_NUMBERS)
+    })
+}
+
+impl<T> Striped<T> {
+    pub(super) fn new(make: impl Fn() -> T) -> Self {
+        let own = how_many();
+        let stripe = |_| CachePadded(Stripe { lock: AtomicBool::new(false), value: make() });
+        Self { stripes: (0..own + own / 2).map(stripe).collect(), own, numbering: numbering() }
+    }
+
+    /// The calling thread's number; below `own` only by the copy that made the stripes.
+    #[inline]
+    fn number(&self) -> usize {
+        if self.numbering == numbering() { number() } else { guest_number() }
+    }
+
+    /// Runs `work` with a stripe that nobody else uses meanwhile. It must neither panic nor come back here.
+    #[inline]
+    pub(super) fn with_own<R>(&self, work: impl FnOnce(&T) -> R) -> R {
+        let number = self.number();
+        if number < self.own {
+            return work(&self.stripes[number].value);
+        }
+        self.with_shared(self.own + number % (self.own / 2), work)
+    }
+
+    /// The stripe that the calling thread uses; others may, too.
+    #[inline]
+    pub(super) fn near(&self) -> &T {
+        let number = self.number();
+        let stripe = if number < self.own { number } else { self.own + number % (self.own / 2) };
+        &self.stripes[stripe].value
+    }
+
+    #[cold]
+    fn with_shared<R>(&self, stripe: usize, work: impl FnOnce(&T) -> R) -> R {
+        let stripe = &self.stripes[stripe];
+        let mut backoff = Backoff::brisk();
+        // Acquire pairs with the Release below. PAIR(map-stripe)
+        while stripe.lock.swap(true, Ordering::Acquire) {
+            if !backoff.snooze() {
+                thread::sleep(core::time::Duration::from_micros(50));
+            }
+            sync::spin_loop();
+        }
+        let answer = work(&stripe.value);
+        // Release: the next one sees what was done. PAIR(map-stripe)
+        stripe.lock.store(false, Ordering::Release);
+        answer
+    }
+
+    /// All of them, which others may be using.
+    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+        self.stripes.iter().map(|stripe| &stripe.value)
+    }
+}

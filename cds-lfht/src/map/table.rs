@@ -1,0 +1,250 @@
+//! A table: a power of two of buckets, and how far the move to the next one has got.
+//!
+//! # Which bits of a hash go where
+//!
+//! ```text
+//!   63        56                                  base+16      base      bits    0
+//!   +-----------+---------------------------------+--------------+--------+------+
+//!   |    tag    |                                 |  word's bits |        index  |
+//!   +-----------+---------------------------------+--------------+---------------+
+//! ```
+//!
+//! The lowest `bits` bits are the index of the bucket. `base` is at most `bits`: so index and word together are the hash's
+//! lowest `base + 16` bits, which is what a move to another table has to know. Only when a table grows beyond that the
+//! entries' keys have to be hashed again, which is once in sixteen doublings.
+
+use core::mem;
+use core::ptr::{self, NonNull};
+
+use urcu_core::sync::CachePadded;
+use urcu_core::sync::modelled::{AtomicPtr, AtomicUsize};
+
+use super::bucket::Bucket;
+
+/// Bits of the hash in a word.
+const WINDOW: u32 = 16;
+
+/// The tag of a hash: never zero.
+#[inline]
+pub(super) fn tag_of(hash: u64) -> u8 {
+    let tag = (hash >> 56) as u8;
+    tag + u8::from(tag == 0)
+}
+
+/// What readers need of a table, and how it is being left.
+///
+/// # Invariants
+///
+/// 1. `mask + 1` buckets follow at `buckets`, a power of two of them.
+/// 2. `next` is set once. While it is null no bucket is migrated.
+/// 3. Each bucket is migrated once, by who holds its lock, and counted in `progress.done` by that thread.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Table {
+    mask: usize,
+    buckets: NonNull<Bucket>,
+    base: u32,
+    /// Where the entries are going.
+    pub(super) next: AtomicPtr<Table>,
+    pub(super) progress: CachePadded<Progress>,
+}
+
+/// How far the buckets are migrated.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// The next bucket that somebody takes on; beyond the last one it starts again with the first, for what others
+    /// took on and have not done.
+    pub(super) taken: AtomicUsize,
+    /// Buckets that are migrated.
+    pub(super) done: AtomicUsize,
+}
+
+impl Table {
+    /// A table with `1 << bits` empty buckets, for entries whose bits of the hash start at `base`; `None` when there is no
+    /// memory.
+    pub(super) fn new(bits: u32, base: u32) -> Option<Box<Self>> {
+        debug_assert!(base <= bits);
+        let count = 1_usize.checked_shl(bits)?;
+        let buckets = memory::allocate(count)?;
+        let progress = Progress { taken: AtomicUsize::new(0), done: AtomicUsize::new(0) };
+        let next = AtomicPtr::new(ptr::null_mut());
+        Some(Box::new(Self { mask: count - 1, buckets, base, next, progress: CachePadded(progress) }))
+    }
+
+    /// The base for a table of `bits` that takes over from this one.
+    pub(super) fn base_for(&self, bits: u32) -> u32 {
+        if bits < self.base {
+            // Known, since it is lower. Some room below, should it shrink on.
+            bits.saturating_sub(WINDOW / 2)
+        } else if bits > self.known() {
+            // The keys are hashed again.
+            bits
+        } else {
+            self.base
+        }
+    }
+
+    /// How many low bits of an entry's hash its index and its word tell.
+    #[inline]
+    pub(super) fn known(&self) -> u32 {
+        self.base + WINDOW
+    }
+
+    /// Those bits.
+    #[inline]
+    pub(super) fn known_hash(&self, index: usize, bits: u16) -> u64 {
+        // Where they overlap they agree.
+        index as u64 | u64::from(bits) << self.base
+    }
+
+    #[inline]
+    pub(super) fn count(&self) -> usize {
+        self.mask + 1
+    }
+
+    #[inline]
+    pub(super) fn bits(&self) -> u32 {
+        self.count().trailing_zeros()
+    }
+
+    #[inline]
+    pub(super) fn index_of(&self, hash: u64) -> usize {
+        hash as usize & self.mask
+    }
+
+    /// The bits of a hash that a word of this table keeps.
+    #[inline]
+    pub(super) fn word_bits(&self, hash: u64) -> u16 {
+        (hash >> self.base) as u16
+    }
+
+    /// A bucket by its number.
+    #[inline]
+    pub(super) fn bucket(&self, index: usize) -> &Bucket {
+        assert!(index <= self.mask, "a bucket that is not there");
+        // SAFETY: the index is that of a bucket. Invariant 1.
+        let bucket = unsafe { self.buckets.add(index) };
+        // SAFETY: it lives as long as the table.
+        unsafe { bucket.as_ref() }
+    }
+
+    /// The bucket of a hash.
+    #[inline]
+    pub(super) fn bucket_of(&self, hash: u64) -> &Bucket {
+        self.bucket(self.index_of(hash))
+    }
+
+    /// Bytes that the table takes, without chained lines.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.count() * size_of::<Bucket>()
+    }
+}
+
+impl Drop for Table {
+    /// Frees the buckets; chained lines and entries are not the table's.
+    fn drop(&mut self) {
+        // SAFETY: `allocate` returned them for this count; the table is gone.
+        unsafe { memory::free(self.buckets, self.count()) };
+    }
+}
+
+// SAFETY: buckets are atomics.
+unsafe impl Send for Table {}
+// SAFETY: as above.
+unsafe impl Sync for Table {}
+
+/// Memory of buckets: zeroed, and of huge pages when there are many.
+#[cfg(not(urcu_loom))]
+mod memory {
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+
+    use urcu_core::sys::{HUGE_PAGE, map_huge, unmap_huge};
+
+    use super::{Bucket, NonNull, mem};
+
+    /// From here on whole pages. Below, an allocator has memory that was used before, which costs less than the first touch of
+    /// fresh pages.
+    const LARGE: usize = 16 * HUGE_PAGE;
+
+    pub(super) fn allocate(count: usize) -> Option<NonNull<Bucket>> {
+        let layout = Layout::array::<Bucket>(count).ok()?;
+        if layout.size() >= LARGE {
+            return map_huge(layout.size()).map(NonNull::cast);
+        }
+        // SAFETY: not of size zero.
+        let memory = unsafe { alloc_zeroed(layout) };
+        // All zero is an empty bucket.
+        NonNull::new(memory.cast())
+    }
+
+    /// # Safety
+    ///
+    /// `buckets` comes from `allocate(count)`, and nothing refers to it.
+    pub(super) unsafe fn free(buckets: NonNull<Bucket>, count: usize) {
+        let bytes = count * mem::size_of::<Bucket>();
+        if bytes >= LARGE {
+            // SAFETY: mapped with this size.
+            unsafe { unmap_huge(buckets.cast(), bytes) };
+            return;
+        }
+        if let Ok(layout) = Layout::array::<Bucket>(count) {
+            // SAFETY: allocated with this layout.
+            unsafe { dealloc(buckets.as_ptr().cast(), layout) };
+        }
+    }
+}
+
+/// The model checker's atomics are made one by one.
+#[cfg(urcu_loom)]
+mod memory {
+    use super::{Bucket, NonNull, mem, ptr};
+
+    pub(super) fn allocate(count: usize) -> Option<NonNull<Bucket>> {
+        let buckets: Box<[Bucket]> = (0..count).map(|_| Bucket::new()).collect();
+        NonNull::new(Box::into_raw(buckets).cast())
+    }
+
+    /// # Safety
+    ///
+    /// `buckets` comes from `allocate(count)`, and nothing refers to it.
+    pub(super) unsafe fn free(buckets: NonNull<Bucket>, count: usize) {
+        let buckets = ptr::slice_from_raw_parts_mut(buckets.as_ptr(), count);
+        let _ = mem::size_of::<Bucket>();
+        // SAFETY: made from such a box.
+        drop(unsafe { Box::from_raw(buckets) });
+    }
+}
+
+#[cfg(all(test, not(urcu_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn index_and_word_tell_the_low_bits_of_a_hash() {
+        let hash = 0x0123_4567_89ab_cdef_u64;
+        for (bits, base) in [(0, 0), (3, 0), (9, 0), (12, 5), (17, 17), (20, 17), (8, 8)] {
+            let table = Table::new(bits, base).expect("memory");
+            let known = table.known_hash(table.index_of(hash), table.word_bits(hash));
+            assert_eq!(known, hash & ((1 << table.known()) - 1), "bits {bits}, base {base}");
+        }
+    }
+
+    #[test]
+    fn only_a_table_that_outgrows_the_known_bits_needs_hashing() {
+        let mut table = Table::new(2, 0).expect("memory");
+        for bits in 3..=16 {
+            assert_eq!(table.base_for(bits), 0);
+        }
+        assert_eq!(table.base_for(17), 17);
+        table = Table::new(17, 17).expect("memory");
+        assert_eq!(table.base_for(16), 8);
+        assert_eq!(table.base_for(2), 0);
+    }
+
+    #[test]
+    fn tags_are_never_zero() {
+        assert_eq!(tag_of(0), 1);
+        assert_eq!(tag_of(1 << 56), 1);
+        assert_eq!(tag_of(u64::MAX), 255);
+    }
+}

@@ -1,0 +1,138 @@
+//! The map's protocol under the model checker: lookups beside insertions, removals and moves to another table.
+//!
+//! At most three preemptions per run. Entries and tables that are retired are freed at the end of each run, so an early free
+//! is not what this looks for (the stress tests do), but a double one is, and a leak.
+#![cfg(urcu_loom)]
+
+use cds_lfht::map::model::Model;
+use loom::sync::Arc;
+use loom::thread;
+use structure_conformance::{Bp, Tested};
+
+/// Keys of the same bucket and tag: hashes that differ in the middle.
+const KEYS: [u64; 9] = [0x1_0000, 0x2_0000, 0x3_0000, 0x4_0000, 0x5_0000, 0x6_0000, 0x7_0000, 0x8_0000, 0x9_0000];
+
+fn explore(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(preemptions);
+    model.max_branches = 50_000;
+    let runs = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&runs);
+    model.check(move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        body();
+    });
+    let runs = runs.load(std::sync::atomic::Ordering::Relaxed);
+    println!("{runs} executions");
+    // Fewer would mean that the model checker does not see the map's atomics.
+    assert!(runs > 20, "{runs} executions only");
+}
+
+fn map(keys: &[u64], bits: u32) -> Arc<Model> {
+    let map = Arc::new(Model::new(bits, Bp::vtable()));
+    for &key in keys {
+        assert_eq!(map.insert(key, key), None);
+    }
+    map
+}
+
+#[test]
+fn one_of_two_insertions_succeeds() {
+    explore(3, || {
+        let map = map(&[], 0);
+        let other = Arc::clone(&map);
+        let thread = thread::spawn(move || other.try_insert(KEYS[0], 1));
+        let own = map.try_insert(KEYS[0], 2);
+        let others = thread.join().expect("no panic");
+        assert!(matches!((own, others), (None, Some(2)) | (Some(1), None)), "{own:?} {others:?}");
+    });
+}
+
+#[test]
+fn a_key_that_is_replaced_is_always_found() {
+    explore(3, || {
+        let map = map(&KEYS[..1], 0);
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || reader.get(KEYS[0]));
+        assert_eq!(map.insert(KEYS[0], 2), Some(KEYS[0]));
+        assert!(matches!(reader.join().expect("no panic"), Some(2 | 0x1_0000)));
+        assert_eq!(map.get(KEYS[0]), Some(2));
+    });
+}
+
+#[test]
+fn the_entry_that_makes_room_for_a_link_is_always_found() {
+    explore(3, || {
+        // The eighth entry moves the seventh to another line.
+        let map = map(&KEYS[..7], 0);
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || reader.get(KEYS[6]));
+        map.insert(KEYS[7], 1);
+        map.remove(KEYS[7]);
+        assert_eq!(reader.join().expect("no panic"), Some(KEYS[6]));
+        assert_eq!(map.get(KEYS[6]), Some(KEYS[6]));
+        assert_eq!(map.get(KEYS[7]), None);
+    });
+}
+
+#[test]
+fn what_stays_is_found_while_the_table_grows() {
+    explore(2, || {
+        let map = map(&KEYS[..2], 0);
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || (reader.get(KEYS[0]), reader.get(KEYS[1])));
+        assert!(map.resize(1));
+        assert_eq!(reader.join().expect("no panic"), (Some(KEYS[0]), Some(KEYS[1])));
+        assert_eq!(map.get(KEYS[1]), Some(KEYS[1]));
+    });
+}
+
+#[test]
+fn what_stays_is_found_while_the_table_shrinks() {
+    explore(2, || {
+        let map = map(&[2, 3], 1);
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || (reader.get(2), reader.get(3)));
+        assert!(map.resize(0));
+        assert_eq!(reader.join().expect("no panic"), (Some(2), Some(3)));
+        assert_eq!((map.get(2), map.get(3)), (Some(2), Some(3)));
+    });
+}
+
+#[test]
+fn an_insertion_survives_a_move() {
+    explore(2, || {
+        let map = map(&[2], 1);
+        let other = Arc::clone(&map);
+        let thread = thread::spawn(move || other.resize(0));
+        assert_eq!(map.insert(3, 3), None);
+        assert_eq!(map.get(3), Some(3));
+        thread.join().expect("no panic");
+        assert_eq!((map.get(2), map.get(3)), (Some(2), Some(3)));
+    });
+}
+
+#[test]
+fn a_removal_beside_a_move_removes() {
+    explore(2, || {
+        let map = map(&[2, 3], 0);
+        let other = Arc::clone(&map);
+        let thread = thread::spawn(move || other.resize(1));
+        assert_eq!(map.remove(3), Some(3));
+        assert_eq!(map.get(3), None);
+        thread.join().expect("no panic");
+        assert_eq!((map.get(2), map.get(3)), (Some(2), None));
+    });
+}
+
+#[test]
+fn one_of_two_removals_succeeds() {
+    explore(3, || {
+        let map = map(&KEYS[..1], 0);
+        let other = Arc::clone(&map);
+        let thread = thread::spawn(move || other.remove(KEYS[0]));
+        let own = map.remove(KEYS[0]);
+        let others = thread.join().expect("no panic");
+        assert!(own.is_some() != others.is_some());
+    });
+}

@@ -48,7 +48,7 @@ pub struct Arguments {
     /// Used by the program on itself: fills this map and prints its bytes per entry.
     #[arg(long, value_name = "NAME", hide = true)]
     pub map_process: Option<String>,
-    /// How many entries it fills it with.
+    /// How many entries either fills it with.
     #[arg(long, value_name = "N", hide = true, default_value_t = 0)]
     pub map_entries: u64,
     /// How long it idles.
@@ -57,9 +57,6 @@ pub struct Arguments {
     /// Used by the program on itself: fills this table and prints the memory that an entry takes.
     #[arg(long, value_name = "NAME", hide = true)]
     pub map_memory: Option<String>,
-    /// With so many entries.
-    #[arg(long, value_name = "N", hide = true, default_value_t = 0)]
-    pub map_entries: u64,
 }
 
 /// What is to be run.

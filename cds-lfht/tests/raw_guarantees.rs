@@ -4,7 +4,7 @@
 mod raw_common;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::{scope, yield_now};
 use std::time::{Duration, Instant};
 
@@ -18,16 +18,18 @@ const TROUBLE: Duration = Duration::from_millis(250);
 
 /// Half of the keys share hashes, so that runs of equal hashes are long.
 fn crowded(key: u64) -> usize {
-    if key % 2 == 0 { good_hash(key % 16) } else { good_hash(key) }
+    if key.is_multiple_of(2) { good_hash(key % 16) } else { good_hash(key) }
 }
 
 fn table<F: Tested>(test: u64) -> Entries {
     Entries::hashed::<F>(memories()[test as usize % 3].auto_resize(false), crowded)
 }
 
+type Role<'r, F> = &'r (dyn Fn(&Thread<F>, &mut Random) + Sync);
+
 /// Runs all of `roles`, one thread each, beside a thread that resizes all the time. A role is called again and again, with a
 /// quiescent state in between.
-fn beside_resizes<F: Tested>(entries: &Entries, roles: &[&(dyn Fn(&Thread<F>, &mut Random) + Sync)]) {
+fn beside_resizes<F: Tested>(entries: &Entries, roles: &[Role<'_, F>]) {
     let ended = AtomicBool::new(false);
     scope(|scope| {
         let (ended, entries) = (&ended, entries);
@@ -65,8 +67,12 @@ fn trouble<'e, F: Tested>(entries: &'e Entries) -> impl Fn(&Thread<F>, &mut Rand
             let key = 1000 + random.below(64);
             match random.below(4) {
                 0 => entries.add(key, key, &guard),
-                1 => drop(entries.add_unique(key, key, &guard).map(|entry| entry.value)),
-                2 => drop(entries.add_replace(key, key, &guard).map(|entry| entry.value)),
+                1 => {
+                    entries.add_unique(key, key, &guard);
+                }
+                2 => {
+                    entries.add_replace(key, key, &guard);
+                }
                 _ => {
                     entries.remove(key, &guard);
                 }
@@ -160,8 +166,12 @@ on_every_flavor! {
             let guard = thread.read_lock();
             let key = random.below(16);
             match random.below(3) {
-                0 => drop(entries.add_unique(key, 0, &guard).map(|entry| entry.value)),
-                1 => drop(entries.add_replace(key, 0, &guard).map(|entry| entry.value)),
+                0 => {
+entries.add_unique(key, 0, &guard);
+}
+                1 => {
+entries.add_replace(key, 0, &guard);
+}
                 _ => {
                     entries.remove(key, &guard);
                 }
@@ -185,7 +195,7 @@ on_every_flavor! {
         let entries = table::<F>(4);
         {
             let thread = Thread::<F>::register().unwrap();
-            (0..16).for_each(|key| drop(entries.add_unique(key, 0, &thread.read_lock()).map(|entry| entry.value)));
+            (0..16).for_each(|key| assert!(entries.add_unique(key, 0, &thread.read_lock()).is_none()));
         }
         let replace = |thread: &Thread<F>, random: &mut Random| {
             let guard = thread.read_lock();
@@ -298,14 +308,15 @@ on_every_flavor! {
     fn everything_at_once<F>() {
         let options = Options::new().max(1 << 16);
         let entries = Entries::new::<F>(options);
-        let net: [AtomicU64; 4] = Default::default();
+        let net: [AtomicI64; 4] = Default::default();
         scope(|scope| {
             for number in 0..4_u64 {
                 let (entries, net) = (&entries, &net[number as usize]);
                 scope.spawn(move || {
                     let mut thread = Thread::<F>::register().unwrap();
                     let mut random = Random::new(number);
-                    let mut count = 0_u64;
+                    // Below zero on a thread that removes what others added.
+                    let mut count = 0_i64;
                     for wave in 0..6 {
                         // Up and down, so that the table has to grow and to shrink.
                         let inserts = if wave % 2 == 0 { 7 } else { 2 };
@@ -318,16 +329,14 @@ on_every_flavor! {
                                         entries.add(key, 0, &guard);
                                         count += 1;
                                     }
-                                    1 => count += u64::from(entries.add_unique(key, 0, &guard).is_none()),
-                                    _ => count += u64::from(entries.add_replace(key, 0, &guard).is_none()),
+                                    1 => count += i64::from(entries.add_unique(key, 0, &guard).is_none()),
+                                    _ => count += i64::from(entries.add_replace(key, 0, &guard).is_none()),
                                 },
                                 choice if choice < 9 => {
-                                    let removed = if random.once_in(64) {
-                                        entries.all(&guard).len().min(0) as u64
-                                    } else {
-                                        u64::from(entries.remove(key, &guard).is_some())
-                                    };
-                                    count = count.wrapping_sub(removed);
+                                    if random.once_in(64) {
+                                        entries.for_each(&guard, |_, entry| entry.check());
+                                    }
+                                    count -= i64::from(entries.remove(key, &guard).is_some());
                                 }
                                 _ => {
                                     let _ = entries.replace_at(entries.find(key, &guard), key, 1, &guard);
@@ -343,9 +352,9 @@ on_every_flavor! {
         });
         let thread = Thread::<F>::register().unwrap();
         let guard = thread.read_lock();
-        let net = net.iter().fold(0_u64, |sum, net| sum.wrapping_add(net.load(Ordering::Relaxed)));
-        assert_eq!(entries.count(&guard) as u64, net);
-        assert_eq!(entries.table().approximate_len(), net.cast_signed());
+        let net: i64 = net.iter().map(|net| net.load(Ordering::Relaxed)).sum();
+        assert_eq!(entries.count(&guard) as i64, net);
+        assert_eq!(entries.table().approximate_len(), net);
     }
 }
 

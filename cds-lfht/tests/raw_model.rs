@@ -136,12 +136,12 @@ proptest! {
 fn storm<F: structure_conformance::Tested>(entries: &Entries, thread: &mut Thread<F>) {
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
-    if call % 5 == 0 {
+    if call.is_multiple_of(5) {
         thread.while_offline(|| {
             // Somebody else may be inside a section that it waits for, but not for ever.
             entries.table().resize(1 << (call / 5 % 4)).expect("outside of sections");
         });
-    } else if call % 3 == 0 {
+    } else if call.is_multiple_of(3) {
         std::thread::yield_now();
     }
 }

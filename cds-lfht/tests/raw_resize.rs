@@ -116,7 +116,7 @@ fn time_to_grow<F: Tested>(count: u64) -> Duration {
     }
     until("the table has its size", || {
         thread.quiescent_state();
-        entries.table().size() as u64 >= 2 * count
+        entries.table().size() as u64 >= count
     });
     start.elapsed()
 }

@@ -140,17 +140,17 @@ impl Buckets {
         // The largest one first: if there is no room for all, that is where it shows.
         for segment in (first..=last).rev() {
             // Relaxed: written by callers of this only, one at a time.
-            if self.segments[segment].load(Ordering::Relaxed).is_null() {
-                if let Err(OutOfMemory) = self.allocate(segment) {
-                    // What was made above it has not been used.
-                    for made in segment + 1..=last {
-                        if self.extent(made).0 >= from {
-                            // SAFETY: no bucket of it was ever part of the table.
-                            unsafe { self.deallocate(made) };
-                        }
+            if self.segments[segment].load(Ordering::Relaxed).is_null()
+                && let Err(OutOfMemory) = self.allocate(segment)
+            {
+                // What was made above it has not been used.
+                for made in segment + 1..=last {
+                    if self.extent(made).0 >= from {
+                        // SAFETY: no bucket of it was ever part of the table.
+                        unsafe { self.deallocate(made) };
                     }
-                    return Err(OutOfMemory);
                 }
+                return Err(OutOfMemory);
             }
             self.advise(segment, from, to);
         }
@@ -197,7 +197,7 @@ impl Buckets {
             let memory = unsafe { alloc(layout) }.cast::<Link>();
             for index in 0..if memory.is_null() { 0 } else { count } {
                 // SAFETY: inside the allocation.
-                unsafe { memory.add(index).write(Link::new(Word::FRESH.0)) };
+                unsafe { memory.wrapping_add(index).write(Link::new(Word::FRESH.0)) };
             }
             memory
         } else {
@@ -229,9 +229,11 @@ impl Buckets {
             unsafe { sys::unmap_pages(memory.cast(), layout.size()) };
             return;
         }
-        for index in 0..if cfg!(urcu_loom) { count } else { 0 } {
-            // SAFETY: initialised in `allocate`, used by nobody.
-            unsafe { memory.add(index).drop_in_place() };
+        if cfg!(urcu_loom) {
+            for index in 0..count {
+                // SAFETY: initialised in `allocate`, used by nobody.
+                unsafe { memory.wrapping_add(index).drop_in_place() };
+            }
         }
         // SAFETY: allocated with the same layout, used by nobody.
         unsafe { dealloc(memory.cast(), layout) };
@@ -263,7 +265,7 @@ impl Buckets {
         // Relaxed: one caller at a time.
         let start = self.segments[segment].load(Ordering::Relaxed).wrapping_add(from);
         let page = sys::page_size();
-        if self.is_mapped(segment) && start.addr() % page == 0 && bytes % page == 0 {
+        if self.is_mapped(segment) && start.addr().is_multiple_of(page) && bytes.is_multiple_of(page) {
             // SAFETY: inside the mapping, on page boundaries, used by nobody.
             if unsafe { sys::discard_pages(start.cast(), bytes) } {
                 return;

@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(counters.sum(), 4);
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| (0..1000).for_each(|_| drop(counters.decrement())));
+                scope.spawn(|| (0..1000).for_each(|_| _ = counters.decrement()));
             }
         });
         assert_eq!(counters.sum(), 4 - 8000);

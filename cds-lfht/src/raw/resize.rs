@@ -82,7 +82,9 @@ const SLICE: usize = 128;
 /// Growths up to this size are done at once, by whoever finds that they are due.
 const SMALL: usize = if cfg!(urcu_loom) { 0 } else { 1 << 14 };
 /// Tables up to this size fit into the first-level cache.
-const CACHED: usize = 4096;
+const CACHED: usize = 1 << 12;
+/// Tables up to this size fit into the second-level cache.
+const MIDDLE: usize = 1 << 17;
 /// Growths from less than this go up to it: a piece of memory.
 const FEWEST: usize = if cfg!(urcu_loom) { 2 } else { 64 };
 /// Updates of a thread between two looks at the count, in large tables.
@@ -90,11 +92,20 @@ const INTERVAL: usize = 256;
 /// Nodes that an insertion passes in a long chain.
 const LONG: u32 = 4;
 
-/// Nodes that a table of this size has at most, before it grows: one for two buckets, which are 8 bytes each. Small tables stay in
-/// the cache anyway, and can be emptier: what costs there is the branch that is not foreseen.
+/// Nodes that a table of this size has at most, before it grows.
+///
+/// Small tables stay in the cache anyway, and can be emptier: what costs there is the branch that is not foreseen. In those that
+/// the second-level cache holds, a bucket less costs less than another step in a chain. In large ones, a step is a
+/// miss; two buckets for a node cost as much memory as one of the C library's.
 #[inline]
 fn capacity(size: usize) -> usize {
-    if size <= CACHED { size / 4 } else { size / 2 }
+    if size <= CACHED {
+        size / 4
+    } else if size <= MIDDLE {
+        size
+    } else {
+        size / 2
+    }
 }
 
 struct Plan {
@@ -395,13 +406,13 @@ impl Table {
 
     /// Step 4 of shrinking, if it is time.
     fn free_left(&self, plan: &mut Plan) {
-        if let Some((end, cookie)) = plan.leaving {
-            if self.has_passed(cookie) {
-                // SAFETY: not in the list since before that grace period, above the size since before another one: no section
-                // knows of them. Growth waits until this is done, and all this is under the turn.
-                unsafe { self.buckets.release(end / 2, end) };
-                plan.leaving = None;
-            }
+        if let Some((end, cookie)) = plan.leaving
+            && self.has_passed(cookie)
+        {
+            // SAFETY: not in the list since before that grace period, above the size since before another one: no section
+            // knows of them. Growth waits until this is done, and all this is under the turn.
+            unsafe { self.buckets.release(end / 2, end) };
+            plan.leaving = None;
         }
     }
 

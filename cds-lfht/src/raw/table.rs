@@ -143,6 +143,7 @@ impl Table {
     /// [`NewError`] names the parameter that is wrong, or says that there is no memory.
     #[doc(alias = "cds_lfht_new")]
     #[doc(alias = "cds_lfht_new_flavor")]
+    #[allow(clippy::new_ret_no_self, reason = "a table does not move: it comes in a box of its own")]
     pub fn new(flavor: &'static FlavorVtable, options: Options) -> Result<TableBox, NewError> {
         options.check()?;
         let limit = options.max.unwrap_or(1 << (usize::BITS - 1));

@@ -43,7 +43,7 @@ pub(crate) fn node_of(entry: Box<Entry>) -> NonNull<Node> {
 }
 
 /// The entry around a node that was seen in a section which `guard` stands for.
-pub(crate) fn entry_of<'g>(node: NonNull<Node>, _guard: &'g impl AnyGuard) -> &'g Entry {
+pub(crate) fn entry_of(node: NonNull<Node>, _guard: &impl AnyGuard) -> &Entry {
     // SAFETY: the node is the first field of an entry, which lives as long as the section.
     let entry = unsafe { node.cast::<Entry>().as_ref() };
     entry.check();

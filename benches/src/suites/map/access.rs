@@ -69,7 +69,7 @@ pub(super) fn cases(size: Size, counts: &[usize]) -> Vec<Case> {
                 })
                 .collect();
             cases.push(Case {
-                name: format!("{}-{}", access.name(), size.name),
+                name: format!("raw-{}-{}", access.name(), size.name),
                 about: access.about(),
                 unit: "ns/op",
                 better: Better::Lower,

@@ -19,7 +19,7 @@ pub(super) fn case(size: Size, threads: usize) -> Case {
         .map(|line| line.contender(move |shot| measure(line, size.entries, threads, shot)))
         .collect();
     Case {
-        name: format!("insert-{}", size.name),
+        name: format!("raw-insert-{}", size.name),
         about: "Insertion of new keys into an empty table, allocation of the nodes included.",
         unit: "inserts/s",
         better: Better::Higher,

@@ -14,7 +14,7 @@ pub(super) fn case(size: Size) -> Case {
         .map(|line| line.contender(move |_| in_a_process(line.name, size.entries).map(Sample::figure)))
         .collect();
     Case {
-        name: format!("memory-{}", size.name),
+        name: format!("raw-memory-{}", size.name),
         about: "Resident memory per entry: nodes with key and value, and the table.",
         unit: "bytes",
         better: Better::Lower,

@@ -7,7 +7,7 @@ mod fill;
 mod memory;
 mod raw;
 mod tail;
-mod workload;
+pub mod workload;
 
 pub use memory::bytes_per_entry;
 pub use workload::{Line, Map, Session, Table};

@@ -34,12 +34,12 @@ pub(super) fn cases(small: Size, large: Size) -> Vec<Case> {
     };
     vec![
         case(
-            "tail-rest",
+            "raw-tail-rest",
             "p99.9 of a lookup, timed one by one, in the large table at rest; another thread only waits.",
             false,
         ),
         case(
-            "tail-resize",
+            "raw-tail-resize",
             "p99.9 of a lookup while another thread inserts from the small number of entries to the large one and removes them.",
             true,
         ),

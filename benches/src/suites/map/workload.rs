@@ -24,7 +24,7 @@ pub trait Map: Send + Sync {
 }
 
 /// A thread at a table. The value of a key is its complement. All loops are the contender's own, so that its code is inlined
-/// into them; random keys come from [`Random`], made in the loop.
+/// into them; random keys are made in the loop, by the same generator.
 pub trait Session {
     /// `count` lookups of random keys in `from..from + range`, each in a section of its own; how many found the right value.
     fn lookup(&mut self, from: u64, range: u64, count: u64) -> u64;
@@ -55,6 +55,7 @@ pub struct Random(pub u64);
 impl Random {
     /// The next 64 bits.
     #[inline(always)]
+    #[allow(clippy::should_implement_trait, reason = "never ends, so it is no iterator that one would loop over")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -74,13 +75,13 @@ impl Random {
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "the high half of a product")]
 pub fn scale(random: u64, range: u64) -> u64 {
-    (u128::from(random) * u128::from(range) >> 64) as u64
+    ((u128::from(random) * u128::from(range)) >> 64) as u64
 }
 
 /// What [`Session::mix`] does next, from the bits that do not choose the key: 0 insert, 1 remove, else look up.
 #[inline(always)]
 pub fn choice(random: u64) -> u64 {
-    (random & 0xFFFF) * 20 >> 16
+    ((random & 0xFFFF) * 20) >> 16
 }
 
 /// The hash of a key, for all contenders that take one.

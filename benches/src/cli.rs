@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn unknown_names_are_answered_with_the_right_ones() {
         let suite = parse(&["--only", "reed"]).plan().unwrap_err();
-        assert_eq!(suite, "there is no suite `reed`; the suites are: read, grace, reclaim, list, stack, queue");
+        assert_eq!(suite, "there is no suite `reed`; the suites are: read, grace, reclaim, list, stack, queue, mixing");
         let flavor = parse(&["--flavor", "mb,foo"]).plan().unwrap_err();
         assert_eq!(flavor, "there is no flavor `foo`; the flavors are: qsbr, mb, membarrier, signal, bp");
         let peer = parse(&["--peer", "crossbeam"]).plan().unwrap_err();

@@ -2,6 +2,7 @@
 
 pub mod grace;
 pub mod list;
+pub mod mixing;
 pub mod queue;
 pub mod read;
 pub mod reclaim;
@@ -10,4 +11,5 @@ pub mod stack;
 use crate::harness::plan::Suite;
 
 /// All of them, in the order of the run.
-pub const ALL: [Suite; 6] = [read::SUITE, grace::SUITE, reclaim::SUITE, list::SUITE, stack::SUITE, queue::SUITE];
+pub const ALL: [Suite; 7] =
+    [read::SUITE, grace::SUITE, reclaim::SUITE, list::SUITE, stack::SUITE, queue::SUITE, mixing::SUITE];

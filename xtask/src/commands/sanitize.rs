@@ -21,7 +21,7 @@ struct Lane {
 const LANES: &[Lane] = &[
     Lane {
         package: "urcu-examples",
-        targets: &["--test", "boundaries", "--test", "c_program", "--test", "cycle"],
+        targets: &["--test", "boundaries", "--test", "c_program", "--test", "cycle", "--test", "unloading"],
         tests: &[],
     },
     Lane { package: "urcu-examples", targets: &["--test", "programs"], tests: &["mixing", "plugin"] },

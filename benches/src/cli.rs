@@ -265,7 +265,7 @@ mod tests {
         let suite = parse(&["--only", "reed"]).plan().unwrap_err();
         assert_eq!(
             suite,
-            "there is no suite `reed`; the suites are: read, grace, reclaim, list, stack, queue, map, route"
+            "there is no suite `reed`; the suites are: read, grace, reclaim, list, stack, queue, map, route, mixing"
         );
         let flavor = parse(&["--flavor", "mb,foo"]).plan().unwrap_err();
         assert_eq!(flavor, "there is no flavor `foo`; the flavors are: qsbr, mb, membarrier, signal, bp");

@@ -83,3 +83,24 @@ fn fork() {
     }
     assert!(output.ends_with("both have ended\n"), "{output}");
 }
+
+#[test]
+fn mixing() {
+    let output = run(env!("CARGO_BIN_EXE_mixing"));
+    for flavor in ["urcu-qsbr", "urcu-membarrier", "urcu-bp"] {
+        assert!(output.contains(&format!("a table of {flavor}: ")), "{output}");
+    }
+    assert_eq!(number(&output, "entries made"), 380_000);
+    assert_eq!(number(&output, "not dropped"), 0);
+}
+
+#[test]
+fn plugin() {
+    let output = run(env!("CARGO_BIN_EXE_plugin"));
+    assert!(output.contains("urcu-example-tracer: 100 loads"), "{output}");
+    assert!(output.contains("stays mapped, one copy"), "{output}");
+    assert!(output.contains("urcu-example-guest: 100 loads"), "{output}");
+    assert!(output.contains("unmapped each time"), "{output}");
+    assert!(number(&output, "visits by threads") >= 2 * 100 * 100);
+    assert_eq!(number(&output, "not dropped"), 0);
+}

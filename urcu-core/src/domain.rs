@@ -6,7 +6,7 @@ use crate::defer::Deferred;
 use crate::grace_period::GracePeriods;
 use crate::registry::Registry;
 use crate::sync::{AtomicBool, AtomicU64, CachePadded};
-use crate::sys::{ExitKey, ForkMark};
+use crate::sys::{self, ExitKey, ForkMark};
 use crate::word::WordLayout;
 
 /// Everything that a flavor shares between its threads. One static per flavor crate, that is: one per *copy* of the
@@ -78,6 +78,12 @@ impl DomainId {
     #[inline]
     pub(crate) fn of(domain: *const Domain) -> Self {
         Self(domain.addr())
+    }
+
+    /// The file of the program or shared object that the domain lives in: what distinguishes two copies of one flavor for
+    /// people. `None` if the system does not know. Any context but signal handlers; allocates.
+    pub fn object(self) -> Option<String> {
+        sys::shared_object_of(self.0)
     }
 }
 

@@ -65,6 +65,7 @@ unsafe impl AnyGuard for DynGuard {
 }
 
 impl Drop for DynGuard {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: what `enter` returned, on the same thread, once.
         unsafe { (self.flavor.leave)(self.section.as_ptr()) };
@@ -85,6 +86,7 @@ impl FlavorVtable {
     /// # Panics
     ///
     /// When the thread is not registered, or not online.
+    #[inline]
     #[track_caller]
     pub fn pin(&'static self) -> DynGuard {
         // SAFETY: no precondition; null says that the thread may not read.
@@ -182,10 +184,13 @@ fn not_a_reader(flavor: &FlavorVtable) -> ! {
 #[cold]
 #[track_caller]
 fn wrong_guard(flavor: &FlavorVtable, other: &str, domain: DomainId) -> ! {
+    let place = |domain: DomainId| domain.object().unwrap_or_else(|| "an unknown object".into());
+    let own = flavor.domain();
     panic!(
-        "a guard of {other} ({domain:?}) was given to a structure of {} ({:?}): each protects only what was retired through \
-         its own flavor",
+        "a guard of {other} in {} ({domain:?}) was given to a structure of {} in {} ({own:?}): each protects only what was \
+         retired through its own flavor, and two copies of a flavor are two",
+        place(domain),
         flavor.name(),
-        flavor.domain(),
+        place(own),
     )
 }

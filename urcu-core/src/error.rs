@@ -28,6 +28,11 @@ pub enum InitError {
         /// The signal's number.
         signal: i32,
     },
+    /// The flavor said no through its [`FlavorVtable`](crate::FlavorVtable), which cannot say more.
+    Refused {
+        /// The error number.
+        errno: i32,
+    },
 }
 
 impl fmt::Display for InitError {
@@ -47,6 +52,7 @@ impl fmt::Display for InitError {
             Self::SignalUnusable { signal } => {
                 write!(f, "signal {signal} cannot be used for barriers")
             }
+            Self::Refused { errno } => write!(f, "refused with error {errno}; init() of its crate says why"),
         }
     }
 }

@@ -13,7 +13,8 @@ pub type Callback = unsafe extern "C" fn(head: *mut RcuHead);
 #[repr(C)]
 pub struct RcuHead {
     pub(crate) next: *mut RcuHead,
-    pub(crate) callback: Option<Callback>,
+    // Written out: what generates the C header knows no `Option` of an alias.
+    pub(crate) callback: Option<unsafe extern "C" fn(head: *mut RcuHead)>,
 }
 
 impl RcuHead {

@@ -11,7 +11,7 @@
 //! | RCU-protected pointer, unlinked value | [`Rcu`], [`RcuBox`], [`Retired`] |
 //! | counted values that outlive sections, reference counts | [`RcuArcCell`], [`RcuArc`], [`RcuArcRef`], [`RefCount`] |
 //! | flavor: static, and as a table for C and structures | [`Flavor`], [`FlavorVtable`], [`DomainId`] |
-//! | section of any flavor, for structures | [`AnyGuard`], [`DynGuard`] |
+//! | section and registration of any flavor, for structures and libraries | [`AnyGuard`], [`DynGuard`], [`DynThread`] |
 //! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`word`], [`registry`] |
 //! | deferred reclamation | [`Retired`], [`Limits`], [`FlushOnDrop`], [`WorkerBuilder`], [`GracePeriod`] |
 //! | sleeping until something has happened, for queues | [`Event`] |
@@ -25,6 +25,7 @@ mod backoff;
 mod boxed;
 mod defer;
 mod domain;
+mod dyn_thread;
 mod dynamic;
 mod error;
 mod event;
@@ -65,6 +66,7 @@ pub use backoff::Backoff;
 pub use boxed::RcuBox;
 pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
 pub use domain::{Domain, DomainId};
+pub use dyn_thread::DynThread;
 pub use dynamic::{AnyGuard, DynGuard};
 pub use error::{BarrierError, InitError, RegisterError, WorkerError};
 pub use event::Event;

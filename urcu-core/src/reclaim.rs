@@ -122,8 +122,10 @@ pub(crate) fn drop_reporting<B>(flavor: &'static str, value: B) {
 pub fn catch(flavor: &'static str, run: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
         report(&Report::DeferredPanicked { flavor, message: message(&*payload) });
-        // Dropping the payload may panic again.
-        mem::forget(payload);
+        // Dropping the payload may panic again, unless it is what nearly every panic has.
+        if !(payload.is::<String>() || payload.is::<&str>()) {
+            mem::forget(payload);
+        }
     }
 }
 

@@ -53,6 +53,15 @@ impl<F: Flavor> Thread<F> {
         Ok(Self { reader, marker: PhantomData })
     }
 
+    /// The `Thread` of the calling thread, which has been forgotten.
+    ///
+    /// # Safety
+    ///
+    /// It was made on this thread, by [`register`](Self::register), and this takes the place of it.
+    pub(crate) unsafe fn forgotten() -> Self {
+        Self { reader: F::reader(), marker: PhantomData }
+    }
+
     /// Enters a read-side critical section.
     ///
     /// Wait-free. Cheaper than the free `read_lock()` where thread-locals are expensive (in a `dlopen`ed library), and

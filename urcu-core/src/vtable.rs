@@ -1,7 +1,7 @@
 //! A flavor as a table of C functions, for code that meets it at run time.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
-use core::{fmt, ptr};
+use core::{fmt, mem, ptr};
 
 use crate::defer::Call;
 use crate::domain::{Domain, DomainId};
@@ -11,7 +11,7 @@ use crate::guard::Guard;
 use crate::head::{Callback, RcuHead};
 use crate::raw;
 use crate::registration::open_sections;
-use crate::thread;
+use crate::thread::{self, Thread};
 
 /// The version of the layout and meaning of [`FlavorVtable`]'s fields. Fields are only ever added at the end, which
 /// changes `size`; anything else changes this.
@@ -90,6 +90,14 @@ pub struct FlavorVtable {
     pub enter: unsafe extern "C" fn() -> *mut c_void,
     /// Leaves the section that `enter` returned, on the same thread, once. Wait-free.
     pub leave: unsafe extern "C" fn(section: *mut c_void),
+    /// Registers the calling thread as a `Thread` does, which is checked: results as `register_thread`, and `-EEXIST` also
+    /// where a `Thread` (bp: nothing else) stands for a registration. QSBR: online.
+    pub attach: unsafe extern "C" fn() -> c_int,
+    /// Ends what `attach` began, on the same thread, once. Inside a section of `enter`: as soon as that has ended.
+    pub detach: unsafe extern "C" fn(),
+    /// How many sections of the calling thread are open, as far as they are counted: QSBR counts those of `enter` and of the
+    /// free `read_lock()`, the others all. Any thread. Wait-free.
+    pub open_sections: unsafe extern "C" fn() -> u64,
 }
 
 // SAFETY: immutable; the pointers refer to statics.
@@ -133,6 +141,9 @@ impl FlavorVtable {
             defer_bytes: defer_bytes::<F>,
             enter: enter::<F>,
             leave: leave::<F>,
+            attach: attach::<F>,
+            detach: detach::<F>,
+            open_sections: count_open::<F>,
         }
     }
 
@@ -243,13 +254,16 @@ unsafe extern "C" fn thread_online<F: Flavor>() {
 }
 
 unsafe extern "C" fn register_thread<F: Flavor>() -> c_int {
-    match raw::register_thread::<F>() {
-        Ok(()) => 0,
-        Err(RegisterError::AlreadyRegistered { .. }) => -libc::EEXIST,
-        Err(RegisterError::ThreadExiting { .. }) => -libc::ECANCELED,
-        Err(RegisterError::OutOfMemory) => -libc::ENOMEM,
-        Err(RegisterError::NoExitKey { .. }) => -libc::EAGAIN,
-        Err(RegisterError::Init(_)) => -libc::ENOSYS,
+    raw::register_thread::<F>().map_or_else(error_number, |()| 0)
+}
+
+fn error_number(error: RegisterError) -> c_int {
+    match error {
+        RegisterError::AlreadyRegistered { .. } => -libc::EEXIST,
+        RegisterError::ThreadExiting { .. } => -libc::ECANCELED,
+        RegisterError::OutOfMemory => -libc::ENOMEM,
+        RegisterError::NoExitKey { .. } => -libc::EAGAIN,
+        RegisterError::Init(_) => -libc::ENOSYS,
     }
 }
 
@@ -362,4 +376,21 @@ unsafe extern "C" fn enter<F: Flavor>() -> *mut c_void {
 unsafe extern "C" fn leave<F: Flavor>(section: *mut c_void) {
     // SAFETY: the caller gives what `enter` returned.
     drop(unsafe { Guard::<F>::from_raw(section) });
+}
+
+unsafe extern "C" fn attach<F: Flavor>() -> c_int {
+    Thread::<F>::register().map_or_else(error_number, |thread| {
+        // `detach` drops it.
+        mem::forget(thread);
+        0
+    })
+}
+
+unsafe extern "C" fn detach<F: Flavor>() {
+    // SAFETY: the caller promises that `attach` has left one, on this thread.
+    drop(unsafe { Thread::<F>::forgotten() });
+}
+
+unsafe extern "C" fn count_open<F: Flavor>() -> u64 {
+    open_sections::<F>(F::reader())
 }

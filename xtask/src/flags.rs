@@ -22,6 +22,12 @@ pub(crate) enum Command {
     Asm(AsmFlags),
     /// Compare the public API of the flavor crates with each other.
     Api(ApiFlags),
+    /// Compare the C headers with what the source declares.
+    Headers(HeadersFlags),
+    /// Run one library's tests with each of the flavors, by changing one line of its manifest.
+    Portable,
+    /// Run tests under AddressSanitizer, on nightly.
+    Sanitize(SanitizeFlags),
     /// Model-check the packages that have a `tests/loom.rs`.
     Loom(LoomFlags),
     /// Check what compilers cannot: dependency direction, SAFETY comments, ordering labels, manifests.
@@ -57,6 +63,20 @@ pub(crate) struct AsmFlags {
     /// Compare even with listings made by another compiler version.
     #[arg(long, conflicts_with = "bless")]
     pub(crate) strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SanitizeFlags {
+    /// The tests of this package only.
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) package: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HeadersFlags {
+    /// Write the headers instead of comparing them.
+    #[arg(long)]
+    pub(crate) bless: bool,
 }
 
 #[derive(Debug, Args)]

@@ -27,6 +27,9 @@ fn main() -> ExitCode {
         Command::Bench(flags) => commands::bench::run(&flags),
         Command::Asm(flags) => commands::asm::run(&flags),
         Command::Api(flags) => commands::api::run(&flags),
+        Command::Headers(flags) => commands::headers::run(&flags),
+        Command::Portable => commands::portable::run(),
+        Command::Sanitize(flags) => commands::sanitize::run(&flags),
         Command::Loom(flags) => commands::loom::run(&flags),
         Command::Tidy => commands::tidy::run(),
     };

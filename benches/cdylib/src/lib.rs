@@ -3,6 +3,8 @@
 //! reached by a call. Each section is a function of its own, as a plug-in's entry points are: inlined
 //! into the loop, the search for the thread-local word would be moved out of it.
 
+pub mod mixing;
+
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 

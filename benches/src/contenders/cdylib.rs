@@ -59,8 +59,19 @@ fn library() -> Result<&'static Library, String> {
 }
 
 fn symbol<T>(export: &Export, operation: &str) -> Result<Symbol<'static, T>, String> {
-    let name = format!("urcu_bench_cdylib_{}_{operation}", export.flavor);
     // SAFETY: `T` is the type that the shared object's source gives this name.
+    unsafe { exported(&format!("urcu_bench_cdylib_{}_{operation}", export.flavor)) }
+}
+
+/// What the shared object exports under this name.
+///
+/// # Errors
+/// When it cannot be found, loaded, or does not export that.
+///
+/// # Safety
+/// `T` is the type that its source gives the name.
+pub unsafe fn exported<T>(name: &str) -> Result<Symbol<'static, T>, String> {
+    // SAFETY: passed on to the caller.
     unsafe { library()?.get(name.as_bytes()) }.map_err(|error| error.to_string())
 }
 

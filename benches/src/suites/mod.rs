@@ -3,6 +3,7 @@
 pub mod grace;
 pub mod list;
 pub mod map;
+pub mod mixing;
 pub mod queue;
 pub mod read;
 pub mod reclaim;
@@ -12,5 +13,14 @@ pub mod stack;
 use crate::harness::plan::Suite;
 
 /// All of them, in the order of the run.
-pub const ALL: [Suite; 8] =
-    [read::SUITE, grace::SUITE, reclaim::SUITE, list::SUITE, stack::SUITE, queue::SUITE, map::SUITE, route::SUITE];
+pub const ALL: [Suite; 9] = [
+    read::SUITE,
+    grace::SUITE,
+    reclaim::SUITE,
+    list::SUITE,
+    stack::SUITE,
+    queue::SUITE,
+    map::SUITE,
+    route::SUITE,
+    mixing::SUITE,
+];

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-/// Generous: it is there to end what hangs, not to measure.
+/// Generous: it is there to end what hangs, not to measure. `URCU_PATIENCE` multiplies it.
 const LIMIT: Duration = Duration::from_secs(100);
 
 /// What the program has printed. Panics, with its output, unless it succeeds.
@@ -25,8 +25,10 @@ pub(crate) fn run(program: &str) -> String {
     let stdout = collect(child.stdout.take().expect("piped"));
     let stderr = collect(child.stderr.take().expect("piped"));
     let (ended, end) = mpsc::channel::<()>();
+    let patience = std::env::var("URCU_PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
+    let limit = LIMIT.mul_f64(patience);
     let watchdog = thread::spawn(move || {
-        let late = end.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout);
+        let late = end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
         if late {
             // It may just have ended; nobody has waited for it, so the id is still its own.
             let _ = killpg(group, Signal::SIGKILL);
@@ -40,7 +42,7 @@ pub(crate) fn run(program: &str) -> String {
     let status = child.wait().expect("the program was started here");
 
     let printed = format!("{status}\n--- output\n{stdout}--- errors\n{stderr}---");
-    assert!(!late, "{program} has not ended within {LIMIT:?}: {printed}");
+    assert!(!late, "{program} has not ended within {limit:?}: {printed}");
     assert!(status.success(), "{program} failed: {printed}");
     println!("{printed}");
     stdout

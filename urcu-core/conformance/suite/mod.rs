@@ -19,6 +19,7 @@ mod ages;
 mod counted;
 mod deferred;
 mod deferred_fork;
+mod dyn_threads;
 mod exit;
 mod exit_destructors;
 mod fork;

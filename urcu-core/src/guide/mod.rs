@@ -12,6 +12,7 @@
 //! 8. [`tiers`]: the safe face, the raw tier, and where each C name went.
 //! 9. [`rules`]: what the compiler checks, what panics, and what is left to you.
 //! 10. [`patterns`]: five shapes that most uses of RCU fall into.
+//! 11. [`mixing`]: several flavors in one program: what may be passed between libraries, and what waits for what.
 //!
 //! # Words
 //!
@@ -104,4 +105,10 @@ pub mod patterns {
     //! Chapter 10: patterns.
     //!
     #![doc = include_str!("patterns.md")]
+}
+
+pub mod mixing {
+    //! Chapter 11: libraries with flavors of their own in one program.
+    //!
+    #![doc = include_str!("mixing.md")]
 }

@@ -347,6 +347,20 @@ pub fn started_with_environment(entry: &CStr) -> bool {
     found
 }
 
+/// The file of the shared object, or program, that contains `address`.
+pub fn shared_object_of(address: usize) -> Option<String> {
+    // SAFETY: Dl_info is plain pointers; dladdr overwrites it.
+    let mut info: libc::Dl_info = unsafe { core::mem::zeroed() };
+    // SAFETY: dladdr only compares the address with the loaded objects.
+    let known = unsafe { libc::dladdr(ptr::without_provenance(address), &raw mut info) };
+    if known == 0 || info.dli_fname.is_null() {
+        return None;
+    }
+    // SAFETY: a C string that the loader owns, as long as the object is loaded, and here it is read at once.
+    let name = unsafe { CStr::from_ptr(info.dli_fname) };
+    Some(name.to_string_lossy().into_owned())
+}
+
 /// Keeps the shared object that contains `code` loaded until the process ends, whatever `dlclose` says.
 ///
 /// Thread-exit destructors live in the object that registered them; unloading it under a thread that has yet to run

@@ -1,7 +1,11 @@
 //! One item as users see it, as text.
 
 use quote::ToTokens;
-use syn::{Attribute, Field, Fields, FnArg, Item, Pat, Signature, TraitItem, Type, Visibility};
+use syn::punctuated::Punctuated;
+use syn::{
+    Attribute, Field, Fields, FnArg, Generics, Item, Pat, Path, Signature, StaticMutability, Token, TraitItem, Type,
+    TypeParamBound, Visibility,
+};
 
 pub(super) fn item_name(item: &Item) -> Option<String> {
     let ident = match item {
@@ -42,48 +46,90 @@ pub(super) fn public_name(item: &Item) -> Option<String> {
 pub(super) fn signature(item: &Item) -> Option<String> {
     Some(match item {
         Item::Const(item) => format!("{}const: {}", kept_attributes(&item.attrs), text(&item.ty)),
-        Item::Static(item) => format!("{}static: {}", kept_attributes(&item.attrs), text(&item.ty)),
+        Item::Static(item) => {
+            let mutable = if matches!(item.mutability, StaticMutability::Mut(_)) { " mut" } else { "" };
+            format!("{}static{mutable}: {}", kept_attributes(&item.attrs), text(&item.ty))
+        }
         Item::Fn(item) => format!("{}{}", kept_attributes(&item.attrs), function(&item.sig)),
         Item::Macro(item) => format!("{}macro {}", kept_attributes(&item.attrs), text(&item.mac.tokens)),
         Item::Type(item) => {
-            format!("{}type{} = {}", kept_attributes(&item.attrs), text(&item.generics), text(&item.ty))
+            format!("{}type{} = {}", kept_attributes(&item.attrs), generics(&item.generics), text(&item.ty))
         }
         Item::Struct(item) => {
             let public = fields(&item.fields, |field| is_public(&field.vis));
-            format!("{}struct{}{public}", kept_attributes(&item.attrs), text(&item.generics))
+            format!("{}struct{}{public}", kept_attributes(&item.attrs), generics(&item.generics))
         }
         Item::Enum(item) => {
             let variants: Vec<String> = item
                 .variants
                 .iter()
-                .map(|variant| format!("{}{}", variant.ident, fields(&variant.fields, |_| true)))
+                .map(|variant| {
+                    let attributes = kept_attributes(&variant.attrs);
+                    let number = variant.discriminant.as_ref().map(|(_, number)| format!(" = {}", text(number)));
+                    let number = number.unwrap_or_default();
+                    format!("{attributes}{}{}{number}", variant.ident, fields(&variant.fields, |_| true))
+                })
                 .collect();
-            format!("{}enum{} {{ {} }}", kept_attributes(&item.attrs), text(&item.generics), variants.join(", "))
+            format!("{}enum{} {{ {} }}", kept_attributes(&item.attrs), generics(&item.generics), variants.join(", "))
         }
         Item::Trait(item) => {
             let members: Vec<String> = item
                 .items
                 .iter()
                 .map(|member| match member {
-                    TraitItem::Fn(method) => function(&method.sig),
-                    TraitItem::Const(constant) => {
-                        format!("const {}: {}", constant.ident, text(&constant.ty))
+                    TraitItem::Fn(method) => {
+                        let provided = if method.default.is_some() { " provided" } else { "" };
+                        format!("{}{}{provided}", kept_attributes(&method.attrs), function(&method.sig))
                     }
-                    TraitItem::Type(alias) => format!("type {}", alias.ident),
+                    TraitItem::Const(constant) => {
+                        let provided = if constant.default.is_some() { " provided" } else { "" };
+                        format!("const {}: {}{provided}", constant.ident, text(&constant.ty))
+                    }
+                    TraitItem::Type(alias) => {
+                        format!("type {}{}{}", alias.ident, generics(&alias.generics), bounds(&alias.bounds))
+                    }
                     other => text(other),
                 })
                 .collect();
             let unsafety = if item.unsafety.is_some() { "unsafe " } else { "" };
             format!(
-                "{}{unsafety}trait{} {{ {} }}",
+                "{}{unsafety}trait{}{} {{ {} }}",
                 kept_attributes(&item.attrs),
-                text(&item.generics),
+                generics(&item.generics),
+                bounds(&item.supertraits),
                 members.join("; ")
             )
         }
-        Item::Union(item) => format!("{}union{}", kept_attributes(&item.attrs), text(&item.generics)),
+        Item::Union(item) => {
+            let public = fields(&Fields::Named(item.fields.clone()), |field| is_public(&field.vis));
+            let (attributes, generics) = (kept_attributes(&item.attrs), generics(&item.generics));
+            format!("{attributes}union{generics}{public}")
+        }
         _ => return None,
     })
+}
+
+/// Parameters with their bounds, and the `where` clause, which stands apart in the source.
+fn generics(generics: &Generics) -> String {
+    let bounds = generics.where_clause.as_ref().map(|clause| format!(" {}", text(clause)));
+    format!("{}{}", text(generics), bounds.unwrap_or_default())
+}
+
+fn bounds(bounds: &Punctuated<TypeParamBound, Token![+]>) -> String {
+    if bounds.is_empty() { String::new() } else { format!(": {}", text(bounds)) }
+}
+
+/// The traits that a type derives.
+pub(super) fn derived(item: &Item) -> Vec<String> {
+    let attrs = match item {
+        Item::Enum(item) => &item.attrs,
+        Item::Struct(item) => &item.attrs,
+        Item::Union(item) => &item.attrs,
+        _ => return Vec::new(),
+    };
+    let derives = attrs.iter().filter(|attr| attr.path().is_ident("derive"));
+    let traits = derives.filter_map(|attr| attr.parse_args_with(Punctuated::<Path, Token![,]>::parse_terminated).ok());
+    traits.flatten().map(|path| text(&path)).collect()
 }
 
 /// The chosen fields with their types.
@@ -145,7 +191,8 @@ pub(super) fn is_hidden(attrs: &[Attribute]) -> bool {
 }
 
 pub(super) fn is_test(attrs: &[Attribute]) -> bool {
-    attrs.iter().any(|attr| attr.path().is_ident("cfg") && text(&attr.meta).contains("(test)"))
+    // `cfg(not(test))` is what users see.
+    attrs.iter().any(|attr| attr.path().is_ident("cfg") && matches!(text(&attr.meta).as_str(), "cfg(test)"))
 }
 
 pub(super) fn last_word(ty: &Type) -> Option<String> {
@@ -201,7 +248,7 @@ mod tests {
         );
         assert_eq!(
             signature_of("pub unsafe trait T { const N: usize; type A; fn f(&self) -> u8 { 1 } }"),
-            "unsafe trait { const N: usize; type A; fn f(&self) -> u8 }"
+            "unsafe trait { const N: usize; type A; fn f(&self) -> u8 provided }"
         );
         assert_eq!(
             signature_of(
@@ -209,5 +256,33 @@ mod tests {
             ),
             "unsafe extern \"C\" fn f<T: Send>(a: *const T, b: fn(u8) -> u8) -> (T, u8)"
         );
+    }
+
+    #[test]
+    fn bounds_count_wherever_they_stand() {
+        let different = [
+            ("pub struct S<T> { a: T }", "pub struct S<T> where T: Send { a: T }"),
+            ("pub enum E<T> { A(T) }", "pub enum E<T> where T: Send { A(T) }"),
+            ("pub enum E { A, B }", "pub enum E { A, B = 7 }"),
+            ("pub type A<T> = Box<T>;", "pub type A<T> where T: Send = Box<T>;"),
+            ("pub trait T {}", "pub trait T: Send {}"),
+            ("pub trait T<U> {}", "pub trait T<U> where U: Send {}"),
+            ("pub trait T { type A; }", "pub trait T { type A: Send; }"),
+            ("pub trait T { fn f(&self); }", "pub trait T { fn f(&self) {} }"),
+            ("pub trait T { fn f(&self); }", "pub trait T { #[must_use] fn f(&self); }"),
+            ("pub static S: u8 = 1;", "pub static mut S: u8 = 1;"),
+            ("pub union U { pub a: u8 }", "pub union U { pub a: i8 }"),
+            ("pub fn f<T>() where T: Send {}", "pub fn f<T>() {}"),
+        ];
+        for (one, other) in different {
+            assert_ne!(signature_of(one), signature_of(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_only_tests_see_is_left_out() {
+        let named = |source: &str| public_name(&syn::parse_str(source).expect("a valid item"));
+        assert_eq!(named("#[cfg(test)] pub fn f() {}"), None);
+        assert_eq!(named("#[cfg(not(test))] pub fn f() {}").as_deref(), Some("f"));
     }
 }

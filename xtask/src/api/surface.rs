@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use syn::{ImplItem, Item, UseTree};
 
 use super::signature::{
-    function, is_hidden, is_public, is_test, item_name, kept_attributes, last_word, public_name, signature, text,
+    derived, function, is_hidden, is_public, is_test, item_name, kept_attributes, last_word, public_name, signature,
+    text,
 };
 
 /// Path of a public item, without the crate's name, to its signature.
@@ -23,9 +24,10 @@ pub(crate) fn read(folder: &Path, package: &str) -> Result<Surface> {
 }
 
 fn surface(top: &Module, package: &str) -> Result<Surface> {
-    let mut walk = Walk { top, items: Surface::new(), types: BTreeSet::new() };
+    let mut walk = Walk { top, items: Surface::new(), types: BTreeSet::new(), locals: BTreeSet::new() };
     walk.module(top, &[], "")?;
-    walk.impls(top);
+    walk.declared(top)?;
+    walk.impls(top, "");
     let crate_name = package.replace('-', "_");
     let marker = flavor_marker(&top.items);
     let placeholders = |text: &str| {
@@ -50,6 +52,8 @@ fn flavor_marker(items: &[Item]) -> Option<String> {
 struct Module {
     items: Vec<Item>,
     children: BTreeMap<String, Module>,
+    /// The conditions that it stands under.
+    guard: String,
 }
 
 /// Reads a file and the modules that it declares; `folder` is where those stand.
@@ -68,7 +72,7 @@ fn module(items: Vec<Item>, folder: &Path) -> Result<Module> {
         }
         let name = declared.ident.to_string();
         let inner = folder.join(&name);
-        let child = match &declared.content {
+        let mut child = match &declared.content {
             Some((_, items)) => module(items.clone(), &inner)?,
             None => {
                 let files = [folder.join(format!("{name}.rs")), inner.join("mod.rs")];
@@ -78,9 +82,10 @@ fn module(items: Vec<Item>, folder: &Path) -> Result<Module> {
                 load(file, &inner)?
             }
         };
+        child.guard = kept_attributes(&declared.attrs);
         children.insert(name, child);
     }
-    Ok(Module { items, children })
+    Ok(Module { items, children, guard: String::new() })
 }
 
 struct Walk<'a> {
@@ -88,6 +93,8 @@ struct Walk<'a> {
     items: Surface,
     /// Public types of the crate: their impl blocks belong to the API.
     types: BTreeSet<String>,
+    /// All types of the crate: implementations for those that are not public concern nobody.
+    locals: BTreeSet<String>,
 }
 
 impl<'a> Walk<'a> {
@@ -115,8 +122,12 @@ impl<'a> Walk<'a> {
             self.add(prefix, name, format!("{}mod", kept_attributes(&declared.attrs)));
             return self.module(child, &inner, &join(prefix, name));
         }
-        if matches!(item, Item::Struct(_) | Item::Enum(_) | Item::Union(_) | Item::Trait(_)) {
+        if matches!(item, Item::Struct(_) | Item::Enum(_) | Item::Union(_) | Item::Trait(_) | Item::Type(_)) {
             self.types.extend(item_name(item));
+        }
+        for implemented in derived(item) {
+            let implementation = format!("impl {implemented} for {name}");
+            self.add("", &implementation, implementation.clone());
         }
         if let Some(signature) = signature(item) {
             self.add(prefix, name, signature);
@@ -179,20 +190,57 @@ impl<'a> Walk<'a> {
         Some(base)
     }
 
-    /// Methods and trait implementations of the public types, wherever their blocks stand.
-    fn impls(&mut self, module: &Module) {
+    /// Notes the types that the crate declares, and refuses what cannot be compared.
+    fn declared(&mut self, module: &Module) -> Result<()> {
+        for item in &module.items {
+            match item {
+                Item::Struct(_) | Item::Enum(_) | Item::Union(_) => self.locals.extend(item_name(item)),
+                // What it expands to is seen by the compiler alone; `thread_local!` declares one static.
+                Item::Macro(call) if call.ident.is_none() && !is_test(&call.attrs) => {
+                    let private = call.mac.path.is_ident("thread_local")
+                        && !call.mac.tokens.to_string().split_whitespace().any(|word| word == "pub");
+                    if !private {
+                        bail!("`{}!` may declare public items; write them out", text(&call.mac.path));
+                    }
+                }
+                Item::ForeignMod(block) => {
+                    for item in &block.items {
+                        if text(item).split_whitespace().any(|word| word == "pub") {
+                            bail!("public items of an `extern` block cannot be compared: {}", text(item));
+                        }
+                    }
+                }
+                Item::ExternCrate(import) if is_public(&import.vis) => {
+                    bail!("`pub extern crate {}` cannot be compared; re-export by `pub use`", import.ident);
+                }
+                _ => {}
+            }
+        }
+        module.children.values().try_for_each(|child| self.declared(child))
+    }
+
+    /// Methods of the public types, and what is implemented for anything that users can name, wherever the blocks stand.
+    fn impls(&mut self, module: &Module, guard: &str) {
         for item in &module.items {
             let Item::Impl(block) = item else { continue };
-            let Some(name) = last_word(&block.self_ty).filter(|name| self.types.contains(name)) else {
+            if is_test(&block.attrs) {
                 continue;
-            };
+            }
+            let name = last_word(&block.self_ty).unwrap_or_default();
             let subject = text(&block.self_ty);
+            let (generics, _, bounds) = block.generics.split_for_impl();
+            let guard = format!("{guard}{}", kept_attributes(&block.attrs));
             if let Some((implemented, _)) = &block.trait_ {
-                let (generics, _, bounds) = block.generics.split_for_impl();
-                let implemented = text(implemented);
-                let header = format!("impl{} {implemented} for {subject} {}", text(&generics), text(&bounds));
-                let key = format!("impl {implemented} for {subject}");
-                self.add("", &key, header.trim_end().to_owned());
+                if self.types.contains(&name) || !self.locals.contains(&name) {
+                    let implemented = text(implemented);
+                    let key = format!("impl {implemented} for {subject}");
+                    let header =
+                        format!("{guard}impl{} {implemented} for {subject} {}", text(&generics), text(&bounds));
+                    self.add("", &key, header.trim_end().to_owned());
+                }
+                continue;
+            }
+            if !self.types.contains(&name) {
                 continue;
             }
             for member in &block.items {
@@ -204,15 +252,14 @@ impl<'a> Walk<'a> {
                     _ => continue,
                 };
                 if is_public(vis) && !is_hidden(attrs) {
-                    let (generics, _, bounds) = block.generics.split_for_impl();
                     let header = format!("impl{} {subject} {}", text(&generics), text(&bounds));
-                    let declared = format!("{}{} {{ {declared} }}", kept_attributes(attrs), header.trim());
+                    let declared = format!("{guard}{}{} {{ {declared} }}", kept_attributes(attrs), header.trim());
                     self.add("", &format!("{name}::{member_name}"), declared);
                 }
             }
         }
         for child in module.children.values() {
-            self.impls(child);
+            self.impls(child, &format!("{guard}{}", child.guard));
         }
     }
 
@@ -353,6 +400,40 @@ mod tests {
     fn a_changed_signature_shows() {
         let other = MB.replace("fn read_lock()", "fn read_lock() -> bool");
         assert_ne!(surface_of("urcu-mb", &other), surface_of("urcu-mb", MB));
+    }
+
+    #[test]
+    fn derived_traits_and_conditions_of_blocks_show() {
+        let other = MB.replace("pub struct Mb", "#[derive(Clone)] pub struct Mb");
+        assert!(surface_of("urcu-mb", &other).contains_key("impl Clone for Marker"));
+        for (one, other) in [
+            ("impl Mb { pub const", "#[cfg(feature = \"poll\")] impl Mb { pub const"),
+            ("mod flavor {", "#[cfg(feature = \"poll\")] mod flavor {"),
+            ("fn private() {}", "impl From<Mb> for u8 { fn from(_: Mb) -> u8 { 0 } }"),
+        ] {
+            assert_ne!(surface_of("urcu-mb", &MB.replace(one, other)), surface_of("urcu-mb", MB), "{other}");
+        }
+        let private = MB.replace("fn private() {}", "struct P; impl From<Mb> for P { fn from(_: Mb) -> P { P } }");
+        assert_eq!(surface_of("urcu-mb", &private), surface_of("urcu-mb", MB));
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_refused() {
+        let declared = |source: &str| {
+            let top = module(syn::parse_file(source).expect("valid source").items, Path::new("nowhere"));
+            surface(&top.expect("inline modules only"), "urcu-mb").map(|surface| surface.len())
+        };
+        assert_eq!(declared("thread_local! { static A: u8 = 1; }").expect("private"), 0);
+        assert_eq!(declared("macro_rules! m { () => {} }").expect("a private macro"), 0);
+        assert_eq!(declared("#[cfg(test)] mod tests { generate!(pub a); }").expect("tests"), 0);
+        for hidden in [
+            "mod a { generate!(); }",
+            "thread_local! { pub static A: u8 = 1; }",
+            "extern \"C\" { pub fn f(); }",
+            "pub extern crate core as c;",
+        ] {
+            assert!(declared(hidden).is_err(), "{hidden}");
+        }
     }
 
     #[test]

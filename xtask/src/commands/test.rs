@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{api, asm, features, loom, tidy};
+use super::{api, asm, features, headers, loom, portable, sanitize, tidy};
 use crate::flags::TestFlags;
 use crate::job::{Job, Verdict};
 use crate::progress::{Progress, seconds};
@@ -26,12 +26,15 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", about: "source format", run: fmt },
     Step { name: "tidy", about: "what compilers cannot check", run: tidy::step },
     Step { name: "api", about: "the same public API in every flavor crate", run: api::step },
+    Step { name: "headers", about: "C headers as the source declares them", run: headers::step },
     Step { name: "clippy", about: "lints, warnings denied", run: clippy },
     Step { name: "test", about: "unit, integration, conformance and compile-fail tests", run: test },
     Step { name: "doctest", about: "the examples of the documentation", run: doctest },
+    Step { name: "portable", about: "one library's tests with each of the flavors", run: portable::step },
     Step { name: "loom", about: "every interleaving of small programs", run: loom::step },
     Step { name: "doc", about: "the documentation, warnings denied", run: doc },
     Step { name: "asm", about: "machine code of the read side", run: asm::step },
+    Step { name: "sanitize", about: "tests under AddressSanitizer", run: sanitize::step },
     Step { name: "features", about: "every set of features of the published crates", run: features::step },
 ];
 

@@ -6,7 +6,7 @@ use core::ptr;
 /// What the kernel's huge pages are aligned to, on every processor that matters here.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Fresh zeroed memory of `bytes` (a multiple of the page size), aligned to [`HUGE_PAGE`], or `None`.
+/// Fresh zeroed memory of `bytes` (a multiple of the page size), aligned to 2 MiB, or `None`.
 ///
 /// Nothing is set aside for it: pages come when they are touched first. So far more can be asked for than there is memory;
 /// only what is touched counts.

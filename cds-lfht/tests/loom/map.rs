@@ -2,7 +2,6 @@
 //!
 //! At most three preemptions per run. Entries and tables that are retired are freed at the end of each run, so an early free
 //! is not what this looks for (the stress tests do), but a double one is, and a leak.
-#![cfg(urcu_loom)]
 
 use cds_lfht::map::model::Model;
 use loom::sync::Arc;

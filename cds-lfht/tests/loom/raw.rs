@@ -1,10 +1,9 @@
 //! The list under the model checker: all interleavings of two or three threads with few calls each.
 //!
-//! `RUSTFLAGS="--cfg urcu_loom" cargo test --release -p cds-lfht --test raw_loom`. Preemptions are bounded at 2 (3 where two
+//! `RUSTFLAGS="--cfg urcu_loom" cargo test --release -p cds-lfht --test loom`. Preemptions are bounded at 2 (3 where two
 //! threads are enough). loom takes SeqCst accesses for AcqRel, which is all that the list asks of them. Nothing is reclaimed
 //! before all threads have ended, as a section per thread would have it. The contents of nodes are in loom's cells: an access that
 //! the memory orders do not put behind the one that filled them is found.
-#![cfg(urcu_loom)]
 
 use std::ptr::NonNull;
 

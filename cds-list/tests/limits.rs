@@ -3,7 +3,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
-use std::time::Duration;
 
 use cds_list::{Doubly, RcuList, Updater};
 use structure_conformance::{Gate, Mb, Tested, Thread, within_limit};
@@ -24,9 +23,8 @@ fn beside_a_section_that_waits(remove: impl FnOnce(&mut Updater<'_, String, Doub
             list.lock().push_back(String::new());
             drop(guard);
         });
+        // Its section does not end before it has had the lock, wherever it is on its way there.
         inside.wait();
-        // Time to get to the lock: without it the test could only pass.
-        thread::sleep(Duration::from_millis(20));
         let _ = catch_unwind(AssertUnwindSafe(|| remove(&mut updater)));
         drop(updater);
     });

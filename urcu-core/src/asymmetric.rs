@@ -34,6 +34,7 @@
 //! orders an `xchg` against all loads and stores on both its sides.
 
 use crate::sync::{AtomicU64, Ordering, compiler_fence};
+use crate::weaken;
 
 /// What a flavor's readers do between storing their word and their first protected load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,9 @@ impl LightBarrier {
     #[inline(always)]
     pub(crate) fn store_and_fence(self, word: &AtomicU64, value: u64) {
         match self {
-            Self::Full => store_with_full_fence(word, value),
+            Self::Full => {
+                weaken!("light-barrier", store_with_full_fence(word, value) => word.store(value, Ordering::Release));
+            }
             Self::Compiler => {
                 // Release, because a scan may meet this store instead of the end of the section before it, which
                 // must then happen before the scan all the same. PAIR(section-end)

@@ -68,6 +68,7 @@ use crate::registration;
 use crate::report::{Report, Stall, report};
 use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence, spin_loop};
 use crate::sys;
+use crate::weaken;
 
 /// The longest sleep of an updater that waits for a reader.
 ///
@@ -125,7 +126,7 @@ impl GracePeriods {
         // Orders the caller's unlinking before the load. PAIR(gp-share)
         fence(Ordering::SeqCst);
         // Relaxed: the fence does the ordering, the number is compared only.
-        self.inner.started.load(Ordering::Relaxed) + 1
+        self.inner.started.load(Ordering::Relaxed) + weaken!("share-what-starts-later", 1 => 0)
     }
 
     /// Whether grace period `number` has completed. Wait-free.
@@ -264,7 +265,8 @@ fn run<F: Flavor>() -> Result<(), Stuck> {
     let period = start::<F>();
     let stuck = domain.registry.find(|reader| {
         // Acquire. PAIR(section-end)
-        F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period) && wait_for::<F>(reader, period).is_err()
+        F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period)
+            && weaken!("wait-for-readers", wait_for::<F>(reader, period).is_err() => false)
     });
     if let Some(reader) = stuck {
         return Err(Stuck(reader));
@@ -282,11 +284,15 @@ fn start<F: Flavor>() -> u64 {
     let own = F::reader();
     // Nobody else registered: no section can be open, and one that opens from now on sees the unlinking. A section of
     // the caller's own, whose accesses are in program order, needs no barrier either.
-    if domain.registry.find(|reader| !core::ptr::eq(reader, own)).is_some() {
+    let others = domain.registry.find(|reader| !core::ptr::eq(reader, own)).is_some();
+    if weaken!("heavy-barrier", others => false) && weaken!("barrier-then-number", true => false) {
         F::heavy_barrier();
     }
     // U3. Release: R1's Acquire load makes U1 visible to sections that carry the new number. PAIR(period)
-    domain.period.fetch_add(F::LAYOUT.one_period(), Ordering::AcqRel).wrapping_add(F::LAYOUT.one_period())
+    let step = weaken!("number-grows", F::LAYOUT.one_period() => 0);
+    let period = domain.period.fetch_add(step, Ordering::AcqRel).wrapping_add(step);
+    weaken!("barrier-then-number", () => if others { F::heavy_barrier() });
+    period
 }
 
 /// Starts a grace period for everything that the caller has unlinked, without waiting for its end; returns the period
@@ -306,7 +312,7 @@ pub(crate) fn begin<F: Flavor>() -> u64 {
         let _turn = Held(&domain.grace_periods);
         return start::<F>();
     }
-    domain.period.load(Ordering::Relaxed).wrapping_add(2 * F::LAYOUT.one_period())
+    domain.period.load(Ordering::Relaxed).wrapping_add(weaken!("begin-next-but-one", 2 => 1) * F::LAYOUT.one_period())
 }
 
 /// Sees to it that `period`, an answer of [`begin`], is published at all: when nobody else has, and nobody is at it.
@@ -330,12 +336,13 @@ pub(crate) fn has_elapsed<F: Flavor>(period: u64) -> bool {
         return true;
     }
     // Acquire: U3 has happened, so U2 has. PAIR(period)
-    if F::LAYOUT.is_older(domain.period.load(Ordering::Acquire), period) {
+    let published = domain.period.load(Ordering::Acquire);
+    if weaken!("elapsed-is-published", F::LAYOUT.is_older(published, period) => false) {
         return false;
     }
     // Acquire. PAIR(section-end)
     let held_up = |reader: &Reader| F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period);
-    if domain.registry.find(held_up).is_some() {
+    if weaken!("elapsed-scans", domain.registry.find(held_up).is_some() => false) {
         return false;
     }
     // A racing store of an older period makes somebody scan again, no more. PAIR(elapsed)
@@ -364,7 +371,7 @@ fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) -> Result<(), Stuck
             continue;
         }
         // The half that holds nesting and marks; the kernel compares it before it sleeps.
-        sys::futex_wait_raw(reader.futex_half(), marked as u32, Some(LONGEST_SLEEP));
+        sys::futex_wait_raw(reader.futex_half(), marked as u32, weaken!("bounded-sleep", Some(LONGEST_SLEEP) => None));
         end_if_thread_is_gone::<F>(reader)?;
         if let Some(waited) = stall.due() {
             report_stall::<F>(reader, waited);

@@ -3,6 +3,7 @@
 use crate::error::InitError;
 use crate::sync::{AtomicU32, Ordering, fence};
 use crate::sys;
+use crate::weaken;
 
 /// Whether the heavy barrier is `membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)` or a fence; one static per flavor.
 ///
@@ -63,7 +64,7 @@ impl Membarrier {
     #[inline]
     pub fn heavy_barrier(&self) {
         if self.state.load(Ordering::Relaxed) == AVAILABLE {
-            sys::membarrier_expedited();
+            weaken!("membarrier", sys::membarrier_expedited() => ());
         }
         fence(Ordering::SeqCst);
     }

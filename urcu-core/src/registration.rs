@@ -11,6 +11,7 @@ use crate::reader::Reader;
 use crate::report::{Report, report};
 use crate::sync::{Ordering, fence};
 use crate::sys::{self, DESTRUCTOR_ROUNDS, SignalsBlocked};
+use crate::weaken;
 
 /// Registers the calling thread, which is not inside a signal handler.
 pub(crate) fn register<F: Flavor>() -> Result<&'static Reader, RegisterError> {
@@ -178,7 +179,7 @@ fn end<F: Flavor>(reader: &'static Reader) {
 /// Makes the thread's end end its registration and its updater.
 pub(crate) fn arm_exit<F: Flavor>() -> Result<(), i32> {
     // SAFETY: the one destructor of this domain's key; it takes any value at the end of any thread.
-    unsafe { F::domain().exit_key.arm(on_thread_exit::<F>, 1) }
+    weaken!("exit-ends-registration", unsafe { F::domain().exit_key.arm(on_thread_exit::<F>, 1) } => Ok(()))
 }
 
 /// Undoes that, unless the thread has deferred calls.
@@ -201,7 +202,7 @@ unsafe extern "C" fn on_thread_exit<F: Flavor>(round: *mut c_void) {
     if round < DESTRUCTOR_ROUNDS && unsafe { F::domain().exit_key.arm(on_thread_exit::<F>, round + 1) }.is_ok() {
         return;
     }
-    defer::end_updater::<F>();
+    weaken!("exit-gives-updater-back", defer::end_updater::<F>() => ());
     let reader = F::reader();
     if reader.is_registered() {
         set_reader::<F>(Reader::exited());

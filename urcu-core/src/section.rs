@@ -10,6 +10,7 @@ use crate::reader::Reader;
 use crate::registration;
 use crate::sync::{Ordering, fence};
 use crate::sys;
+use crate::weaken;
 
 /// Who enters a section, and so what its thread's end means for it (mark R of [`crate::word`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,10 @@ pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier
         }
         // A section behind a guard is one for good: it loses the mark R.
         let word = if tier == Tier::Face { word & !F::LAYOUT.raw() } else { word };
+        let word = weaken!("nested-keeps-number", word => {
+            let number = F::domain().period.load(Ordering::Acquire) & !(F::LAYOUT.one_period() - 1);
+            word & (F::LAYOUT.one_period() - 1) | number
+        });
         // Release like every store to the word. PAIR(section-end)
         reader.word.store(word + 1, Ordering::Release);
         return reader;
@@ -116,11 +121,11 @@ fn unlock_slow<F: Flavor>(reader: &'static Reader, word: u64) {
     }
     // R5. PAIR(section-end)
     reader.word.store(word & F::LAYOUT.slow(), Ordering::Release);
-    if word & F::LAYOUT.awaited() != 0 {
+    if weaken!("unlock-wakes", word & F::LAYOUT.awaited() != 0 => false) {
         sys::futex_wake_raw(reader.futex_half(), i32::MAX);
     }
     if owes {
-        defer::wait_for_room::<F>();
+        weaken!("section-pays", defer::wait_for_room::<F>() => ());
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod bench;
 pub(crate) mod features;
 pub(crate) mod headers;
 pub(crate) mod loom;
+pub(crate) mod mutants;
 pub(crate) mod portable;
 pub(crate) mod sanitize;
 pub(crate) mod test;

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Sanitize(SanitizeFlags),
     /// Model-check the packages that have a `tests/loom.rs`.
     Loom(LoomFlags),
+    /// Weaken the program in one place at a time; a test has to turn red for each.
+    Mutants(MutantsFlags),
     /// Check what compilers cannot: dependency direction, SAFETY comments, ordering labels, manifests.
     Tidy,
 }
@@ -91,6 +93,32 @@ pub(crate) struct LoomFlags {
     /// Only this package (may be given several times).
     #[arg(long, short, value_name = "PACKAGE")]
     pub(crate) package: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MutantsFlags {
+    /// Only mutants whose name or file contains one of these (may be given several times).
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Print the table and stop.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Look for tests that catch what the table does not name, and write it.
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) bless: bool,
+    /// Look again for those that the table does name.
+    #[arg(long, requires = "bless")]
+    pub(crate) again: bool,
+    /// How many tests run at the same time; half of the processors if not given.
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+}
+
+impl MutantsFlags {
+    pub(crate) fn jobs(&self) -> usize {
+        let half = || std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2));
+        self.jobs.unwrap_or_else(half).max(1)
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod asm;
 mod commands;
 mod flags;
 mod job;
+mod mutants;
 mod progress;
 mod results;
 mod runner;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Portable => commands::portable::run(),
         Command::Sanitize(flags) => commands::sanitize::run(&flags),
         Command::Loom(flags) => commands::loom::run(&flags),
+        Command::Mutants(flags) => commands::mutants::run(&flags),
         Command::Tidy => commands::tidy::run(),
     };
     match outcome {

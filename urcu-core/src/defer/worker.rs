@@ -35,6 +35,7 @@ use crate::sync::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, compiler_fence, fence,
 };
 use crate::util::OnDrop;
+use crate::weaken;
 use crate::{grace_period, quiescence, reclaim, registration, sys, thread};
 
 /// No thread runs this worker.
@@ -380,7 +381,7 @@ impl Worker {
             calls.push(head_call(top, head.callback.expect("push sets the callback")));
             top = head.next;
         }
-        calls[from..].reverse();
+        weaken!("oldest-first", calls[from..].reverse() => ());
         self.taken.fetch_add((calls.len() - from) as u64, Ordering::Relaxed);
     }
 
@@ -487,12 +488,12 @@ impl<F: Flavor> Rounds<F> {
         let in_flight = F::domain().deferred.in_flight(self.calls.len(), self.oldest.min(since));
         self.oldest = u64::MAX;
         if !self.calls.is_empty() || gp_wanted {
-            grace_period::wait::<F>();
+            weaken!("worker-waits", grace_period::wait::<F>() => ());
         }
         run_registered::<F>(&mut self.calls);
         drop(in_flight);
         self.calls.shrink_to(LASTING_CALLS);
-        F::domain().deferred.limits.settle(core::mem::take(&mut self.emptied));
+        weaken!("rounds-settle", F::domain().deferred.limits.settle(core::mem::take(&mut self.emptied)) => ());
         if everything {
             // Release. PAIR(round-done)
             self.worker.done.store(wanted, Ordering::Release);
@@ -519,7 +520,11 @@ impl<F: Flavor> Rounds<F> {
                     continue;
                 }
                 // Whoever holds the queue frees what is in it; a barrier waits for that.
-                let Some(mut reclaimer) = (if everything { Some(queue.reclaim()) } else { queue.try_reclaim() }) else {
+                let Some(mut reclaimer) = (if weaken!("barrier-takes-everything", everything => false) {
+                    Some(queue.reclaim())
+                } else {
+                    queue.try_reclaim()
+                }) else {
                     busy = true;
                     continue;
                 };
@@ -556,11 +561,11 @@ impl<F: Flavor> Rounds<F> {
         attention.fetch_or(resting, Ordering::SeqCst);
         // PAIR(worker-call)
         fence(Ordering::SeqCst);
-        let go_on = self.is_called_for()
+        let go_on = weaken!("sleep-looks-for-callers", self.is_called_for() => false)
             || (length.is_none() && {
                 // The heavy side. PAIR(worker-sleep)
-                SLEEP_BARRIER.heavy_barrier();
-                self.has_calls()
+                weaken!("sleep-barrier", SLEEP_BARRIER.heavy_barrier() => ());
+                weaken!("sleep-looks-again", self.has_calls() => false)
             });
         let flags = attention.load(Ordering::Relaxed);
         if !go_on && flags & resting != 0 {
@@ -586,7 +591,7 @@ impl<F: Flavor> Rounds<F> {
     fn finish(mut self) {
         self.worker.close(&mut self.calls);
         let leftover = core::mem::take(&mut self.calls);
-        F::domain().deferred.adopt(leftover);
+        weaken!("leftovers-are-adopted", F::domain().deferred.adopt(leftover) => drop(leftover));
         // Barriers that came too late for a round find their calls in the default worker.
         self.worker.done.store(u64::MAX, Ordering::Release);
         self.worker.attention.fetch_or(ABSENT, Ordering::AcqRel);
@@ -654,7 +659,7 @@ fn attend<F: Flavor>(worker: &'static Worker, ignored: u32) {
     if attention & ABSENT != 0 && !worker.spawn_failed.load(Ordering::Relaxed) {
         worker.start_or_report::<F>();
     }
-    if attention & (ASLEEP | NAPPING) & !ignored != 0 {
+    if weaken!("adding-wakes", attention & (ASLEEP | NAPPING) & !ignored != 0 => false) {
         worker.wake();
     }
 }

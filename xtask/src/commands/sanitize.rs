@@ -3,6 +3,7 @@
 //! The standard library is not rebuilt. What it does inside is not seen, but what it allocates is; and AddressSanitizer brings
 //! the leak checker along.
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -30,8 +31,19 @@ const LANES: &[Lane] = &[
 /// `-rdynamic`: shared objects find the sanitizer's functions in the program that loads them.
 const FLAGS: &str = "-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer -Clink-arg=-rdynamic --cfg sanitized";
 
+/// The same for ThreadSanitizer.
+pub(crate) const THREAD_FLAGS: &str =
+    "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg sanitized --cfg urcu_tsan";
+/// What it is to be silent about, and why.
+pub(crate) const THREAD_SUPPRESSIONS: &str = "xtask/sanitizers/thread.supp";
+
+/// The sanitizer's options: the first report ends the program.
+pub(crate) fn thread_options(suppressions: &Path) -> String {
+    format!("halt_on_error=1 report_signal_unsafe=0 suppressions={}", suppressions.display())
+}
+
 /// Sanitizers exist for more targets, but naming one is what keeps build scripts out of it.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 pub(crate) fn run(flags: &SanitizeFlags) -> Result<ExitCode> {
     job::alone("sanitize", "tests under AddressSanitizer", |job| check(job, flags.package.as_deref()))
@@ -41,7 +53,7 @@ pub(crate) fn step(job: &mut Job<'_>) -> Result<Verdict> {
     check(job, None)
 }
 
-fn nightly() -> Command {
+pub(crate) fn nightly() -> Command {
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", "cargo"]);
     // Of the toolchain that runs this program.
@@ -51,13 +63,17 @@ fn nightly() -> Command {
     command
 }
 
+pub(crate) fn has_nightly(job: &Job<'_>) -> bool {
+    let mut version = nightly();
+    version.arg("--version");
+    job.probe(version, Duration::from_secs(20))
+}
+
 fn check(job: &mut Job<'_>, package: Option<&str>) -> Result<Verdict> {
     if std::env::consts::ARCH != "x86_64" {
         return Ok(Verdict::Skipped("set up for x86-64 only".to_owned()));
     }
-    let mut version = nightly();
-    version.arg("--version");
-    if !job.probe(version, Duration::from_secs(20)) {
+    if !has_nightly(job) {
         return Ok(Verdict::Skipped("there is no nightly toolchain; `rustup toolchain install nightly`".to_owned()));
     }
     job.echo();

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Sanitize(SanitizeFlags),
     /// Model-check the packages that have a `tests/loom.rs`.
     Loom(LoomFlags),
+    /// Build the torture program in release mode and run it; all arguments go to it.
+    Torture(TortureFlags),
     /// Check what compilers cannot: dependency direction, SAFETY comments, ordering labels, manifests.
     Tidy,
 }
@@ -51,6 +53,14 @@ pub(crate) struct TestFlags {
 #[command(disable_help_flag = true)]
 pub(crate) struct BenchFlags {
     /// Arguments of the benchmark program (`--help` shows them).
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct TortureFlags {
+    /// Arguments of the torture program (`--help` shows them).
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<OsString>,
 }

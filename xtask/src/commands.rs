@@ -11,3 +11,4 @@ pub(crate) mod portable;
 pub(crate) mod sanitize;
 pub(crate) mod test;
 pub(crate) mod tidy;
+pub(crate) mod torture;

@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Loom(LoomFlags),
     /// Weaken the program in one place at a time; a test has to turn red for each.
     Mutants(MutantsFlags),
+    /// Build the torture program in release mode and run it; all arguments go to it.
+    Torture(TortureFlags),
     /// Check what compilers cannot: dependency direction, SAFETY comments, ordering labels, manifests.
     Tidy,
 }
@@ -53,6 +55,14 @@ pub(crate) struct TestFlags {
 #[command(disable_help_flag = true)]
 pub(crate) struct BenchFlags {
     /// Arguments of the benchmark program (`--help` shows them).
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct TortureFlags {
+    /// Arguments of the torture program (`--help` shows them).
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<OsString>,
 }

@@ -116,23 +116,31 @@
 //! A child may go on with queues that no other thread was using at the fork. A lock that another thread held then stays locked,
 //! and an enqueue that was half done stays so.
 
+mod bounded_queue;
 mod channel;
 mod lf_queue;
 mod lock;
+mod locked_queue;
 mod nodes;
 pub mod raw;
 mod segment;
 mod segment_queue;
 mod wfc_queue;
 
+pub use bounded_queue::{BoundedQueue, Full};
 pub use channel::{Consumer, Disconnected, Producer, Queue, RecvTimeoutError, Rejected, TryRecvError, Value};
 pub use lf_queue::LfQueue;
+pub use locked_queue::LockedQueue;
 pub use raw::wfcqueue::{Spliced, WouldBlock};
 pub use segment_queue::SegmentQueue;
 pub use wfc_queue::{Enqueuer, WfcQueue};
 
 /// The iterators of the queues.
 pub mod iter {
+    /// Of a [`BoundedQueue`](crate::BoundedQueue).
+    pub mod bounded_queue {
+        pub use crate::bounded_queue::IntoIter;
+    }
     /// Of a [`LfQueue`](crate::LfQueue).
     pub mod lf_queue {
         pub use crate::lf_queue::IntoIter;

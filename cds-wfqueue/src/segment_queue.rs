@@ -5,11 +5,11 @@ use core::fmt;
 use core::mem;
 use core::ptr;
 
-use urcu_core::Backoff;
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use urcu_core::{Absence, Backoff};
 
-use crate::lock::{Held, RawLock, Yielding, linger, make_way, wait};
+use crate::lock::{Held, RawLock, linger, make_way, wait};
 use crate::raw::wfcqueue::WouldBlock;
 use crate::segment::{Position, Segment};
 
@@ -109,7 +109,7 @@ impl<T> SegmentQueue<T> {
     /// What the caller did before happens before what follows the value's dequeue.
     #[inline]
     pub fn enqueue(&self, value: T) {
-        let mut backoff = Yielding::new();
+        let mut absence = Absence::new();
         // Relaxed: the claim acquires.
         let mut word = self.tail.load(Ordering::Relaxed);
         loop {
@@ -121,7 +121,7 @@ impl<T> SegmentQueue<T> {
             // Claims a slot. Acquire: the segment is initialised. SeqCst: either a consumer that is about to sleep finds this
             // claim, or the producer's wake-up finds that consumer. PAIR(segment-tail), PAIR(queue-sleep)
             if self.tail.compare_exchange_weak(word, word + 1, Ordering::SeqCst, Ordering::Relaxed).is_err() {
-                backoff.lost();
+                absence.stay_away();
                 word = self.tail.load(Ordering::Relaxed);
                 continue;
             }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use cds_wfqueue::raw::wfcqueue::{BareHead, Tail};
 use cds_wfqueue::raw::{lfqueue, wfcqueue};
-use cds_wfqueue::{Disconnected, LfQueue, SegmentQueue, Spliced, WfcQueue};
+use cds_wfqueue::{BoundedQueue, Disconnected, Full, LfQueue, SegmentQueue, Spliced, WfcQueue};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -340,6 +340,64 @@ fn wfc_queue_wakes_its_consumer() {
         }
         assert!(matches!(consumer.recv(), Err(Disconnected)));
         other.join().unwrap();
+    });
+}
+
+// ---- a fixed array ----
+
+#[test]
+fn bounded_queue_two_producers_and_one_consumer() {
+    model(2, || {
+        let queue = Arc::new(BoundedQueue::new(2));
+        let producers = [10, 20].map(|first| {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                for number in 1..=2 {
+                    let mut value = Watched::new(first + number);
+                    while let Err(Full(again)) = queue.enqueue(value) {
+                        value = again;
+                        thread::yield_now();
+                    }
+                }
+            })
+        });
+        let mut got = Vec::new();
+        while got.len() < 4 {
+            match queue.dequeue() {
+                Some(value) => got.push(value.value()),
+                None => thread::yield_now(),
+            }
+        }
+        producers.into_iter().for_each(|producer| producer.join().unwrap());
+        assert!(queue.dequeue().is_none() && queue.is_empty());
+        for first in [10, 20] {
+            assert!(got.iter().copied().filter(|value| value / 10 == first / 10).eq([first + 1, first + 2]));
+        }
+    });
+}
+
+/// Full is said only of a queue that is; a value that is there is found by one of two consumers.
+#[test]
+fn bounded_queue_two_consumers_of_a_full_queue() {
+    model(2, || {
+        let queue = Arc::new(BoundedQueue::new(2));
+        (1..=2).for_each(|value| assert!(queue.enqueue(Watched::new(value)).is_ok()));
+        assert!(queue.enqueue(Watched::new(0)).is_err());
+        let other = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                let got = queue.dequeue().map(|value| value.value());
+                // Its own place is free, whatever others do.
+                assert!(queue.enqueue(Watched::new(3)).is_ok());
+                got
+            })
+        };
+        let mut got: Vec<u64> = (0..2).filter_map(|_| queue.dequeue()).map(|value| value.value()).collect();
+        assert!(got.is_sorted());
+        got.extend(other.join().unwrap());
+        got.extend(std::iter::from_fn(|| queue.dequeue()).map(|value| value.value()));
+        got.sort_unstable();
+        assert_eq!(got, [1, 2, 3]);
     });
 }
 

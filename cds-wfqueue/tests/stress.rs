@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use cds_wfqueue::raw::wfcqueue::{self, BareHead, Tail};
-use cds_wfqueue::{LfQueue, SegmentQueue, Spliced, WfcQueue};
+use cds_wfqueue::{BoundedQueue, LfQueue, LockedQueue, SegmentQueue, Spliced, WfcQueue};
 use common::{Fifo, RawLf, RawWfc, WfcItem};
 use structure_conformance::{Tested, Thread, on_every_flavor, within_limit};
 use urcu_conformance::seed::Random;
@@ -112,6 +112,16 @@ on_every_flavor! {
     fn segment_queue<F>() {
         many_to_many::<F, SegmentQueue<u64>>(CONSUMERS);
         many_to_many::<F, SegmentQueue<u64>>(1);
+    }
+
+    fn locked_queue<F>() {
+        many_to_many::<F, LockedQueue<u64>>(CONSUMERS);
+    }
+
+    /// Full and empty all the time.
+    fn bounded_queue<F>() {
+        many_to_many::<F, BoundedQueue<u64>>(CONSUMERS);
+        many_to_many::<F, BoundedQueue<u64>>(1);
     }
 
     /// The order within each producer survives when several queues of different flavors share threads.

@@ -15,9 +15,11 @@
 //! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`word`], [`registry`] |
 //! | deferred reclamation | [`Retired`], [`Limits`], [`FlushOnDrop`], [`WorkerBuilder`], [`GracePeriod`] |
 //! | sleeping until something has happened, for queues | [`Event`] |
+//! | contention: a lock for turns of nanoseconds, staying away from a cache line, waiting in growing steps | [`Turn`], [`Absence`], [`Backoff`] |
 //! | the C library's model | [`raw`] |
 //! | what cannot be returned as an error | [`Report`], [`set_report_hook`] |
 
+mod absence;
 mod arc;
 mod arc_cell;
 pub mod asymmetric;
@@ -54,11 +56,13 @@ pub mod sync;
 #[doc(hidden)]
 pub mod sys;
 mod thread;
+mod turn;
 mod util;
 mod vtable;
 pub mod word;
 pub mod workers;
 
+pub use absence::Absence;
 pub use arc::{RcuArc, RcuArcRef};
 pub use arc_cell::{RcuArcCell, RcuArcExchangeError};
 pub use asymmetric::LightBarrier;
@@ -87,4 +91,5 @@ pub use refcount::RefCount;
 pub use registration::prepare;
 pub use report::{Report, ReportHook, set_report_hook};
 pub use thread::{Offline, Thread, read_lock, synchronize};
+pub use turn::{Turn, TurnGuard};
 pub use vtable::{FlavorVtable, VTABLE_VERSION, VtableError};

@@ -79,6 +79,8 @@ fn faces(one_consumer: bool) -> Vec<Line> {
     let mut lines = vec![
         Line::new("WfcQueue", Kind::Ours, faces::wfc_queue),
         Line::new("SegmentQueue", Kind::Ours, faces::segment_queue),
+        Line::new("LockedQueue", Kind::Ours, faces::locked_queue),
+        Line::new("BoundedQueue", Kind::Ours, faces::bounded_queue),
         Line::new("LfQueue-qsbr", Kind::Ours, faces::lf_qsbr::subject).of(Flavor::Qsbr),
         Line::new("LfQueue-mb", Kind::Ours, faces::lf_mb::subject).of(Flavor::Mb),
         Line::new("LfQueue-membarrier", Kind::Ours, faces::lf_membarrier::subject).of(Flavor::Membarrier),

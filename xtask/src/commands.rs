@@ -8,6 +8,7 @@ pub(crate) mod headers;
 pub(crate) mod loom;
 pub(crate) mod portable;
 pub(crate) mod sanitize;
+pub(crate) mod spin;
 pub(crate) mod test;
 pub(crate) mod tidy;
 pub(crate) mod torture;

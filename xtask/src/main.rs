@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Portable => commands::portable::run(),
         Command::Sanitize(flags) => commands::sanitize::run(&flags),
         Command::Loom(flags) => commands::loom::run(&flags),
+        Command::Spin(flags) => commands::spin::run(&flags),
         Command::Torture(flags) => commands::torture::run(&flags),
         Command::Tidy => commands::tidy::run(),
     };

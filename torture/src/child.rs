@@ -125,7 +125,7 @@ fn judge<F: Flavor>(world: &World) {
     let happened = [
         ("no section", true, record.sections),
         ("no grace period", true, record.grace_periods),
-        ("nothing current was found", true, record.ages[0]),
+        ("nothing current was found", !world.flags.is_race_alone(), record.ages[0]),
         ("no callback", world.does(Mode::CallRcu) || world.does(Mode::Defer), record.callbacks),
         ("no flood", world.does(Mode::Flood), record.flooded),
         ("no signal", world.does(Mode::Signals), record.signals),

@@ -47,7 +47,8 @@ pub(crate) enum Mode {
     Sleep,
     /// Signals at any instruction, with handlers that sleep, yield, and read where the flavor allows it.
     Signals,
-    /// A reader whose store buffer is full when it enters.
+    /// A reader whose store buffer is full when it enters. Named alone, nothing else runs: it finds missing barriers, as long as
+    /// there are processors to spare.
     Race,
     /// Forks, with children that go on.
     Fork,
@@ -97,10 +98,18 @@ impl Flags {
     pub(crate) fn does(&self, mode: Mode) -> bool {
         self.mode.is_empty()
             || self.mode.contains(&mode)
-            || (mode == Mode::Synchronize && !self.mode.iter().any(|mode| mode.is_updater()))
+            || (mode == Mode::Synchronize && !self.is_race_alone() && !self.mode.iter().any(|mode| mode.is_updater()))
+    }
+
+    /// The race needs the processors for itself.
+    pub(crate) fn is_race_alone(&self) -> bool {
+        self.mode == [Mode::Race]
     }
 
     pub(crate) fn readers(&self) -> u64 {
+        if self.is_race_alone() {
+            return 0;
+        }
         let processors = std::thread::available_parallelism().map_or(2, usize::from) as u64;
         self.readers.unwrap_or(2 * processors.min(4) + 1).max(1)
     }
@@ -122,6 +131,7 @@ mod tests {
         assert!(flags(&[]).does(Mode::Synchronize) && flags(&[]).does(Mode::Fork));
         let churn = flags(&["--mode", "churn,call-rcu"]);
         assert!(churn.does(Mode::CallRcu) && !churn.does(Mode::Synchronize) && !churn.does(Mode::Fork));
-        assert!(flags(&["--mode", "race"]).does(Mode::Synchronize));
+        assert!(flags(&["--mode", "race,nest"]).does(Mode::Synchronize));
+        assert!(!flags(&["--mode", "race"]).does(Mode::Synchronize));
     }
 }

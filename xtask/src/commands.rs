@@ -9,6 +9,7 @@ pub(crate) mod loom;
 pub(crate) mod mutants;
 pub(crate) mod portable;
 pub(crate) mod sanitize;
+pub(crate) mod spin;
 pub(crate) mod test;
 pub(crate) mod tidy;
 pub(crate) mod torture;

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Mutants(MutantsFlags),
     /// Build the torture program in release mode and run it; all arguments go to it.
     Torture(TortureFlags),
+    /// Check the Promela model of the grace period with spin, in all its variants.
+    Spin(SpinFlags),
     /// Check what compilers cannot: dependency direction, SAFETY comments, ordering labels, manifests.
     Tidy,
 }
@@ -65,6 +67,16 @@ pub(crate) struct TortureFlags {
     /// Arguments of the torture program (`--help` shows them).
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpinFlags {
+    /// Only these variants (comma-separated; `urcu-core/models/variants.txt` lists them).
+    #[arg(long, value_name = "VARIANT", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Keep the counter-examples that are found, for the tests to replay.
+    #[arg(long)]
+    pub(crate) bless: bool,
 }
 
 #[derive(Debug, Args)]

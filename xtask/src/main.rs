@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Sanitize(flags) => commands::sanitize::run(&flags),
         Command::Loom(flags) => commands::loom::run(&flags),
         Command::Mutants(flags) => commands::mutants::run(&flags),
+        Command::Spin(flags) => commands::spin::run(&flags),
         Command::Torture(flags) => commands::torture::run(&flags),
         Command::Tidy => commands::tidy::run(),
     };

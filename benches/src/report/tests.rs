@@ -100,7 +100,7 @@ fn the_page_is_well_formed_and_has_everything() {
         "unavailable: not installed",
         "failed: wrong &quot;answer&quot;",
         "not reached",
-        "1 cases left out by --quick",
+        "1 cases left out",
         "takes seconds to fill",
     ] {
         assert!(page.contains(part), "`{part}` is missing");

@@ -9,7 +9,7 @@ use clap::Parser;
 
 use crate::harness::plan::{Case, Contender, Flavor, Kind, Options, Suite};
 use crate::harness::run::{Settings, title};
-use crate::harness::share::wanted;
+use crate::harness::share::Want;
 use crate::suites::{self, quick};
 
 /// Every flavor and structure against its peers and the physical limit, on this machine, in one run.
@@ -37,9 +37,9 @@ pub struct Arguments {
     /// Measured rounds per contender.
     #[arg(long, value_name = "N")]
     pub rounds: Option<NonZeroUsize>,
-    /// Ends after so many minutes; without it, after 20. Rounds get fewer and shorter when there is more to measure.
-    #[arg(long, value_name = "N", conflicts_with = "quick")]
-    pub minutes: Option<NonZeroUsize>,
+    /// Ends after about so many minutes (20 without it, or 1.6 with `--quick`). Rounds get fewer and shorter when there is more to measure.
+    #[arg(long, value_name = "N", value_parser = minutes)]
+    pub minutes: Option<Duration>,
     /// Writes one line of JSON per row to this file instead of `run.jsonl` in the folder of the report.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -133,7 +133,7 @@ impl Arguments {
             settings.rounds = rounds.get();
         }
         if let Some(minutes) = self.minutes {
-            settings.limit = Some(Duration::from_secs(60 * minutes.get() as u64));
+            settings.limit = Some(minutes);
         }
         Ok(Plan { cases, settings, left_out })
     }
@@ -191,9 +191,15 @@ impl Arguments {
 
 impl Plan {
     /// How long the cases want to take.
-    pub fn wanted(&self) -> Duration {
-        self.cases.iter().map(|(_, case)| wanted(case, self.settings)).sum()
+    pub fn wanted(&self) -> Want {
+        self.cases.iter().map(|(_, case)| Want::of(case, self.settings)).sum()
     }
+}
+
+/// A number of minutes, a fraction allowed.
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes: f64 = text.parse().map_err(|_| "not a number")?;
+    Duration::try_from_secs_f64(60.0 * minutes).map_err(|error| error.to_string())
 }
 
 /// The curve that a case is a point of, or the case itself.

@@ -9,7 +9,7 @@ use clap::Parser;
 use urcu_benches::cli::{Arguments, Plan};
 use urcu_benches::harness::log::Log;
 use urcu_benches::harness::progress::Progress;
-use urcu_benches::harness::run::Runs;
+use urcu_benches::harness::run::{Runs, title};
 use urcu_benches::harness::share::Shares;
 use urcu_benches::harness::threads::Cores;
 use urcu_benches::harness::watchdog::{STUCK, Watchdog};
@@ -116,7 +116,7 @@ fn run(plan: Plan, cores: &Cores, output: Output) -> u8 {
     let machine = output.machine.clone();
     let session = Arc::new(Session { log: Mutex::default(), output: Mutex::new(output) });
     let wanted = plan.wanted();
-    let expected = plan.settings.limit.map_or(wanted, |limit| wanted.min(limit));
+    let expected = plan.settings.limit.map_or(wanted.sum(), |limit| wanted.sum().min(limit));
     let progress = Progress::new(plan.cases.len(), expected);
     let watchdog = {
         let (session, progress) = (Arc::clone(&session), progress.clone());
@@ -161,7 +161,12 @@ fn run(plan: Plan, cores: &Cores, output: Output) -> u8 {
         if interrupt::requested() {
             break;
         }
-        let share = shares.next(&case);
+        let Some(share) = shares.next(&case) else {
+            let why = format!("{}: the time was over", title(suite, &case.name, case.threads));
+            progress.print(&format!("\n{why}"));
+            session.output.lock().unwrap_or_else(PoisonError::into_inner).left_out.push(why);
+            continue;
+        };
         let table = runs.case(suite, case, share, shares.left());
         progress.print(table::render(&table).trim_end());
         let mut log = session.log.lock().unwrap_or_else(PoisonError::into_inner);

@@ -64,7 +64,7 @@ impl Output {
             );
         }
         if !self.left_out.is_empty() {
-            text += &format!("\n{} cases were left out by --quick (`--list` marks them)\n", self.left_out.len());
+            text += &format!("\n{} cases were left out (the report names them)\n", self.left_out.len());
         }
         print!("{text}");
         if tables.is_empty() {

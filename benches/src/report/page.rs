@@ -124,7 +124,7 @@ fn summary(page: &mut String, run: &Run, suites: &[&str], left_out: &[String]) {
         *page += "</ul></details>\n";
     }
     if !left_out.is_empty() {
-        let _ = write!(page, "<details><summary>{} cases left out by --quick</summary><ul>", left_out.len());
+        let _ = write!(page, "<details><summary>{} cases left out</summary><ul>", left_out.len());
         for line in left_out {
             let _ = write!(page, "<li>{}</li>", escaped(line));
         }

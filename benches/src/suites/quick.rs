@@ -3,15 +3,20 @@
 /// Why a quick run does not measure a case; none when it does.
 pub fn left_out(suite: &str, case: &str, threads: usize) -> Option<&'static str> {
     const LARGE: &str = "takes seconds to fill";
+    const FEW: &str = "few points";
     let ends = |ends: &[&str]| ends.iter().any(|end| case.ends_with(end));
     let point = case.split_once('@').map(|(_, point)| point);
     match suite {
         "instructions" => Some("runs each contender under valgrind"),
         "map" if case.starts_with("p999") || case.contains("tail") => Some(LARGE),
-        "map" if case.starts_with("grow") => (threads > 1).then_some(LARGE),
+        "map" if case.starts_with("grow") || case == "raw-mix-100k" => Some(LARGE),
+        "map" if case.starts_with("raw-memory") && threads == 1 => Some(LARGE),
         "map" if ends(&["-1M", "-4M", "-10M"]) => Some(LARGE),
+        "scale" if ["grace-threads", "retire-threads"].iter().any(|curve| case.starts_with(curve)) => {
+            (!ends(&["@1", "@4"])).then_some(FEW)
+        }
         "scale" | "grace" => match point {
-            Some("2" | "8" | "32" | "10" | "10000" | "3us" | "30us" | "300us" | "1M" | "10M") => Some("few points"),
+            Some("2" | "8" | "16" | "32" | "10" | "10000" | "1ms" | "1M" | "10M") => Some(FEW),
             _ => None,
         },
         _ => None,

@@ -5,7 +5,7 @@ use core::fmt;
 use core::mem::{self, MaybeUninit};
 
 use urcu_core::sync::CachePadded;
-use urcu_core::sync::modelled::{AtomicU64, Ordering};
+use urcu_core::sync::modelled::{AtomicU64, Ordering, spin_loop};
 use urcu_core::{Absence, Backoff};
 
 use crate::lock::{linger, wait};
@@ -210,6 +210,7 @@ impl<T> BoundedQueue<T> {
     #[cold]
     fn is_full_at(&self, at: u64, turn: u64) -> bool {
         if turn > at {
+            spin_loop();
             return false;
         }
         // SeqCst: see "Why it holds".
@@ -256,6 +257,7 @@ impl<T> BoundedQueue<T> {
     #[cold]
     fn is_empty_at(&self, at: u64, turn: u64, follows: &mut bool) -> bool {
         if turn > at {
+            spin_loop();
             return false;
         }
         if mem::take(follows) {

@@ -65,7 +65,9 @@ impl Plan<'_> {
     fn link(&self, number: usize, parent: usize) -> &Link {
         let first: *const Link = self.siblings(number).first;
         // SAFETY: the siblings' memory was found to be in one piece.
-        unsafe { &*first.add(parent - self.first_parent) }
+        let link = unsafe { first.add(parent - self.first_parent) };
+        // SAFETY: as above; links are initialised.
+        unsafe { &*link }
     }
 }
 

@@ -23,7 +23,7 @@ use urcu_core::Backoff;
 use urcu_core::sync::{AtomicBool, AtomicUsize, Ordering};
 use urcu_core::sys::{HUGE_PAGE, map_huge, unmap_huge};
 
-use super::stripe::Striped;
+use crate::stripe::Striped;
 
 /// The bits of an address that tell the kind.
 pub(super) const KIND: usize = 0b110;

@@ -235,6 +235,7 @@ mod count;
 #[cfg(doc)]
 pub mod design;
 mod error;
+mod family;
 mod lookup;
 mod resize;
 mod section;

@@ -13,6 +13,7 @@ use super::buckets::{BucketMemory, Buckets};
 use super::count::Counters;
 use super::error::NewError;
 use super::resize::Resize;
+use super::split_order::order_of;
 use super::word::{READY, Word};
 
 /// How a table is made: the parameters of `cds_lfht_new`.
@@ -123,7 +124,7 @@ pub struct Table {
     // What every operation reads and hardly anybody writes.
     /// Buckets in use, a power of two.
     pub(super) size: AtomicUsize,
-    /// The size that buckets are being made for, twice `size`; 0 while it is not growing.
+    /// The sizes that it grows from and to, added; 0 while it is not growing. Two powers of two, so both can be read off it.
     pub(super) growing: AtomicUsize,
     pub(super) buckets: Buckets,
     pub(super) counters: Option<Counters>,
@@ -164,14 +165,21 @@ impl Table {
             resize: CachePadded(Resize::new()),
         });
         table.buckets.ensure(0, initial).map_err(|_| NewError::OutOfMemory)?;
-        // SAFETY: ensured above.
-        let first = unsafe { table.buckets.at(0) };
-        // Relaxed: nobody else has the table.
-        first.store(Word::END.with(READY).0, Ordering::Relaxed);
-        // A table that is larger from the beginning has all its buckets in place before anybody sees it.
-        for index in 1..initial {
-            // SAFETY: ensured above; no node can go away, since there is none.
-            unsafe { table.make_bucket_early(index) };
+        // All buckets are in place before anybody sees the table: the list goes from each to the one that follows it in split order.
+        let order = order_of(initial);
+        for index in 0..initial {
+            let rank = if order == 0 { 0 } else { index.reverse_bits() >> (usize::BITS - order) };
+            let next = if rank + 1 == initial {
+                Word::END
+            } else {
+                let next = (rank + 1).reverse_bits() >> (usize::BITS - order);
+                // SAFETY: ensured above.
+                table.buckets.word_to(unsafe { table.buckets.at(next) }, next)
+            };
+            // SAFETY: ensured above.
+            let link = unsafe { table.buckets.at(index) };
+            // Relaxed: nobody else has the table.
+            link.store(next.with(READY).0, Ordering::Relaxed);
         }
         let table = Box::into_raw(table);
         // SAFETY: just leaked, and nobody else has it.

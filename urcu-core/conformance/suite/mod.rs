@@ -28,6 +28,7 @@ mod handlers;
 mod limits;
 mod misuse;
 mod nesting;
+mod no_worker;
 mod offline;
 mod pointers;
 mod raw_tier;

@@ -12,7 +12,7 @@
 //! | counted values that outlive sections, reference counts | [`RcuArcCell`], [`RcuArc`], [`RcuArcRef`], [`RefCount`] |
 //! | flavor: static, and as a table for C and structures | [`Flavor`], [`FlavorVtable`], [`DomainId`] |
 //! | section and registration of any flavor, for structures and libraries | [`AnyGuard`], [`DynGuard`], [`DynThread`] |
-//! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`word`], [`registry`] |
+//! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`mirror`], [`word`], [`registry`] |
 //! | deferred reclamation | [`Retired`], [`Limits`], [`FlushOnDrop`], [`WorkerBuilder`], [`GracePeriod`] |
 //! | sleeping until something has happened, for queues | [`Event`] |
 //! | contention: a lock for turns of nanoseconds, staying away from a cache line, waiting in growing steps | [`Turn`], [`Absence`], [`Backoff`] |
@@ -40,6 +40,7 @@ pub mod guide;
 mod head;
 mod lock;
 mod membarrier;
+pub mod mirror;
 mod pointer;
 mod poll;
 pub mod quiescence;
@@ -90,6 +91,8 @@ pub use refcount::RefCount;
 #[doc(hidden)]
 pub use registration::prepare;
 pub use report::{Report, ReportHook, set_report_hook};
+#[doc(hidden)]
+pub use report::{Stall, report};
 pub use thread::{Offline, Thread, read_lock, synchronize};
 pub use turn::{Turn, TurnGuard};
 pub use vtable::{FlavorVtable, VTABLE_VERSION, VtableError};

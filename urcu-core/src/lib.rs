@@ -15,6 +15,7 @@
 //! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`word`], [`registry`] |
 //! | deferred reclamation | [`Retired`], [`Limits`], [`FlushOnDrop`], [`WorkerBuilder`], [`GracePeriod`] |
 //! | sleeping until something has happened, for queues | [`Event`] |
+//! | where a structure lives, and how its links name what they point to | [`space`] |
 //! | the C library's model | [`raw`] |
 //! | what cannot be returned as an error | [`Report`], [`set_report_hook`] |
 
@@ -49,6 +50,7 @@ mod registration;
 pub mod registry;
 mod report;
 mod section;
+pub mod space;
 #[doc(hidden)]
 pub mod sync;
 #[doc(hidden)]

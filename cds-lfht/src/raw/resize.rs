@@ -31,18 +31,19 @@
 use core::cell::UnsafeCell;
 use core::ptr;
 
+use urcu_core::space::Process;
 use urcu_core::sync::modelled::{AtomicUsize, Ordering};
 use urcu_core::sync::{self, AtomicU32};
 use urcu_core::{Backoff, RcuHead};
 
 use super::buckets::OutOfMemory;
 use super::error::ResizeError;
-use super::section::Inside;
+use super::ground::Ground;
 use super::table::Table;
 use super::turn::{Taken, Turn};
 
 /// What is written while the size changes.
-pub(super) struct Resize {
+pub(super) struct Resize<G: Ground> {
     pub(super) turn: Turn,
     /// One [`Table::resize`] at a time.
     explicit: Turn,
@@ -54,16 +55,16 @@ pub(super) struct Resize {
     long_chains: AtomicUsize,
     /// [`QUEUED`], [`AGAIN`], [`DISMISSED`].
     job: AtomicU32,
-    deferred: UnsafeCell<Deferred>,
+    deferred: UnsafeCell<Deferred<G>>,
     /// Under the turn.
     plan: UnsafeCell<Plan>,
 }
 
 /// What the flavor's queue has of a table.
 #[repr(C)]
-struct Deferred {
+struct Deferred<G: Ground> {
     head: RcuHead,
-    table: *mut Table,
+    table: *mut Table<G>,
 }
 
 /// The job is in the flavor's queue, or at work: the table must stay.
@@ -79,6 +80,8 @@ const CHUNK: usize = if cfg!(urcu_loom) { 1 } else { 256 };
 const AHEAD: usize = 16;
 /// Chunks in one run of the job: about a millisecond.
 const SLICE: usize = 128;
+/// The same for updaters that do it themselves.
+const SHORT_SLICE: usize = 8;
 /// Growths up to this size are done at once, by whoever finds that they are due.
 const SMALL: usize = if cfg!(urcu_loom) { 0 } else { 1 << 14 };
 /// Tables up to this size fit into the first-level cache.
@@ -144,7 +147,7 @@ enum Progress {
     Failed(ResizeError),
 }
 
-impl Resize {
+impl<G: Ground> Resize<G> {
     pub(super) fn new() -> Self {
         Self {
             turn: Turn::default(),
@@ -159,7 +162,7 @@ impl Resize {
     }
 
     /// Tells the job where the table is.
-    pub(super) fn set_table(&mut self, table: *mut Table) {
+    pub(super) fn set_table(&mut self, table: *mut Table<G>) {
         self.deferred.get_mut().table = table;
     }
 
@@ -170,7 +173,7 @@ impl Resize {
     }
 }
 
-impl Table {
+impl<G: Ground> Table<G> {
     /// Counts a node that was added past `passed` others.
     ///
     /// # Safety
@@ -254,11 +257,16 @@ impl Table {
     #[cold]
     #[inline(never)]
     unsafe fn review(&self) {
+        if !G::OWNED {
+            // Nobody else does it. What cannot be done now is tried again by the next review.
+            let _ = self.advance(self.wanted());
+            return;
+        }
         if self.growing.load(Ordering::Relaxed) != 0 {
             // Updates between two reviews must put in more buckets than they add nodes.
             for _ in 0..if self.is_late() { 1 + 4 * INTERVAL / CHUNK } else { 0 } {
                 // SAFETY: inside a section.
-                unsafe { self.sweep() };
+                let _ = unsafe { self.sweep() };
             }
             return;
         }
@@ -280,7 +288,7 @@ impl Table {
     unsafe fn met_long_chain(&self) {
         if self.growing.load(Ordering::Relaxed) != 0 {
             // SAFETY: inside a section.
-            unsafe { self.sweep() };
+            let _ = unsafe { self.sweep() };
             return;
         }
         // Relaxed: a number.
@@ -355,7 +363,9 @@ impl Table {
         if to <= SMALL {
             for index in size..to {
                 // SAFETY: inside a section and with the turn, which keeps others from publishing a size.
-                unsafe { self.make_bucket_early(index) };
+                if unsafe { self.make_bucket_early(index) }.is_err() {
+                    return Progress::Failed(ResizeError::Corrupt);
+                }
             }
             // Release: who sees the size finds the buckets' memory. PAIR(lfht-size)
             self.size.store(to, Ordering::Release);
@@ -373,7 +383,7 @@ impl Table {
     /// # Safety
     ///
     /// Inside a section of the table's flavor.
-    pub(super) unsafe fn sweep(&self) -> bool {
+    pub(super) unsafe fn sweep(&self) -> Result<bool, G::Stop> {
         // Acquire: the buckets' memory and the cursor. PAIR(lfht-size)
         let end = self.growing.load(Ordering::Acquire);
         // Relaxed: chunks are handed out by the exchange alone. A cursor of another growth cannot be met: this section keeps the
@@ -381,7 +391,7 @@ impl Table {
         let mut from = self.resize.cursor.load(Ordering::Relaxed);
         let to = loop {
             if from >= end {
-                return false;
+                return Ok(false);
             }
             let to = (from + CHUNK).min(end);
             match self.resize.cursor.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed) {
@@ -393,7 +403,7 @@ impl Table {
             // SAFETY: below a growth seen in this section.
             unsafe { self.prefetch_for_bucket((index + AHEAD).min(end - 1)) };
             // SAFETY: as above; the chunk is this thread's.
-            unsafe { self.make_bucket(index) };
+            unsafe { self.make_bucket(index) }?;
         }
         if to == end {
             // Release: who sees the size finds the buckets' memory. PAIR(lfht-size)
@@ -401,7 +411,7 @@ impl Table {
             // Release: the next growth sees this size. PAIR(lfht-size)
             self.growing.store(0, Ordering::Release);
         }
-        true
+        Ok(true)
     }
 
     /// Step 4 of shrinking, if it is time.
@@ -417,13 +427,11 @@ impl Table {
     }
 
     fn has_passed(&self, cookie: u64) -> bool {
-        // SAFETY: a cookie of this flavor.
-        unsafe { (self.flavor.poll)(cookie) != 0 }
+        self.buckets.ground.has_elapsed(self.flavor, cookie)
     }
 
     fn next_grace_period(&self) -> u64 {
-        // SAFETY: any context.
-        unsafe { (self.flavor.start_poll)() }
+        self.buckets.ground.start_grace_period(self.flavor)
     }
 
     /// One step towards `goal`, of bounded length. Outside the turn; inside a section or not.
@@ -450,9 +458,9 @@ impl Table {
                 Progress::More
             }
             Shrinking::Unmaking { from, next } => {
-                let to = (next + SLICE * CHUNK).min(from);
-                if !self.unmake(next, to) {
-                    return Progress::Failed(ResizeError::NotRegistered);
+                let to = (next + if G::OWNED { SLICE } else { SHORT_SLICE } * CHUNK).min(from);
+                if let Err(error) = self.unmake(next, to) {
+                    return Progress::Failed(error);
                 }
                 if to < from {
                     plan.shrinking = Shrinking::Unmaking { from, next: to };
@@ -490,41 +498,52 @@ impl Table {
 
     /// A section for a piece of work on the list. `None` if the thread cannot have one, or the table's owner is gone: its nodes may
     /// be freed a grace period later, which this section would not hold off.
-    fn enter(&self) -> Option<Inside> {
-        let inside = Inside::enter(self.flavor)?;
+    fn enter(&self) -> Option<G::Inside> {
+        let inside = self.buckets.ground.enter(self.flavor)?;
         // Acquire: a section that begins after the grace period that followed the dismissal sees it. PAIR(lfht-job)
         (self.resize.job.load(sync::Ordering::Acquire) & DISMISSED == 0).then_some(inside)
     }
 
     fn sweep_slice(&self) -> Progress {
-        for _ in 0..SLICE {
+        for _ in 0..if G::OWNED { SLICE } else { SHORT_SLICE } {
             let Some(_inside) = self.enter() else {
                 return Progress::Failed(ResizeError::NotRegistered);
             };
             // SAFETY: inside a section.
-            if !unsafe { self.sweep() } {
-                // Relaxed: it is looked at again.
-                let growing = self.growing.load(Ordering::Relaxed) != 0;
-                return if growing { Progress::Others } else { Progress::More };
+            match unsafe { self.sweep() } {
+                Ok(true) => {}
+                Ok(false) => {
+                    // Relaxed: it is looked at again.
+                    let growing = self.growing.load(Ordering::Relaxed) != 0;
+                    return if growing { Progress::Others } else { Progress::More };
+                }
+                Err(_) => return Progress::Failed(ResizeError::Corrupt),
             }
         }
         Progress::More
     }
 
     /// Step 3 of shrinking, in part.
-    fn unmake(&self, from: usize, to: usize) -> bool {
+    fn unmake(&self, from: usize, to: usize) -> Result<(), ResizeError> {
         for chunk in (from..to).step_by(CHUNK) {
-            let Some(_inside) = self.enter() else { return false };
+            let Some(_inside) = self.enter() else { return Err(ResizeError::NotRegistered) };
             for index in chunk..(chunk + CHUNK).min(to) {
                 // SAFETY: inside a section; step 2 is over.
-                unsafe { self.unmake_bucket(index) };
+                unsafe { self.unmake_bucket(index) }.map_err(|_| ResizeError::Corrupt)?;
             }
         }
-        true
+        Ok(())
     }
 
-    /// Has the worker look at the size.
+    /// Has the size looked at.
     fn request(&self) {
+        G::request(self);
+    }
+}
+
+impl Table {
+    /// Has the worker look at the size.
+    pub(super) fn ask_worker(&self) {
         // AcqRel: Release for what is asked for, before the job looks. PAIR(lfht-job)
         let before = self.resize.job.fetch_or(QUEUED | AGAIN, sync::Ordering::AcqRel);
         if before & QUEUED == 0 {
@@ -608,7 +627,7 @@ impl Table {
 /// The job.
 unsafe extern "C" fn run(head: *mut RcuHead) {
     // SAFETY: the head is the first field of a `Deferred`, whose other field is constant.
-    let table = unsafe { (*head.cast::<Deferred>()).table };
+    let table = unsafe { (*head.cast::<Deferred<Process>>()).table };
     {
         // SAFETY: the table stays while the job is queued.
         let table = unsafe { &*table };
@@ -665,7 +684,7 @@ impl Table {
     /// As above.
     pub unsafe fn model_sweep(&self) -> bool {
         // SAFETY: nothing is reclaimed in a model.
-        unsafe { self.sweep() }
+        super::lookup::sure(unsafe { self.sweep() })
     }
 
     pub fn model_publish_half(&self) {
@@ -677,7 +696,7 @@ impl Table {
     /// As above; the size was published before the other threads began.
     pub unsafe fn model_unmake(&self, bucket: usize) {
         // SAFETY: as promised.
-        unsafe { self.unmake_bucket(bucket) };
+        super::lookup::sure(unsafe { self.unmake_bucket(bucket) });
     }
 
     /// # Safety

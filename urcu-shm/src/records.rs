@@ -1,0 +1,187 @@
+//! The readers of all processes, as they show themselves in the segment, and grace periods over them.
+//!
+//! The algorithm is that of [`urcu_core::grace_period`], with the segment's number and the segment's words. Updaters of several
+//! processes share nothing but the number, which each draws by one atomic addition: there is no lock whose holder could die.
+
+use core::time::Duration;
+use std::time::Instant;
+
+use urcu_core::Backoff;
+use urcu_core::sync::{AtomicU64, Ordering, fence};
+use urcu_core::word::WordLayout;
+
+use crate::grace::GraceNumber;
+use crate::layout::{PAGE_RECORDS, Record, RecordPage};
+use crate::mapping::Mapping;
+use crate::process::{ProcessId, Watch};
+use crate::segment::Access;
+use crate::sys;
+
+/// Words in the segment look like those of the process.
+pub(crate) const LAYOUT: WordLayout = WordLayout::new(16);
+
+/// The owner of a page that is being cleared: this bit, and who clears it.
+const CLEARING: u64 = 1 << 63;
+
+/// The longest sleep before the reader's process is looked at again: bounds both a lost wake-up and the time until a dead process is
+/// noticed.
+const LONGEST_SLEEP: Duration = Duration::from_millis(2);
+
+const ALL_RECORDS: u32 = (1 << PAGE_RECORDS) - 1;
+
+/// Every record page that was ever in use.
+fn pages(mapping: &Mapping) -> impl Iterator<Item = &RecordPage> {
+    // Acquire pairs with the claim; the fences of PAIR(register-scan) are what makes a scan complete. PAIR(pages-used)
+    let used = mapping.directory().pages_used.load(Ordering::Acquire) as usize;
+    (0..used.min(mapping.record_pages())).map_while(|index| mapping.record_page(index))
+}
+
+/// Its records in use.
+fn records(page: &RecordPage) -> impl Iterator<Item = &Record> {
+    // Acquire: the record was set up before its bit. PAIR(record-in-use)
+    let mut bits = page.in_use.load(Ordering::Acquire) & ALL_RECORDS;
+    core::iter::from_fn(move || {
+        let record = page.records.get(bits.trailing_zeros() as usize)?;
+        bits &= bits - 1;
+        Some(record)
+    })
+}
+
+/// See [`Segment::start_grace_period`](crate::Segment::start_grace_period).
+pub(crate) fn start(mapping: &Mapping) -> GraceNumber {
+    assert!(
+        mapping.access() == Access::Write,
+        "urcu-shm: a segment opened for reading has no grace periods of this process"
+    );
+    // Orders the unlinking before the look at the pages, too. PAIR(register-scan)
+    mapping.barriers().heavy();
+    draw(mapping)
+}
+
+/// Step U3 of a grace period whose heavy barrier has been issued.
+pub(crate) fn draw(mapping: &Mapping) -> GraceNumber {
+    let control = mapping.control();
+    control.counters.grace_periods.fetch_add(1, Ordering::Relaxed);
+    // Release: a reader that carries the new number sees the unlinking. PAIR(shared-period)
+    let before = control.period.fetch_add(LAYOUT.one_period(), Ordering::AcqRel);
+    GraceNumber(before.wrapping_add(LAYOUT.one_period()))
+}
+
+/// See [`Segment::has_elapsed`](crate::Segment::has_elapsed).
+pub(crate) fn has_elapsed(mapping: &Mapping, number: GraceNumber) -> bool {
+    // Acquire: U3 has happened, so the barrier has. PAIR(shared-period)
+    if LAYOUT.is_older(mapping.control().period.load(Ordering::Acquire), number.0) {
+        return false;
+    }
+    pages(mapping)
+        .all(|page| page.owner.load(Ordering::Acquire) == 0 || records(page).all(|record| !holds_up(record, number)))
+}
+
+fn holds_up(record: &Record, number: GraceNumber) -> bool {
+    // Acquire: the ends of sections. PAIR(section-end)
+    LAYOUT.holds_up(record.word.load(Ordering::Acquire), number.0)
+}
+
+/// See [`Segment::wait_for`](crate::Segment::wait_for).
+pub(crate) fn wait(mapping: &Mapping, number: GraceNumber) {
+    assert!(
+        mapping.access() == Access::Write,
+        "urcu-shm: a segment opened for reading has no grace periods of this process"
+    );
+    for page in pages(mapping) {
+        // Acquire. PAIR(page-owner)
+        let owner = page.owner.load(Ordering::Acquire);
+        if owner == 0 {
+            continue;
+        }
+        for record in records(page) {
+            if holds_up(record, number) && !wait_for_record(mapping, page, owner, record, number) {
+                break;
+            }
+        }
+    }
+    fence(Ordering::SeqCst);
+}
+
+/// Waits until the record does not hold the grace period up. `false`: its process has died, and the page has been cleared.
+#[cold]
+fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Record, number: GraceNumber) -> bool {
+    let mut backoff = Backoff::new();
+    let mut watch = None;
+    let since = Instant::now();
+    loop {
+        let word = record.word.load(Ordering::Acquire);
+        if !LAYOUT.holds_up(word, number.0) {
+            return true;
+        }
+        if backoff.snooze() {
+            continue;
+        }
+        // Acquire. Somebody else has cleared the page, and whoever has it now claimed it after the barrier. PAIR(page-owner)
+        if page.owner.load(Ordering::Acquire) != owner {
+            return false;
+        }
+        let marked = word | LAYOUT.awaited();
+        if word != marked && record.word.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            continue;
+        }
+        sys::shared_futex_wait(futex_half(&record.word), marked as u32, LONGEST_SLEEP);
+        let watch = watch.get_or_insert_with(|| ProcessId::from_bits(owner & !CLEARING).map(Watch::new));
+        if !watch.as_ref().is_some_and(Watch::is_alive) {
+            clear(mapping, page, owner);
+            return false;
+        }
+        let waited = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        mapping.control().counters.longest_wait.fetch_max(waited, Ordering::Relaxed);
+    }
+}
+
+/// The half of a word that holds nesting and marks, as an address for the kernel to sleep on.
+pub(crate) fn futex_half(word: &AtomicU64) -> *const u32 {
+    let half = word.as_ptr().cast::<u32>();
+    if cfg!(target_endian = "little") { half } else { half.wrapping_add(1) }
+}
+
+/// Clears a page whose owner is gone; `true` for exactly one caller.
+fn clear(mapping: &Mapping, page: &RecordPage, owner: u64) -> bool {
+    let clearing = ProcessId::current().bits() | CLEARING;
+    // One clears, so that a late one cannot wipe out what the next owner stores. PAIR(page-owner)
+    if page.owner.compare_exchange(owner, clearing, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        return false;
+    }
+    let inside = wipe(page);
+    let counters = &mapping.control().counters;
+    counters.reaped.fetch_add(1, Ordering::Relaxed);
+    counters.reaped_inside.fetch_add(inside, Ordering::Relaxed);
+    // Release: cleared before the next owner claims it. PAIR(page-owner)
+    page.owner.store(0, Ordering::Release);
+    true
+}
+
+/// Makes a page all zeros but for its owner; how many of its readers were inside a section.
+fn wipe(page: &RecordPage) -> u64 {
+    let mut inside = 0;
+    for record in &page.records {
+        inside += u64::from(LAYOUT.nesting(record.word.swap(0, Ordering::AcqRel)) != 0);
+        record.identity.tid.store(0, Ordering::Relaxed);
+    }
+    page.in_use.store(0, Ordering::Release);
+    page.access.store(0, Ordering::Relaxed);
+    inside
+}
+
+/// See [`Segment::reap`](crate::Segment::reap).
+pub(crate) fn reap_dead(mapping: &Mapping) -> usize {
+    assert!(mapping.access() == Access::Write, "urcu-shm: a segment opened for reading reaps nothing");
+    pages(mapping)
+        .filter(|page| {
+            let owner = page.owner.load(Ordering::Acquire);
+            owner != 0 && is_dead(owner) && clear(mapping, page, owner)
+        })
+        .count()
+}
+
+/// Whether the process with these bits, or the one that was clearing the page, is gone.
+fn is_dead(owner: u64) -> bool {
+    ProcessId::from_bits(owner & !CLEARING).is_none_or(|owner| !owner.is_alive())
+}

@@ -113,8 +113,8 @@ fn capacity(size: usize) -> usize {
 
 struct Plan {
     shrinking: Shrinking,
-    /// The end of the upper half that is not in the list any more, and the grace period that its memory waits for.
-    leaving: Option<(usize, u64)>,
+    /// From where to where buckets are not in the list any more, and the grace period that their memory waits for.
+    leaving: Option<(usize, usize, u64)>,
 }
 
 /// From a size, to half of it.
@@ -416,14 +416,23 @@ impl<G: Ground> Table<G> {
 
     /// Step 4 of shrinking, if it is time.
     fn free_left(&self, plan: &mut Plan) {
-        if let Some((end, cookie)) = plan.leaving
+        if let Some((from, to, cookie)) = plan.leaving
             && self.has_passed(cookie)
         {
             // SAFETY: not in the list since before that grace period, above the size since before another one: no section
             // knows of them. Growth waits until this is done, and all this is under the turn.
-            unsafe { self.buckets.release(end / 2, end) };
+            unsafe { self.buckets.release(from, to) };
             plan.leaving = None;
         }
+    }
+
+    /// Has the memory of buckets `from..to`, which have been taken out of the list, given back after a grace period. The table
+    /// does not grow before.
+    pub(super) fn let_go(&self, from: usize, to: usize) {
+        let turn = self.resize.turn.take();
+        // SAFETY: the one reference in this function.
+        let plan = unsafe { self.plan(&turn) };
+        plan.leaving = Some((from, to, self.next_grace_period()));
     }
 
     fn has_passed(&self, cookie: u64) -> bool {
@@ -467,7 +476,7 @@ impl<G: Ground> Table<G> {
                 } else {
                     // An earlier half's grace period began before the one that this half waited for: it has been freed.
                     debug_assert!(plan.leaving.is_none());
-                    plan.leaving = Some((from, self.next_grace_period()));
+                    plan.leaving = Some((from / 2, from, self.next_grace_period()));
                     plan.shrinking = Shrinking::No;
                 }
                 Progress::More

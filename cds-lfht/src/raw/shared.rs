@@ -61,10 +61,8 @@ impl<G: Ground> Table<G> {
         Self::build(flavor, options, ground)
     }
 
-    /// Takes out what somebody who died has left in the list: nodes that were removed, and buckets above the size. `nodes` are
-    /// counted as if they had been added by this table.
-    ///
-    /// After a grace period, [`release_above`](Self::release_above) gives the memory of those buckets back.
+    /// Takes out what somebody who died has left in the list: nodes that were removed, and buckets above the size, whose memory is
+    /// given back after a grace period (by some later update; before that the table does not grow).
     ///
     /// # Errors
     ///
@@ -73,7 +71,7 @@ impl<G: Ground> Table<G> {
     /// # Safety
     ///
     /// Nobody else updates the table, or can have begun to since the process that did died.
-    pub unsafe fn put_right(&self, nodes: usize) -> Result<(), G::Stop> {
+    pub unsafe fn put_right(&self) -> Result<(), G::Stop> {
         // Relaxed: written by the one updater.
         let size = self.size.load(Ordering::Relaxed);
         if !size.is_power_of_two() || size < self.min || size > self.max {
@@ -81,12 +79,17 @@ impl<G: Ground> Table<G> {
         }
         // SAFETY: nobody frees anything meanwhile: that is the updater's, which the caller is.
         unsafe { self.take_out_removed() }?;
-        for index in self.buckets.pieces_above(size).flat_map(|(first, count)| first..first + count) {
-            // SAFETY: as above; no section begins at buckets above the size, or puts one in.
-            unsafe { self.unmake_bucket(index) }?;
+        let mut end = size;
+        for (first, count) in self.buckets.pieces_above(size) {
+            end = end.max(first + count);
+            for index in first..first + count {
+                // SAFETY: as above; no section puts a bucket above the size in.
+                unsafe { self.unmake_bucket(index) }?;
+            }
         }
-        if let Some(counters) = &self.counters {
-            counters.count(nodes);
+        if end > size {
+            // Sections that saw another size may still begin at these buckets, or stand on them.
+            self.let_go(size, end);
         }
         Ok(())
     }
@@ -106,21 +109,6 @@ impl<G: Ground> Table<G> {
             if unsafe { self.seek_from(start, usize::MAX, Side::Behind, &mut steps) }?.is_some() {
                 return Ok(());
             }
-        }
-    }
-
-    /// Gives back the memory of buckets above the size.
-    ///
-    /// # Safety
-    ///
-    /// They are not in the list since before a grace period that has ended: [`put_right`](Self::put_right). Nothing was updated
-    /// since.
-    pub unsafe fn release_above(&self) {
-        // Relaxed: written by the caller.
-        let size = self.size.load(Ordering::Relaxed);
-        for (first, count) in self.buckets.pieces_above(size) {
-            // SAFETY: as promised.
-            unsafe { self.buckets.release(first, first + count) };
         }
     }
 

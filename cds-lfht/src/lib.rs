@@ -5,5 +5,7 @@
 
 pub mod map;
 pub mod raw;
+#[cfg(not(urcu_loom))]
+mod stripe;
 
 pub use map::{LfHashMap, LfHashSet, Pinned, PinnedSet};

@@ -19,8 +19,12 @@
 //!    first published in the new line and then overwritten by the link. Who finds the link where it expected the entry
 //!    follows it.
 //! 3. A slot is written before the tag that says so (Release, Acquire: PAIR(map-entry)). Removing clears the tag and leaves
-//!    the slot. So a slot whose tag was ever seen is not null.
+//!    the slot. So a slot whose tag was ever seen is not null. A slot that is used again is emptied ([`Word::NOTHING`]) before
+//!    its tag is published, and filled after that.
 //! 4. A *migrated* bucket has no tags, and nothing in it is ever changed again.
+//! 5. An entry appears to all lookups at once, whenever they have loaded the tags: in a slot that no lookup looks at, with the
+//!    tag; in a slot that was used before, where a lookup may look because of an old tag, with the slot, after the tag was
+//!    published; in a new line, after the line was published. Otherwise one lookup could find what the next one misses.
 
 use core::ptr;
 
@@ -135,6 +139,9 @@ impl Meta {
 pub(super) struct Word(*mut u8);
 
 impl Word {
+    /// A slot that is about to be filled; counts as a link, to keep it off the fast path of lookups.
+    const NOTHING: Self = Self(ptr::without_provenance_mut(LINK));
+
     /// A handle of an entry.
     #[inline]
     pub(super) fn entry(entry: Handle, bits: u16) -> Self {
@@ -146,10 +153,16 @@ impl Word {
         Self(line.cast::<u8>().map_addr(|address| address | LINK))
     }
 
-    /// Whether it is a link to a line.
+    /// Whether it is no entry: a link to a line, or [`NOTHING`](Self::NOTHING).
     #[inline]
     pub(super) fn is_link(self) -> bool {
         self.0.addr() & LINK != 0
+    }
+
+    /// Whether it is neither an entry nor a link to a line.
+    #[inline]
+    pub(super) fn is_nothing(self) -> bool {
+        self == Self::NOTHING
     }
 
     /// The entry's address.
@@ -236,8 +249,9 @@ impl Bucket {
     pub(super) unsafe fn next<'l>(&self) -> Option<&'l Bucket> {
         let word = self.word(LAST);
         // No link any more: the next line was empty when it was unlinked, and what is in the slot is newer.
+        let is_line = word.is_link() && !word.is_nothing();
         // SAFETY: a link that was reachable after `meta` was.
-        word.is_link().then(|| unsafe { word.line() })
+        is_line.then(|| unsafe { word.line() })
     }
 
     /// Takes the lock; `None` if the bucket is migrated, or becomes so meanwhile.
@@ -299,7 +313,7 @@ impl Bucket {
 
 /// Waits for the holder of a lock, which runs nothing but comparisons.
 #[cfg(not(urcu_loom))]
-fn wait(backoff: &mut Backoff) {
+pub(super) fn wait(backoff: &mut Backoff) {
     if !backoff.snooze() {
         // The holder is not running. Yielding alone would keep it from running if our priority is higher.
         std::thread::sleep(core::time::Duration::from_micros(50));
@@ -307,7 +321,7 @@ fn wait(backoff: &mut Backoff) {
 }
 
 #[cfg(urcu_loom)]
-fn wait(_: &mut Backoff) {
+pub(super) fn wait(_: &mut Backoff) {
     urcu_core::sync::modelled::spin_loop();
 }
 
@@ -402,13 +416,40 @@ impl<'l> Locked<'l> {
     #[inline]
     pub(super) fn add(&mut self, tag: u8, word: Word) -> bool {
         if let Some(slot) = self.meta.free().next() {
-            // Release: the entry's contents come first. PAIR(map-entry)
-            self.first.slots[slot].store(word.0, Ordering::Release);
-            self.meta = self.meta.with_tag(slot, tag);
+            self.fill(self.first, self.meta, slot, tag, word);
             return false;
         }
         self.add_to_chain(tag, word);
         true
+    }
+
+    /// Puts an entry into a free slot of `line`, whose tags are `meta`. Invariant 5.
+    #[inline]
+    fn fill(&mut self, line: &Bucket, meta: Meta, slot: usize, tag: u8, word: Word) {
+        let meta = meta.with_tag(slot, tag);
+        let place = &line.slots[slot];
+        // Relaxed: only the holder of the lock writes it.
+        if place.load(Ordering::Relaxed).is_null() {
+            // Release: the entry's contents come first. PAIR(map-entry)
+            place.store(word.0, Ordering::Release);
+            self.set_meta(line, meta);
+            return;
+        }
+        // Relaxed: published with the tag. What was there may not be found by it, for it may be reclaimed already.
+        place.store(Word::NOTHING.0, Ordering::Relaxed);
+        self.set_meta(line, meta);
+        self.show(line);
+        // Release: the entry's contents come first; and so does the tag, for whoever finds the entry. PAIR(map-entry)
+        place.store(word.0, Ordering::Release);
+    }
+
+    /// Publishes the tags of a line before the lock is given back.
+    #[inline]
+    fn show(&self, line: &Bucket) {
+        if ptr::eq(line, self.first) {
+            // Release: slots before tags. PAIR(map-entry)
+            line.meta.store(self.meta.0 | LOCKED, Ordering::Release);
+        }
     }
 
     #[cold]
@@ -419,21 +460,23 @@ impl<'l> Locked<'l> {
             line = next;
             meta = self.meta_of(line);
             if let Some(slot) = meta.free().next() {
-                // Release: the entry's contents come first. PAIR(map-entry)
-                line.slots[slot].store(word.0, Ordering::Release);
-                self.set_meta(line, meta.with_tag(slot, tag));
+                self.fill(line, meta, slot, tag, word);
                 return;
             }
         }
         let longer = Bucket::new();
-        // Relaxed: the link publishes it all.
+        // Relaxed: the link publishes it.
         longer.slots[0].store(line.word(LAST).0, Ordering::Relaxed);
-        longer.slots[1].store(word.0, Ordering::Relaxed);
-        longer.meta.store(Meta(0).with_tag(0, meta.tag(LAST)).with_tag(1, tag).0, Ordering::Relaxed);
+        longer.meta.store(Meta(0).with_tag(0, meta.tag(LAST)).0, Ordering::Relaxed);
         let link = Word::link(Box::into_raw(Box::new(longer)));
         // Release: the new line's contents come first. Invariant 2. PAIR(map-entry)
         line.slots[LAST].store(link.0, Ordering::Release);
         self.set_meta(line, Meta(meta.with_tag(LAST, 0).0 | CHAINED));
+        // Who has old tags follows the link, too: nothing is added behind it before everybody does. Invariant 5.
+        self.show(line);
+        // SAFETY: just made; unlinked by the holder of the lock only.
+        let longer: &Bucket = unsafe { link.line() };
+        self.fill(longer, self.meta_of(longer), 1, tag, word);
     }
 
     /// Removes the entry of a place.

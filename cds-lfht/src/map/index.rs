@@ -115,7 +115,7 @@ impl<T> Index<T> {
         for slot in meta.slots_with(tag_of(hash)) {
             let word = bucket.word(slot);
             if word.is_link() {
-                // The entry has gone to another line since the tags were looked at.
+                // The entry has gone to another line since the tags were looked at, or is about to come.
                 // SAFETY: as promised.
                 return unsafe { self.find_beyond(table, hash, wanted) };
             }
@@ -213,10 +213,10 @@ impl<T> Index<T> {
         }
     }
 
-    /// The table does not get smaller by itself than this.
-    pub(super) fn set_least_bits(&self, bits: u32) {
+    /// The table does not get smaller by itself than this; what was said before.
+    pub(super) fn set_least_bits(&self, bits: u32) -> u32 {
         // Relaxed: a number.
-        self.resizing.least_bits.store(bits.max(super::resize::LEAST_BITS), Ordering::Relaxed);
+        self.resizing.least_bits.swap(bits.max(super::resize::LEAST_BITS), Ordering::Relaxed)
     }
 
     /// Locks the bucket of a hash, wherever it is now.
@@ -504,8 +504,8 @@ impl Iterator for Walk<'_> {
                 if !word.is_link() {
                     return Some(word);
                 }
-                // Its entry is in the next line, together with newer ones.
-                self.is_chained = true;
+                // Its entry is in the next line, together with newer ones; or about to come.
+                self.is_chained |= !word.is_nothing();
             }
             if self.slots.is_empty() {
                 if !core::mem::take(&mut self.is_chained) {

@@ -71,7 +71,6 @@ impl<'g, K: Hash + Eq, V, S: BuildHasher> Iter<'g, K, V, S> {
             let bucket = self.bucket;
             self.bucket += 1;
             self.gather(self.table, bucket, Ending { bits: self.table.bits(), value: bucket });
-            self.drop_repeated();
         }
     }
 
@@ -92,6 +91,7 @@ impl<'g, K: Hash + Eq, V, S: BuildHasher> Iter<'g, K, V, S> {
             }
             return;
         };
+        let first = self.gathered.len();
         for word in walk {
             // SAFETY: an entry that was reachable inside this section.
             let entry: &'g Entry<K, V> = unsafe { entry_of(word) };
@@ -105,17 +105,19 @@ impl<'g, K: Hash + Eq, V, S: BuildHasher> Iter<'g, K, V, S> {
                 self.gathered.push(entry);
             }
         }
+        self.drop_repeated(first);
     }
 
-    /// A key that was removed and inserted again while its bucket was gone over may have been met in two slots.
-    fn drop_repeated(&mut self) {
+    /// A key that was removed and inserted again while its bucket was gone over may have been met in two slots. What was gathered
+    /// from `first` on is of one bucket.
+    fn drop_repeated(&mut self, first: usize) {
         // Relaxed: with a duplicate that comes meanwhile anything may be met.
         if self.map.index.resizing.duplicates.load(Ordering::Relaxed) {
             return;
         }
-        let mut number = 1;
+        let mut number = first + 1;
         while number < self.gathered.len() {
-            let (before, rest) = self.gathered.split_at(number);
+            let (before, rest) = self.gathered[first..].split_at(number - first);
             if before.iter().any(|entry| entry.key == rest[0].key) {
                 self.gathered.swap_remove(number);
             } else {

@@ -96,8 +96,6 @@ mod serial;
 mod set;
 #[cfg_attr(urcu_loom, path = "slab_model.rs")]
 mod slab;
-#[cfg(not(urcu_loom))]
-mod stripe;
 mod table;
 mod teardown;
 mod traits;

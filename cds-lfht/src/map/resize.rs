@@ -8,9 +8,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use urcu_core::Backoff;
 use urcu_core::sync::modelled::Ordering;
 
-use super::bucket::Word;
+use super::bucket::{Word, wait};
 use super::index::{Index, prefetch};
 use super::table::Table;
 
@@ -269,8 +270,10 @@ impl<T> Index<T> {
                 super::teardown::dispose(payload);
                 return Err(Stuck);
             }
+            let mask = table.count() as u64 - 1;
             for (tag, word, hash) in moves {
-                put(tag, word, hash);
+                // A key whose hash has changed goes where this bucket's entries go, too: nothing else is locked here.
+                put(tag, word, hash & !mask | index as u64);
             }
         }
         let unlinked = locked.migrated();
@@ -301,6 +304,9 @@ impl<T> Index<T> {
     ///
     /// The caller is inside a section of the flavor, and entered it for this.
     pub(super) unsafe fn resize_to(&self, is_wanted: impl Fn(u32) -> Option<u32>, rehash: &impl Fn(&T) -> u64) -> bool {
+        let mut backoff = Backoff::brisk();
+        // Buckets that were found done, or held by others, one after the other.
+        let mut passed = 0;
         loop {
             // SAFETY: as promised.
             let table = unsafe { self.current() };
@@ -310,7 +316,7 @@ impl<T> Index<T> {
                     None => return true,
                     Some(bits) => match self.begin(table, bits) {
                         Begin::UnderWay => {}
-                        Begin::Later => give_way(),
+                        Begin::Later => wait(&mut backoff),
                         Begin::Refused => return false,
                     },
                 }
@@ -318,20 +324,18 @@ impl<T> Index<T> {
             }
             // SAFETY: as promised.
             match unsafe { self.help(table, rehash) } {
-                Progress::Migrated(0) => give_way(),
-                Progress::Migrated(_) => {}
+                Progress::Migrated(0) => {
+                    passed += BATCH;
+                    if passed >= table.count() {
+                        passed = 0;
+                        wait(&mut backoff);
+                    }
+                }
+                Progress::Migrated(_) => (passed, backoff) = (0, Backoff::brisk()),
                 Progress::Stuck => return false,
             }
         }
     }
-}
-
-/// Lets another thread run, which holds what this one waits for.
-fn give_way() {
-    #[cfg(not(urcu_loom))]
-    std::thread::yield_now();
-    #[cfg(urcu_loom)]
-    urcu_core::sync::modelled::spin_loop();
 }
 
 /// A key whose hash panics.

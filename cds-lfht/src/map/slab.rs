@@ -23,7 +23,7 @@ use urcu_core::Backoff;
 use urcu_core::sync::{AtomicBool, AtomicUsize, Ordering};
 use urcu_core::sys::{HUGE_PAGE, map_huge, unmap_huge};
 
-use super::stripe::Striped;
+use crate::stripe::Striped;
 
 /// The bits of an address that tell the kind.
 pub(super) const KIND: usize = 0b110;
@@ -212,33 +212,39 @@ impl Pool {
     /// Memory for an entry, which is counted; how many this thread had counted.
     #[inline]
     pub(super) fn allocate(&self) -> (Handle, usize) {
-        let size = self.layout.size();
-        let (found, number) = self.locals.with_own(|local| {
-            let number = bump(&local.added, 1);
-            let free = Handle(local.free.get());
-            if !free.0.is_null() {
-                // SAFETY: a free entry, of which this thread has the list.
-                let next = unsafe { free.address().cast::<Free>().read() }.next;
-                local.free.set(next);
-                local.count.set(local.count.get() - 1);
-                return (Some(free), number);
-            }
-            if local.fresh_left.get() >= size {
-                let address = local.fresh.get();
-                local.fresh.set(address.wrapping_add(size));
-                local.fresh_left.set(local.fresh_left.get() - size);
-                return (Some(Handle::of(address, local.fresh_kind.get())), number);
-            }
-            (None, number)
-        });
+        let (found, number) = self.locals.with_own(|local| (self.take(local), bump(&local.added, 1)));
         (found.unwrap_or_else(|| self.allocate_more()), number)
+    }
+
+    /// What there is in a stripe, which the caller has.
+    #[inline]
+    fn take(&self, local: &Local) -> Option<Handle> {
+        let size = self.layout.size();
+        let free = Handle(local.free.get());
+        if !free.0.is_null() {
+            // SAFETY: a free entry, of which this thread has the list.
+            let next = unsafe { free.address().cast::<Free>().read() }.next;
+            local.free.set(next);
+            local.count.set(local.count.get() - 1);
+            return Some(free);
+        }
+        if local.fresh_left.get() >= size {
+            let address = local.fresh.get();
+            local.fresh.set(address.wrapping_add(size));
+            local.fresh_left.set(local.fresh_left.get() - size);
+            return Some(Handle::of(address, local.fresh_kind.get()));
+        }
+        None
     }
 
     #[cold]
     #[inline(never)]
     fn allocate_more(&self) -> Handle {
-        let size = self.layout.size();
         let found = self.locals.with_own(|local| {
+            // Another thread may have filled a shared stripe since it was looked at.
+            if let Some(found) = self.take(local) {
+                return Some(found);
+            }
             if !local.spare.get().is_null() {
                 local.free.set(local.spare.replace(ptr::null_mut()));
                 local.count.set(BATCH);
@@ -247,16 +253,11 @@ impl Pool {
                 local.count.set(BATCH);
             } else {
                 let (run, bytes, kind) = self.run()?;
-                local.fresh.set(run.wrapping_add(size));
-                local.fresh_left.set(bytes - size);
+                local.fresh.set(run);
+                local.fresh_left.set(bytes);
                 local.fresh_kind.set(kind);
-                return Some(Handle::of(run, kind));
             }
-            let free = Handle(local.free.get());
-            // SAFETY: a free entry, of which this thread has the list.
-            local.free.set(unsafe { free.address().cast::<Free>().read() }.next);
-            local.count.set(BATCH - 1);
-            Some(free)
+            self.take(local)
         });
         found.unwrap_or_else(|| self.boxed())
     }
@@ -467,5 +468,29 @@ impl Drop for Pool {
                 unsafe { unmap_huge(memory, LARGE_CHUNK) };
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stripe_that_others_have_filled_meanwhile_loses_nothing() {
+        let pool = Pool::new(Layout::new::<u64>());
+        // SAFETY: not closed yet.
+        let this = unsafe { pool.as_ref() };
+        let entries: Vec<Handle> = (0..BOXES + 3000).map(|_| this.allocate().0).collect();
+        for &entry in &entries {
+            // SAFETY: allocated above, and used by nobody.
+            unsafe { this.release(entry) };
+        }
+        let before: Vec<Handle> = entries.into_iter().filter(|entry| entry.is_cut()).collect();
+        // What a thread does that has found a shared stripe empty, and others have given entries back to it since. There is a run
+        // of fresh ones at most besides.
+        let again: Vec<Handle> = (0..before.len() + RUN / 8).map(|_| this.allocate_more()).collect();
+        assert!(before.iter().all(|entry| again.contains(entry)), "lost");
+        // SAFETY: made above; nothing was retired.
+        unsafe { Pool::close(pool) };
     }
 }

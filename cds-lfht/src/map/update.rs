@@ -288,8 +288,13 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
     pub fn resize(&self, capacity: usize, guard: &impl AnyGuard) -> bool {
         self.check(guard);
         let wanted = bits_for(capacity.max(self.len()));
-        self.index.set_least_bits(wanted);
-        self.resize_with(|bits| (bits != wanted).then_some(wanted))
+        // Before it is done: otherwise updates could undo it.
+        let least = self.index.set_least_bits(wanted);
+        let is_done = self.resize_with(|bits| (bits != wanted).then_some(wanted));
+        if !is_done {
+            self.index.set_least_bits(wanted.min(least));
+        }
+        is_done
     }
 
     /// Makes the table as small as its entries allow; and allows it to become as small again later.

@@ -19,7 +19,8 @@ use urcu_core::sys;
 
 use super::error::NewError;
 use super::ground::{self, Ground};
-use super::word::{Link, SEGMENTS, Word};
+use super::split_order::level_of;
+use super::word::{BucketTag, Link, SEGMENTS, Word};
 
 /// Where the buckets of a table are.
 #[doc(alias = "cds_lfht_mm_type")]
@@ -162,7 +163,19 @@ impl<G: Ground> Buckets<G> {
 
     /// A link to the bucket `index` at `link`.
     pub(super) fn word_to(&self, link: &Link, index: usize) -> Word {
-        Word::to_bucket(self.ground.name(NonNull::from(link)), index, self.segment_of(index))
+        Word::to_bucket(self.ground.name(NonNull::from(link)), self.tag_of(index))
+    }
+
+    /// What links to the bucket `index` say about it.
+    #[inline]
+    pub(super) fn tag_of(&self, index: usize) -> BucketTag {
+        BucketTag::new(index, self.segment_of(index))
+    }
+
+    /// Whether the links of these two buckets, and of those between them, are an array; and links to them say the same.
+    #[inline]
+    pub(super) fn are_together(&self, first: usize, last: usize) -> bool {
+        self.segment_of(first) == self.segment_of(last) && level_of(first) == level_of(last)
     }
 
     /// Makes sure that there is memory for buckets `from..to`, all fresh unless they were there before.

@@ -1,17 +1,24 @@
 //! How many nodes there are: counters that threads do not share.
 
-use core::cell::Cell;
-
 use urcu_core::sync::modelled::{AtomicU64, Ordering};
-use urcu_core::sync::{self, CachePadded};
-use urcu_core::sys;
 
-/// A power of two of counters. Each thread uses one; with more threads than counters some share.
+#[cfg(not(urcu_loom))]
+use crate::stripe::Striped;
+
+/// Each of the first threads has a counter of its own, which it adds to without a locked instruction; the others share some.
 ///
-/// A counter is one word with two numbers, so that an update costs one locked instruction: nodes added minus nodes
-/// removed in the low bits (negative on a thread that removes what others added), updates so far in the high bits.
+/// A counter is one word with two numbers: nodes added minus nodes removed in the low bits (negative on a thread that removes
+/// what others added), updates so far in the high bits.
+///
+/// # Invariant
+///
+/// A counter of a single thread is written by that thread alone, a shared one by read-modify-write operations only. So no
+/// addition is lost, as long as all threads are of one process (the numbers of [`Striped`] are).
 pub(super) struct Counters {
-    stripes: Box<[CachePadded<AtomicU64>]>,
+    #[cfg(not(urcu_loom))]
+    stripes: Striped<AtomicU64>,
+    #[cfg(urcu_loom)]
+    one: AtomicU64,
 }
 
 /// An update, in the high bits of a counter.
@@ -19,11 +26,6 @@ const UPDATE: u64 = 1 << NET_BITS;
 const NET_BITS: u32 = 40;
 
 impl Counters {
-    pub(super) fn new() -> Self {
-        let count = if cfg!(urcu_loom) { 1 } else { sys::possible_cpus().next_power_of_two().min(64) };
-        Self { stripes: (0..count).map(|_| CachePadded(AtomicU64::new(0))).collect() }
-    }
-
     /// One more; how many updates the counter has seen (modulo 2^24).
     #[inline]
     pub(super) fn increment(&self) -> u64 {
@@ -39,49 +41,72 @@ impl Counters {
     /// So many more (or fewer, by wrapping), which are no updates.
     pub(super) fn count(&self, nodes: usize) {
         // Relaxed: a number.
-        self.stripes[0].0.fetch_add(nodes as u64 & (UPDATE - 1), Ordering::Relaxed);
+        self.shared().fetch_add(nodes as u64 & (UPDATE - 1), Ordering::Relaxed);
     }
 
     #[inline]
     fn update(&self, by: u64) -> u64 {
-        let stripe = &self.stripes[stripe() & (self.stripes.len() - 1)];
-        // Relaxed: a number, which orders nothing.
-        let before = stripe.0.fetch_add(by, Ordering::Relaxed);
+        // Relaxed throughout: a number, which orders nothing.
+        let after = if let Some(own) = self.own() {
+            // Nobody else writes it: the invariant.
+            let after = own.load(Ordering::Relaxed).wrapping_add(by);
+            own.store(after, Ordering::Relaxed);
+            after
+        } else {
+            self.shared().fetch_add(by, Ordering::Relaxed).wrapping_add(by)
+        };
         // A negative sum borrows from the updates: at most one too few, which nobody minds.
-        before.wrapping_add(by) >> NET_BITS
+        after >> NET_BITS
     }
 
     /// The sum. Exact when nobody updates, else about as wrong as there are updates under way.
     pub(super) fn sum(&self) -> i64 {
-        self.stripes
-            .iter()
-            .map(|stripe| {
-                let both = stripe.0.load(Ordering::Relaxed).cast_signed();
+        self.all()
+            .map(|counter| {
+                let both = counter.load(Ordering::Relaxed).cast_signed();
                 both << (u64::BITS - NET_BITS) >> (u64::BITS - NET_BITS)
             })
             .sum()
     }
 }
 
-/// Threads take numbers in turn.
-static NEXT: sync::AtomicUsize = sync::AtomicUsize::new(0);
+#[cfg(not(urcu_loom))]
+impl Counters {
+    pub(super) fn new() -> Self {
+        Self { stripes: Striped::new(|| AtomicU64::new(0)) }
+    }
 
-thread_local! {
-    static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+    #[inline]
+    fn own(&self) -> Option<&AtomicU64> {
+        self.stripes.own()
+    }
+
+    fn shared(&self) -> &AtomicU64 {
+        self.stripes.near()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &AtomicU64> {
+        self.stripes.all()
+    }
 }
 
-#[inline]
-fn stripe() -> usize {
-    let stripe = STRIPE.get();
-    if stripe == usize::MAX { take_stripe() } else { stripe }
-}
+#[cfg(urcu_loom)]
+impl Counters {
+    pub(super) fn new() -> Self {
+        Self { one: AtomicU64::new(0) }
+    }
 
-#[cold]
-fn take_stripe() -> usize {
-    // Relaxed: any number will do.
-    let stripe = NEXT.fetch_add(1, sync::Ordering::Relaxed) & (usize::MAX >> 1);
-    STRIPE.set(stripe);
-    stripe
+    fn own(&self) -> Option<&AtomicU64> {
+        None
+    }
+
+    fn shared(&self) -> &AtomicU64 {
+        &self.one
+    }
+
+    fn all(&self) -> impl Iterator<Item = &AtomicU64> {
+        core::iter::once(&self.one)
+    }
 }
 
 #[cfg(all(test, not(urcu_loom)))]

@@ -27,6 +27,10 @@
 //!   memory as one bucket of the C library's.
 //! - Counters are looked at often in small tables and seldom in large ones; no chain length decides unless there are no
 //!   counters.
+//! - New buckets that are split off one bucket are linked to each other before they are put in, as far as there is no node between
+//!   them: one exchange for all of those. Small tables grow eightfold, middle ones fourfold, while most new buckets are empty.
+//! - Each thread counts in a counter of its own, without a locked instruction.
+//! - An insertion looks at the node behind its place only if that node's tag leaves open whether it has the same hash.
 //! - New buckets are put in by the flavor's worker, and by updaters when it is late; the new size is published when all
 //!   chunks have been handed out, and a chunk that somebody was interrupted in is no obstacle: searches begin at the parents of
 //!   its buckets.
@@ -70,6 +74,30 @@
 //! A replacement marks the old node and makes it point to the new one in one step. Who has read the old node's link before has
 //! met the old one and goes on behind the new one; who reads it after knows that the old one is removed, and meets the new one
 //! next.
+//!
+//! # Why a family may go in at once
+//!
+//! The children of a bucket lie between it and the next bucket of the old size (`family.rs`). Take those that the search for
+//! the first of them found to belong between a link and its target: the tag of the target says that it lies behind each of them, or
+//! the run ends before that child. They are fresh, so nobody but their maker knows of them; their links are stored before the
+//! exchange that publishes the first (Release), so who reaches any of them finds it linked to the next, and the last one to the
+//! target. The exchange fails if anything was put in or taken out at that place meanwhile; then nothing has happened, and the
+//! search begins again. So after each exchange the list is sorted, and holds what it held before. A child is marked as a
+//! place to begin only when it is in the list; or before, by the one thread that will publish a size with it, afterwards.
+//!
+//! # What was tried
+//!
+//! Insertion from empty, one thread, over the same table of the C library with automatic resize, of interleaved runs on a machine
+//! that others used:
+//!
+//! | step | 1,000 | 100,000 | 4,000,000 |
+//! |---|---|---|---|
+//! | one exchange for each bucket, one doubling at a time, counters with a locked instruction | 1.26 x | 1.59 x | 2.87 x |
+//! | families, steps of eight and four, own counters, no look at the node behind | 4.1 x | 3.6 x | |
+//!
+//! In time: the growth from 512 to 4,096 buckets takes 10 us instead of 27; linking a child by an index that is computed anew
+//! for each took most of those 27. Not looking at the node behind the place saves a cache miss for every second insertion
+//! into a large table: 178 ns before and 148 after, at 4,000,000 with a size from the beginning.
 //!
 //! # Progress
 //!

@@ -241,6 +241,7 @@ mod count;
 #[cfg(doc)]
 pub mod design;
 mod error;
+mod family;
 mod ground;
 mod lookup;
 mod resize;

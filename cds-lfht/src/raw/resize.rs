@@ -1,12 +1,13 @@
 //! Growing and shrinking, beside everything else.
 //!
-//! One doubling, or one halving, at a time.
+//! One growth, to twice the size or more, or one halving, at a time.
 //!
 //! # Growing
 //!
-//! 1. Under the turn: memory for the new buckets, a cursor at the first of them, and `growing` says up to where.
-//! 2. Whoever wants to (the flavor's worker; updaters, when it is late) advances the cursor by a chunk of buckets and puts
-//!    these into the list. Searches still begin at the old ones.
+//! 1. Under the turn: memory for the new buckets, a cursor at the first of the old ones, and `growing` says from which size to
+//!    which.
+//! 2. Whoever wants to (the flavor's worker; updaters, when it is late) advances the cursor by a chunk of old buckets and puts
+//!    those into the list that are split off them. Searches still begin at the old ones.
 //! 3. Who has put the last chunk in publishes the new size. A chunk that somebody was interrupted in may be missing: its
 //!    buckets are not `READY`, so searches begin at their parents until it is there.
 //!
@@ -38,6 +39,7 @@ use urcu_core::{Backoff, RcuHead};
 
 use super::buckets::OutOfMemory;
 use super::error::ResizeError;
+use super::family::{Families, When};
 use super::ground::Ground;
 use super::table::Table;
 use super::turn::{Taken, Turn};
@@ -49,7 +51,8 @@ pub(super) struct Resize<G: Ground> {
     explicit: Turn,
     /// What that one wants; 0 if there is none.
     goal: AtomicUsize,
-    /// The next bucket to be put in; not below `growing` when there is none.
+    /// The size that the table grows from, plus the next bucket that new ones are to be split off. Not below twice that size
+    /// when there is none.
     cursor: AtomicUsize,
     /// Insertions that passed many nodes, since the last growth. Without counters, that is how growth is asked for.
     long_chains: AtomicUsize,
@@ -74,10 +77,8 @@ const AGAIN: u32 = 2;
 /// The owner is gone: the job frees the table.
 const DISMISSED: u32 = 4;
 
-/// Buckets put in at a time: some microseconds.
-const CHUNK: usize = if cfg!(urcu_loom) { 1 } else { 256 };
-/// Buckets between what is prefetched and what is put in.
-const AHEAD: usize = 16;
+/// Old and new buckets of a chunk: some microseconds.
+const CHUNK: usize = if cfg!(urcu_loom) { 2 } else { 512 };
 /// Chunks in one run of the job: about a millisecond.
 const SLICE: usize = 128;
 /// The same for updaters that do it themselves.
@@ -90,6 +91,8 @@ const CACHED: usize = 1 << 12;
 const MIDDLE: usize = 1 << 17;
 /// Growths from less than this go up to it: a piece of memory.
 const FEWEST: usize = if cfg!(urcu_loom) { 2 } else { 64 };
+/// How many times larger a table becomes in one growth, at most.
+pub(super) const MOST_STEP: usize = 64;
 /// Updates of a thread between two looks at the count, in large tables.
 const INTERVAL: usize = 256;
 /// Nodes that an insertion passes in a long chain.
@@ -109,6 +112,36 @@ fn capacity(size: usize) -> usize {
     } else {
         size / 2
     }
+}
+
+/// The size that a table grows to next.
+///
+/// New buckets are cheap while there are few nodes between them: so the steps are long as long as the memory does not matter.
+#[inline]
+fn next_size(size: usize) -> usize {
+    if size < FEWEST {
+        FEWEST
+    } else if size < CACHED {
+        (size * 8).min(CACHED)
+    } else if size < MIDDLE {
+        (size * 4).min(MIDDLE)
+    } else {
+        size * 2
+    }
+}
+
+/// Whether so few nodes are left that half the size is enough; far from what made the table grow to this size.
+#[inline]
+fn is_sparse(count: usize, size: usize) -> bool {
+    let step = if size <= MIDDLE { 8 } else { 2 };
+    count.saturating_mul(step) < capacity(size / 2)
+}
+
+/// The two sizes in [`Table::growing`], which is not 0.
+#[inline]
+fn from_and_to(growing: usize) -> (usize, usize) {
+    let from = 1 << growing.trailing_zeros();
+    (from, growing - from)
 }
 
 struct Plan {
@@ -229,12 +262,12 @@ impl<G: Ground> Table<G> {
         let (many, few) = match &self.counters {
             Some(counters) => {
                 let count = usize::try_from(counters.sum()).unwrap_or(0);
-                (count > capacity(size), count < capacity(size / 2) / 2)
+                (count > capacity(size), is_sparse(count, size))
             }
             None => (self.resize.long_chains.load(Ordering::Relaxed) > size >> 10, false),
         };
         if many && size < self.max {
-            size * 2
+            next_size(size).min(self.max)
         } else if few && size > self.min {
             size / 2
         } else {
@@ -264,7 +297,7 @@ impl<G: Ground> Table<G> {
         }
         if self.growing.load(Ordering::Relaxed) != 0 {
             // Updates between two reviews must put in more buckets than they add nodes.
-            for _ in 0..if self.is_late() { 1 + 4 * INTERVAL / CHUNK } else { 0 } {
+            for _ in 0..if self.is_late() { 1 + 8 * INTERVAL / CHUNK } else { 0 } {
                 // SAFETY: inside a section.
                 let _ = unsafe { self.sweep() };
             }
@@ -355,17 +388,15 @@ impl<G: Ground> Table<G> {
         if size >= self.max {
             return Progress::Done;
         }
-        let to = if size < FEWEST { FEWEST.min(goal) } else { size * 2 };
+        let to = next_size(size).min(goal).max(2 * size);
         if let Err(OutOfMemory) = self.buckets.ensure(size, to) {
             return Progress::Failed(ResizeError::OutOfMemory);
         }
         self.resize.long_chains.store(0, Ordering::Relaxed);
         if to <= SMALL {
-            for index in size..to {
-                // SAFETY: inside a section and with the turn, which keeps others from publishing a size.
-                if unsafe { self.make_bucket_early(index) }.is_err() {
-                    return Progress::Failed(ResizeError::Corrupt);
-                }
+            // SAFETY: inside a section and with the turn, which keeps others from publishing a size.
+            if unsafe { self.make_families(Families { parents: 0..size, from: size, to }, When::Early) }.is_err() {
+                return Progress::Failed(ResizeError::Corrupt);
             }
             // Release: who sees the size finds the buckets' memory. PAIR(lfht-size)
             self.size.store(to, Ordering::Release);
@@ -374,7 +405,7 @@ impl<G: Ground> Table<G> {
         // Relaxed: published by the next line.
         self.resize.cursor.store(size, Ordering::Relaxed);
         // Release: who sees the growth finds the memory and the cursor. PAIR(lfht-size)
-        self.growing.store(to, Ordering::Release);
+        self.growing.store(size + to, Ordering::Release);
         Progress::More
     }
 
@@ -385,27 +416,29 @@ impl<G: Ground> Table<G> {
     /// Inside a section of the table's flavor.
     pub(super) unsafe fn sweep(&self) -> Result<bool, G::Stop> {
         // Acquire: the buckets' memory and the cursor. PAIR(lfht-size)
-        let end = self.growing.load(Ordering::Acquire);
-        // Relaxed: chunks are handed out by the exchange alone. A cursor of another growth cannot be met: this section keeps the
-        // table from getting smaller than `end / 2`, and later growths begin at `end` or above.
-        let mut from = self.resize.cursor.load(Ordering::Relaxed);
-        let to = loop {
-            if from >= end {
+        let growing = self.growing.load(Ordering::Acquire);
+        if growing == 0 {
+            return Ok(false);
+        }
+        let (size, end) = from_and_to(growing);
+        let step = (CHUNK / (end / size)).max(1);
+        // Relaxed: chunks are handed out by the exchange alone. A cursor of another growth is not taken for one of this: this section
+        // keeps the table from getting smaller than `end / 2`, so later growths begin at `end` or above, and so do their cursors.
+        let mut cursor = self.resize.cursor.load(Ordering::Relaxed);
+        let next = loop {
+            if cursor >= 2 * size {
                 return Ok(false);
             }
-            let to = (from + CHUNK).min(end);
-            match self.resize.cursor.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => break to,
-                Err(found) => from = found,
+            let next = (cursor + step).min(2 * size);
+            match self.resize.cursor.compare_exchange(cursor, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => break next,
+                Err(found) => cursor = found,
             }
         };
-        for index in from..to {
-            // SAFETY: below a growth seen in this section.
-            unsafe { self.prefetch_for_bucket((index + AHEAD).min(end - 1)) };
-            // SAFETY: as above; the chunk is this thread's.
-            unsafe { self.make_bucket(index) }?;
-        }
-        if to == end {
+        let parents = cursor - size..next - size;
+        // SAFETY: below a growth seen in this section; the chunk is this thread's.
+        unsafe { self.make_families(Families { parents, from: size, to: end }, When::Late) }?;
+        if next == 2 * size {
             // Release: who sees the size finds the buckets' memory. PAIR(lfht-size)
             self.size.store(end, Ordering::Release);
             // Release: the next growth sees this size. PAIR(lfht-size)
@@ -682,10 +715,10 @@ impl Table {
     /// # Safety
     ///
     /// Nodes live as long as the model.
-    pub unsafe fn model_begin_growth(&self) {
+    pub unsafe fn model_begin_growth(&self, goal: usize) {
         let turn = self.resize.turn.try_take().expect("one thread resizes in a model");
         // SAFETY: nothing is reclaimed in a model.
-        assert_eq!(unsafe { self.begin_growth(&turn, self.max) }, Progress::More);
+        assert_eq!(unsafe { self.begin_growth(&turn, goal) }, Progress::More);
     }
 
     /// # Safety

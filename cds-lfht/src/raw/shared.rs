@@ -18,7 +18,7 @@ use super::ground::Ground;
 use super::lookup::{Start, load};
 use super::table::{Options, Table, TableBox};
 use super::update::Side;
-use super::word::{Link, READY, Word};
+use super::word::Link;
 
 impl<G: Ground> Table<G> {
     /// A new, empty table in the ground's memory, all of which is null.
@@ -34,15 +34,10 @@ impl<G: Ground> Table<G> {
         let initial = options.initial.max(options.min);
         let table = Self::build(flavor, options, ground)?;
         table.buckets.ensure(0, initial).map_err(|_| NewError::OutOfMemory)?;
-        // SAFETY: ensured above.
-        let first = unsafe { table.buckets.at(0) }.map_err(|_| NewError::OutOfMemory)?;
-        // Relaxed, both: nobody else has the table.
-        first.store(Word::END.with(READY).0, Ordering::Relaxed);
+        // SAFETY: ensured above; nobody else has the table.
+        unsafe { table.lay_out(initial) }.map_err(|_| NewError::OutOfMemory)?;
+        // Relaxed: nobody else has the table.
         table.size.store(initial, Ordering::Relaxed);
-        for index in 1..initial {
-            // SAFETY: ensured above; no node can go away, since there is none.
-            unsafe { table.make_bucket_early(index) }.map_err(|_| NewError::OutOfMemory)?;
-        }
         Ok(table)
     }
 

@@ -16,6 +16,7 @@ use super::error::NewError;
 use super::ground::Ground;
 use super::lookup::sure;
 use super::resize::Resize;
+use super::split_order::order_of;
 use super::word::{READY, Word};
 
 /// How a table is made: the parameters of `cds_lfht_new`.
@@ -126,7 +127,7 @@ pub struct Table<G: Ground = Process> {
     // What every operation reads and hardly anybody writes.
     /// Buckets in use, a power of two.
     pub(super) size: G::Size,
-    /// The size that buckets are being made for, twice `size`; 0 while it is not growing.
+    /// The sizes that it grows from and to, added; 0 while it is not growing. Two powers of two, so both can be read off it.
     pub(super) growing: AtomicUsize,
     pub(super) buckets: Buckets<G>,
     pub(super) counters: Option<Counters>,
@@ -149,16 +150,8 @@ impl Table {
     #[allow(clippy::new_ret_no_self, reason = "a table does not move: it comes in a box of its own")]
     pub fn new(flavor: &'static FlavorVtable, options: Options) -> Result<TableBox, NewError> {
         let table = Self::build(flavor, options, Process)?;
-        // SAFETY: ensured by `build`.
-        let first = sure(unsafe { table.buckets.at(0) });
-        // Relaxed: nobody else has the table.
-        first.store(Word::END.with(READY).0, Ordering::Relaxed);
-        let size = table.size();
-        // A table that is larger from the beginning has all its buckets in place before anybody sees it.
-        for index in 1..size {
-            // SAFETY: ensured by `build`; no node can go away, since there is none.
-            sure(unsafe { table.make_bucket_early(index) });
-        }
+        // SAFETY: nobody else has it.
+        sure(unsafe { table.lay_out(table.size()) });
         Ok(table)
     }
 
@@ -203,6 +196,31 @@ impl<G: Ground> Table<G> {
     pub fn size(&self) -> usize {
         // Relaxed: a number for the caller to look at.
         self.size.load(Ordering::Relaxed)
+    }
+
+    /// Puts all of so many buckets in place: the list goes from each to the one that follows it in split order.
+    ///
+    /// # Safety
+    ///
+    /// They have memory, and nobody else has the table.
+    pub(super) unsafe fn lay_out(&self, size: usize) -> Result<(), G::Stop> {
+        let order = order_of(size);
+        for index in 0..size {
+            let rank = if order == 0 { 0 } else { index.reverse_bits() >> (usize::BITS - order) };
+            let next = if rank + 1 == size {
+                Word::END
+            } else {
+                let next = (rank + 1).reverse_bits() >> (usize::BITS - order);
+                // SAFETY: as promised.
+                let link = unsafe { self.buckets.at(next) }?;
+                self.buckets.word_to(link, next)
+            };
+            // SAFETY: as promised.
+            let link = unsafe { self.buckets.at(index) }?;
+            // Relaxed: nobody else has the table.
+            link.store(next.with(READY).0, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// What it stands on.

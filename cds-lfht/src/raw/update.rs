@@ -15,7 +15,7 @@ use super::ground::Ground;
 use super::lookup::{Iter, Seen, Start, load, sure};
 use super::split_order::{order_of, parent_of, reversed_index};
 use super::table::Table;
-use super::word::{Link, Node, READY, REMOVED, Word, is_linkable, prefetch};
+use super::word::{Link, Node, REMOVED, Word, is_linkable};
 
 /// Before or behind the nodes that have the hash that is searched.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,15 +26,15 @@ pub(super) enum Side {
 
 /// A place to insert at: a link that was not removed, and what was in it.
 pub(super) struct Spot<'t> {
-    link: &'t Link,
-    word: Word,
+    pub(super) link: &'t Link,
+    pub(super) word: Word,
     /// Nodes with other hashes on the way, each hash once.
-    passed: u32,
+    pub(super) passed: u32,
 }
 
 /// Swaps `link` from `old` to point where `new` points. The flags of the place stay.
 #[inline]
-fn swing(link: &Link, old: Word, new: Word) -> Result<Word, ()> {
+pub(super) fn swing(link: &Link, old: Word, new: Word) -> Result<Word, ()> {
     let new = new.at_place_of(old);
     // SeqCst: the head of the module; Release for the target's fields. PAIR(lfht-link)
     // Relaxed when it fails: the caller searches anew.
@@ -46,7 +46,7 @@ fn swing(link: &Link, old: Word, new: Word) -> Result<Word, ()> {
 
 /// Sets a flag of the place; the word before, without the flag, or `None` if it was set already.
 #[inline]
-fn set_flag(link: &Link, flag: usize) -> Option<Word> {
+pub(super) fn set_flag(link: &Link, flag: usize) -> Option<Word> {
     let mut word = load(link);
     loop {
         if word.0.addr() & flag != 0 {
@@ -80,94 +80,21 @@ impl<G: Ground> Table<G> {
         order_of(self.size.load(Ordering::Relaxed))
     }
 
-    /// Puts the bucket `index`, not 0, into the list. Called once for each bucket that has become part of the memory: the
-    /// sweep of a growth hands each to one thread. Until it is done, searches begin at an ancestor. Nobody waits.
-    ///
-    /// Lock-free.
+    /// Where a search begins whose target is in the bucket `index` of tables of `order`.
     ///
     /// # Safety
     ///
-    /// Inside a section of the table's flavor, in which a growth above `index` was seen, or with the turn; or nobody else has the
-    /// table yet. The bucket is fresh and the caller's to make.
+    /// As [`start_at_ancestor`](Self::start_at_ancestor).
     #[inline]
-    pub(super) unsafe fn make_bucket(&self, index: usize) -> Result<(), G::Stop> {
+    pub(super) unsafe fn start_at(&self, index: usize, order: u32) -> Result<Start<'_>, G::Stop> {
         // SAFETY: as promised.
-        let link = unsafe { self.link_bucket(index, 0) }?;
-        // Now it is in the list, others may have changed its link; and it may be started at. PAIR(lfht-link)
-        set_flag(link, READY);
-        Ok(())
-    }
-
-    /// The same, before the table has a size above `index`: so nobody begins at the bucket anyway, and it can be ready from the
-    /// beginning.
-    ///
-    /// # Safety
-    ///
-    /// As there; and the caller alone publishes such a size, afterwards.
-    #[inline]
-    pub(super) unsafe fn make_bucket_early(&self, index: usize) -> Result<(), G::Stop> {
-        // SAFETY: as promised.
-        unsafe { self.link_bucket(index, READY) }.map(|_| ())
-    }
-
-    /// # Safety
-    ///
-    /// As [`make_bucket`](Self::make_bucket).
-    #[inline]
-    unsafe fn link_bucket(&self, index: usize, flags: usize) -> Result<&Link, G::Stop> {
-        // SAFETY: as promised (invariant 1 of `Table`).
         let link = unsafe { self.buckets.at(index) }?;
-        let reversed = reversed_index(index);
-        let bucket = self.buckets.word_to(link, index);
-        let mut steps = self.buckets.ground.steps();
-        loop {
-            // SAFETY: as promised.
-            let start = unsafe { self.start_at_parent(index) }?;
-            // SAFETY: as promised.
-            let spot = unsafe { self.seek_from(start, reversed, Side::Before, &mut steps) }?;
-            let Some(spot) = spot else { continue };
-            // Relaxed: not reachable yet; published by the next line. PAIR(lfht-link)
-            link.store(spot.word.target().with(flags).0, Ordering::Relaxed);
-            if swing(spot.link, spot.word, bucket).is_ok() {
-                return Ok(link);
-            }
-        }
-    }
-
-    /// Has the cache fetch what [`make_bucket`](Self::make_bucket) will look at.
-    ///
-    /// # Safety
-    ///
-    /// As there.
-    #[inline]
-    pub(super) unsafe fn prefetch_for_bucket(&self, index: usize) {
-        let (parent, order) = parent_of(index);
-        // SAFETY: below `index`.
-        let Ok(link) = (unsafe { self.buckets.at(parent) }) else { return };
-        // Relaxed: nothing is read there on the strength of it.
-        let word = Word(link.load(Ordering::Relaxed));
-        if !word.is_bucket() && !word.ends_search(reversed_index(index), order) {
-            // SAFETY: read from a link; the target need not be there any more, but nothing is read.
-            if let Ok(node) = unsafe { self.buckets.ground.resolve(word.node()) } {
-                prefetch(node.as_ptr());
-            }
-        }
-    }
-
-    /// # Safety
-    ///
-    /// As [`make_bucket`](Self::make_bucket).
-    #[inline]
-    unsafe fn start_at_parent(&self, index: usize) -> Result<Start<'_>, G::Stop> {
-        let (parent, order) = parent_of(index);
-        // SAFETY: below `index`.
-        let link = unsafe { self.buckets.at(parent) }?;
         let word = load(link);
         if word.is_ready() {
             return Ok(Start { link, word, order });
         }
         // SAFETY: as promised.
-        unsafe { self.start_at_ancestor(parent) }
+        unsafe { self.start_at_ancestor(index) }
     }
 
     /// Finds where a node (or bucket) with this reversed hash belongs, and takes out whatever has been removed on the way:
@@ -553,8 +480,9 @@ impl<G: Ground> Table<G> {
         let reversed = reversed_index(index);
         let mut steps = self.buckets.ground.steps();
         loop {
+            let (parent, order) = parent_of(index);
             // SAFETY: the parent is below every size that the table can have meanwhile.
-            let start = unsafe { self.start_at_parent(index) }?;
+            let start = unsafe { self.start_at(parent, order) }?;
             // SAFETY: inside a section. Passes all buckets up to this one, and so takes it out.
             if unsafe { self.seek_from(start, reversed, Side::Before, &mut steps) }?.is_some() {
                 return Ok(());

@@ -94,6 +94,18 @@ const SEGMENT_BITS: u32 = 10;
 /// The most segments that bucket memory can have.
 pub(super) const SEGMENTS: usize = 1 << SEGMENT_BITS;
 
+/// What a link to a bucket says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BucketTag(usize);
+
+impl BucketTag {
+    /// The bucket `index`, which is in `segment`.
+    #[inline]
+    pub(super) fn new(index: usize, segment: usize) -> Self {
+        Self(((level_of(index) as usize) << SEGMENT_BITS | segment) << TAG_AT | BUCKET)
+    }
+}
+
 /// The contents of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
@@ -113,11 +125,10 @@ impl Word {
         Self(node.map_addr(|address| address | tag << TAG_AT))
     }
 
-    /// Points to the bucket `index` of this name, in `segment`.
+    /// Points to the bucket of this name.
     #[inline]
-    pub(super) fn to_bucket(link: *mut Link, index: usize, segment: usize) -> Self {
-        let tag = (level_of(index) as usize) << SEGMENT_BITS | segment;
-        Self(link.cast::<Node>().map_addr(|address| address | tag << TAG_AT | BUCKET))
+    pub(super) fn to_bucket(link: *mut Link, tag: BucketTag) -> Self {
+        Self(link.cast::<Node>().map_addr(|address| address | tag.0))
     }
 
     #[inline]

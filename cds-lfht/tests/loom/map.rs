@@ -135,3 +135,38 @@ fn one_of_two_removals_succeeds() {
         assert!(own.is_some() != others.is_some());
     });
 }
+
+/// Looks a key up twice: what the first lookup has found of the new entry, the second finds.
+fn assert_in_order(map: &Arc<Model>, key: u64, new: u64) -> thread::JoinHandle<()> {
+    let reader = Arc::clone(map);
+    thread::spawn(move || {
+        let seen = (reader.get(key), reader.get(key));
+        assert!(!(seen.0 == Some(new) && seen.1 != Some(new)), "back in time: {seen:?}");
+    })
+}
+
+#[test]
+fn lookups_do_not_go_back_in_time_when_a_slot_is_used_again() {
+    explore(3, || {
+        let map = map(&KEYS[..1], 0);
+        let reader = assert_in_order(&map, KEYS[0], 2);
+        assert_eq!(map.remove(KEYS[0]), Some(KEYS[0]));
+        assert_eq!(map.insert(KEYS[0], 2), None);
+        reader.join().expect("in order");
+    });
+}
+
+#[test]
+fn lookups_do_not_go_back_in_time_when_a_line_is_added_again() {
+    /// With a tag of its own.
+    const OTHER: u64 = 2 << 56;
+    explore(2, || {
+        let map = map(&KEYS[..7], 0);
+        map.insert(OTHER, 1);
+        let reader = assert_in_order(&map, OTHER, 2);
+        // The second line goes, and comes again with both.
+        assert_eq!((map.remove(OTHER), map.remove(KEYS[6])), (Some(1), Some(KEYS[6])));
+        assert_eq!((map.insert(KEYS[6], 3), map.insert(OTHER, 2)), (None, None));
+        reader.join().expect("in order");
+    });
+}

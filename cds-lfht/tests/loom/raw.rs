@@ -270,7 +270,7 @@ fn a_new_bucket_beside_insertion_and_lookup() {
         let [growing, adding] = others;
         let growing = thread::spawn(move || {
             // SAFETY: nothing is reclaimed.
-            unsafe { growing.table().model_begin_growth() };
+            unsafe { growing.table().model_begin_growth(2) };
             // SAFETY: as above.
             while unsafe { growing.table().model_sweep() } {}
         });
@@ -288,6 +288,37 @@ fn a_new_bucket_beside_insertion_and_lookup() {
     });
 }
 
+/// Three buckets are split off one: those without a node between them go in together.
+#[test]
+fn a_family_of_buckets_beside_insertion_and_lookup() {
+    model(2, || {
+        let shared = Shared::new(2);
+        // Behind bucket 4 of 8, in front of bucket 2.
+        shared.add(4, 1);
+        let others = [Arc::clone(&shared), Arc::clone(&shared)];
+        let [growing, adding] = others;
+        let growing = thread::spawn(move || {
+            // SAFETY: nothing is reclaimed.
+            unsafe { growing.table().model_begin_growth(8) };
+            // SAFETY: as above.
+            while unsafe { growing.table().model_sweep() } {}
+        });
+        let adding = thread::spawn(move || {
+            // Behind bucket 2, with which bucket 6 goes in.
+            adding.add(2, 2);
+            assert_eq!(adding.finds(2, 2), 1);
+        });
+        assert_eq!(shared.finds(4, 1), 1);
+        growing.join().unwrap();
+        adding.join().unwrap();
+        assert_eq!(shared.table().size(), 8);
+        shared.add(6, 3);
+        shared.add(0, 0);
+        assert_eq!(shared.all(), [0, 1, 2, 3]);
+        assert_eq!(shared.finds(0, 0) + shared.finds(4, 1) + shared.finds(2, 2) + shared.finds(6, 3), 4);
+    });
+}
+
 /// The other thread may be interrupted at its bucket, while a size is published that has this bucket.
 #[test]
 fn two_threads_put_buckets_in() {
@@ -295,7 +326,7 @@ fn two_threads_put_buckets_in() {
         let shared = Shared::new(2);
         shared.add(3, 2);
         // SAFETY: nothing is reclaimed.
-        unsafe { shared.table().model_begin_growth() };
+        unsafe { shared.table().model_begin_growth(4) };
         let other = Arc::clone(&shared);
         let thread = thread::spawn(move || {
             // SAFETY: nothing is reclaimed.

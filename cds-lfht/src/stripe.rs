@@ -92,7 +92,7 @@ fn number() -> usize {
 
 /// A `T` for each of the first threads, and some that the others share.
 #[derive(Debug)]
-pub(super) struct Striped<T> {
+pub(crate) struct Striped<T> {
     /// Those of single threads, a power of two of them, and half as many shared ones.
     stripes: Box<[CachePadded<Stripe<T>>]>,
     /// How many of them belong to single threads.
@@ -120,7 +120,7 @@ fn how_many() -> usize {
 }
 
 impl<T> Striped<T> {
-    pub(super) fn new(make: impl Fn() -> T) -> Self {
+    pub(crate) fn new(make: impl Fn() -> T) -> Self {
         let own = how_many();
         let stripe = |_| CachePadded(Stripe { lock: AtomicBool::new(false), value: make() });
         Self { stripes: (0..own + own / 2).map(stripe).collect(), own, numbering: numbering() }
@@ -134,7 +134,7 @@ impl<T> Striped<T> {
 
     /// Runs `work` with a stripe that nobody else uses meanwhile. It must neither panic nor come back here.
     #[inline]
-    pub(super) fn with_own<R>(&self, work: impl FnOnce(&T) -> R) -> R {
+    pub(crate) fn with_own<R>(&self, work: impl FnOnce(&T) -> R) -> R {
         let number = self.number();
         if number < self.own {
             return work(&self.stripes[number].value);
@@ -142,9 +142,16 @@ impl<T> Striped<T> {
         self.with_shared(self.own + number % (self.own / 2), work)
     }
 
+    /// The calling thread's stripe, if no other thread uses it.
+    #[inline]
+    pub(crate) fn own(&self) -> Option<&T> {
+        let number = self.number();
+        (number < self.own).then(|| &self.stripes[number].value)
+    }
+
     /// The stripe that the calling thread uses; others may, too.
     #[inline]
-    pub(super) fn near(&self) -> &T {
+    pub(crate) fn near(&self) -> &T {
         let number = self.number();
         let stripe = if number < self.own { number } else { self.own + number % (self.own / 2) };
         &self.stripes[stripe].value
@@ -168,7 +175,7 @@ impl<T> Striped<T> {
     }
 
     /// All of them, which others may be using.
-    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
         self.stripes.iter().map(|stripe| &stripe.value)
     }
 }

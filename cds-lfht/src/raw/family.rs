@@ -1,0 +1,205 @@
+//! Putting new buckets into the list: those that are split off one bucket together, as a family.
+//!
+//! In the list, the children of a bucket lie between it and what follows, among its nodes. Those between which there is no node
+//! are linked to each other while nobody sees them, and go in by one exchange. So a bucket costs little more than the store of
+//! its link while there are few nodes.
+
+use core::mem::MaybeUninit;
+use core::ops::Range;
+use core::ptr::NonNull;
+
+use urcu_core::sync::modelled::Ordering;
+
+use super::ground::Ground;
+use super::lookup::{Start, load};
+use super::resize::MOST_STEP;
+use super::split_order::{order_of, reversed_index};
+use super::table::Table;
+use super::update::{Side, Spot, set_flag, swing};
+use super::word::{BucketTag, Link, READY, Word, prefetch};
+
+/// Whether somebody may begin at new buckets as soon as they are in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// No: the one who makes them publishes the size, when all are made.
+    Early,
+    /// Yes: the size may have been published by somebody else.
+    Late,
+}
+
+/// Families of consecutive parents.
+#[derive(Clone, Debug)]
+pub(super) struct Families {
+    /// Below `from`.
+    pub(super) parents: Range<usize>,
+    /// The sizes before and after.
+    pub(super) from: usize,
+    pub(super) to: usize,
+}
+
+/// The same child of all parents, in consecutive memory of one segment.
+#[derive(Clone, Copy)]
+struct Siblings<'t> {
+    /// The first parent's.
+    first: &'t Link,
+    tag: BucketTag,
+    /// What is added to the parent's reversed index.
+    reversed: usize,
+}
+
+/// All siblings of families, in the order of the list.
+struct Plan<'t> {
+    siblings: [MaybeUninit<Siblings<'t>>; MOST_STEP - 1],
+    count: usize,
+    first_parent: usize,
+    order: u32,
+}
+
+impl Plan<'_> {
+    #[inline]
+    fn siblings(&self, number: usize) -> &Siblings<'_> {
+        debug_assert!(number < self.count);
+        // SAFETY: the callers count to `count`, and as many are initialised.
+        unsafe { self.siblings[number].assume_init_ref() }
+    }
+
+    #[inline]
+    fn link(&self, number: usize, parent: usize) -> &Link {
+        let first: *const Link = self.siblings(number).first;
+        // SAFETY: the siblings' memory was found to be in one piece.
+        let link = unsafe { first.add(parent - self.first_parent) };
+        // SAFETY: as above; links are initialised.
+        unsafe { &*link }
+    }
+}
+
+impl<G: Ground> Table<G> {
+    /// Puts the buckets into the list that are split off some. Called once for each parent: the sweep of a growth hands each to
+    /// one thread. Until it is done, searches begin at the parent or before. Nobody waits.
+    ///
+    /// Lock-free.
+    ///
+    /// # Safety
+    ///
+    /// Inside a section of the table's flavor, in which a growth to `families.to` was seen, or with the turn. The new buckets are
+    /// fresh and the caller's to make. [`When::Early`]: the caller alone publishes a size above `families.from`, afterwards.
+    pub(super) unsafe fn make_families(&self, families: Families, when: When) -> Result<(), G::Stop> {
+        let Families { parents, from, to } = families;
+        let order = order_of(from);
+        let bits = order_of(to) - order;
+        let mut plan = Plan {
+            siblings: [MaybeUninit::uninit(); MOST_STEP - 1],
+            count: (1 << bits) - 1,
+            first_parent: parents.start,
+            order,
+        };
+        for number in 0..plan.count {
+            let offset = (number + 1).reverse_bits() >> (usize::BITS - bits) << order;
+            let (first, last) = (parents.start + offset, parents.end - 1 + offset);
+            if !self.buckets.are_together(first, last) {
+                let middle = parents.start.midpoint(parents.end);
+                for parents in [parents.start..middle, middle..parents.end] {
+                    // SAFETY: as promised.
+                    unsafe { self.make_families(Families { parents, from, to }, when) }?;
+                }
+                return Ok(());
+            }
+            // SAFETY: as promised: below the growth (invariant 1 of `Table`).
+            let link = unsafe { self.buckets.at(first) }?;
+            if !G::OWNED {
+                // Shared memory might say that they are elsewhere.
+                // SAFETY: as above.
+                let end = unsafe { self.buckets.at(last) }?;
+                if !core::ptr::eq(core::ptr::from_ref(link).wrapping_add(last - first), end) {
+                    return self.buckets.ground.nonsense();
+                }
+            }
+            let tag = self.buckets.tag_of(first);
+            plan.siblings[number].write(Siblings { first: link, tag, reversed: reversed_index(offset) });
+        }
+        /// Families between what is prefetched and what is made.
+        const AHEAD: usize = 16;
+        for parent in parents.clone() {
+            // SAFETY: as promised.
+            unsafe { self.prefetch_for_family(&plan, (parent + AHEAD).min(parents.end - 1)) };
+            // SAFETY: as promised.
+            unsafe { self.make_family(&plan, parent, when) }?;
+        }
+        Ok(())
+    }
+
+    /// Has the cache fetch what [`make_family`](Self::make_family) will look at.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline]
+    unsafe fn prefetch_for_family(&self, plan: &Plan<'_>, parent: usize) {
+        // SAFETY: smaller than the size.
+        let Ok(link) = (unsafe { self.buckets.at(parent) }) else { return };
+        // Relaxed: nothing is read there on the strength of it.
+        let word = Word(link.load(Ordering::Relaxed));
+        // If the first node is behind the last child, nobody looks at it.
+        let last = reversed_index(parent) | plan.siblings(plan.count - 1).reversed;
+        if !word.is_bucket() && !word.ends_search(last, plan.order) {
+            // SAFETY: read from a link; the target need not be there any more, but nothing is read.
+            if let Ok(node) = unsafe { self.buckets.ground.resolve(word.node()) } {
+                prefetch(node.as_ptr());
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`make_families`](Self::make_families); `parent` is one of the plan's.
+    #[inline]
+    unsafe fn make_family(&self, plan: &Plan<'_>, parent: usize, when: When) -> Result<(), G::Stop> {
+        let mut steps = self.buckets.ground.steps();
+        // Nobody begins at a bucket that no size has: it can be ready from the beginning.
+        let flags = if when == When::Early { READY } else { 0 };
+        let reversed_parent = reversed_index(parent);
+        let reversed = |number| reversed_parent | plan.siblings(number).reversed;
+        // SAFETY: as promised.
+        let mut start = unsafe { self.start_at(parent, plan.order) }?;
+        let mut first = 0;
+        while first < plan.count {
+            let spot = if start.word.ends_search(reversed(first), start.order) {
+                Some(Spot { link: start.link, word: start.word, passed: 0 })
+            } else {
+                // SAFETY: as promised.
+                unsafe { self.seek_from(start, reversed(first), Side::Before, &mut steps) }?
+            };
+            let Some(spot) = spot else {
+                // SAFETY: as promised.
+                start = unsafe { self.start_at(parent, plan.order) }?;
+                continue;
+            };
+            let mut end = first + 1;
+            while end < plan.count && spot.word.ends_search(reversed(end), start.order) {
+                end += 1;
+            }
+            let mut next = spot.word.target();
+            for number in (first..end).rev() {
+                let link = plan.link(number, parent);
+                // Relaxed: not reachable yet; published by the exchange below. PAIR(lfht-link)
+                link.store(next.with(flags).0, Ordering::Relaxed);
+                next = Word::to_bucket(self.buckets.ground.name(NonNull::from(link)), plan.siblings(number).tag);
+            }
+            if swing(spot.link, spot.word, next).is_err() {
+                // SAFETY: as promised.
+                start = unsafe { self.start_at(parent, plan.order) }?;
+                continue;
+            }
+            if when == When::Late {
+                for number in first..end {
+                    // Now it is in the list, others may have changed its link; and it may be started at. PAIR(lfht-link)
+                    set_flag(plan.link(number, parent), READY);
+                }
+            }
+            let link = plan.link(end - 1, parent);
+            start = Start { link, word: load(link), order: start.order };
+            first = end;
+        }
+        Ok(())
+    }
+}

@@ -4,13 +4,13 @@
 //!   roots | superblock | a record for each span | span 0 | span 1 | ...
 //! ```
 //!
-//! A span has 64 KiB. It is free; or full of blocks of one size, with a word of state for each of them in front; or the first of
+//! A span has 32 KiB. It is free; or full of blocks of one size, with a word of state for each of them in front; or the first of
 //! several that are one large block.
 
 use crate::words::WORD;
 
 /// Bytes of a span.
-pub(crate) const SPAN: usize = 64 << 10;
+pub(crate) const SPAN: usize = 32 << 10;
 /// Bytes of a span's record.
 pub(crate) const RECORD: usize = 2 * WORD;
 /// Blocks begin at multiples of this from the beginning of a span.

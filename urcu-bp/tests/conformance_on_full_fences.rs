@@ -7,6 +7,7 @@ const TRAITS: Traits = Traits {
     registers_itself: true,
     quiescent_states: false,
     in_handlers: InHandlers::Always,
+    spans_processes: false,
     environment: &[("URCU_MEMBARRIER", "off")],
 };
 

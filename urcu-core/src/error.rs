@@ -28,6 +28,8 @@ pub enum InitError {
         /// The signal's number.
         signal: i32,
     },
+    /// The process has attached no segment (`attach` of the flavor for several processes).
+    NoSegment,
     /// The flavor said no through its [`FlavorVtable`](crate::FlavorVtable), which cannot say more.
     Refused {
         /// The error number.
@@ -52,6 +54,7 @@ impl fmt::Display for InitError {
             Self::SignalUnusable { signal } => {
                 write!(f, "signal {signal} cannot be used for barriers")
             }
+            Self::NoSegment => f.write_str("the process has attached no segment; call attach() first"),
             Self::Refused { errno } => write!(f, "refused with error {errno}; init() of its crate says why"),
         }
     }

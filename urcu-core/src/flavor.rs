@@ -4,7 +4,7 @@ use core::fmt::Debug;
 
 use crate::asymmetric::LightBarrier;
 use crate::domain::Domain;
-use crate::error::InitError;
+use crate::error::{InitError, RegisterError};
 use crate::reader::{Reader, ThreadRecord};
 use crate::word::WordLayout;
 
@@ -32,6 +32,8 @@ pub enum ReadSide {
 ///    towards every registered reader, and is a full fence on the caller.
 /// 4. If `runs_on_full_fences()` ever returned true it always does, and then `heavy_barrier()` need only be a full
 ///    fence. It is settled before the first reader is registered.
+/// 5. With `MIRRORED`: `heavy_barrier()` also pairs with the light barriers of readers in other processes, and the five functions
+///    for it do what [`crate::mirror`] says of them.
 pub unsafe trait Flavor: Copy + Debug + Default + Eq + Send + Sync + 'static {
     /// The name of the crate, for messages.
     const NAME: &'static str;
@@ -41,6 +43,9 @@ pub unsafe trait Flavor: Copy + Debug + Default + Eq + Send + Sync + 'static {
     const LAYOUT: WordLayout = WordLayout::new(16);
     /// Whether reading registers a thread by itself.
     const REGISTERS_ITSELF: bool = false;
+
+    /// Whether sections also show in a second word, to updaters elsewhere: see [`crate::mirror`].
+    const MIRRORED: bool = false;
 
     /// The flavor's global state.
     fn domain() -> &'static Domain;
@@ -69,6 +74,42 @@ pub unsafe trait Flavor: Copy + Debug + Default + Eq + Send + Sync + 'static {
     /// When the machine or the process lacks what the flavor needs.
     fn init() -> Result<(), InitError> {
         Ok(())
+    }
+
+    /// `MIRRORED`: the current number of those who share the mirrors, for step R1. An Acquire load.
+    #[inline]
+    fn shared_period() -> u64 {
+        0
+    }
+
+    /// `MIRRORED`: gives a record that was just claimed its second word, visible to updaters once the caller has issued a
+    /// full fence.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for it.
+    fn attach_mirror(_reader: &'static Reader) -> Result<(), RegisterError> {
+        Ok(())
+    }
+
+    /// `MIRRORED`: the record's owner gives its second word back; it is outside every section.
+    fn detach_mirror(_reader: &'static Reader) {}
+
+    /// `MIRRORED`: in a forked child, which must not use its parent's mirrors any more. Records have none when it is called.
+    fn forget_mirrors() {}
+
+    /// `MIRRORED`: step U3 for the mirrors, after the heavy barrier; what [`wait_elsewhere`](Self::wait_elsewhere) is to be asked.
+    #[inline]
+    fn start_elsewhere() -> u64 {
+        0
+    }
+
+    /// `MIRRORED`: step U4 for the mirrors: waits for the sections elsewhere that are older than `number`.
+    fn wait_elsewhere(_number: u64) {}
+
+    /// `MIRRORED`: whether no section is open elsewhere that is older than any number drawn before this call. Does not wait.
+    fn is_quiet_elsewhere() -> bool {
+        true
     }
 
     /// Called on a thread that has just been registered, before its first section.

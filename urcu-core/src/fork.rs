@@ -44,7 +44,19 @@ fn forget_readers<F: Flavor>() {
     if own.is_registered() {
         own.set_identity(sys::thread_id(), sys::process_id());
     }
+    if F::MIRRORED {
+        // Before records are cleared, which would clear the parent's mirrors.
+        domain.registry.for_each(|reader| reader.set_mirror(None));
+    }
     domain.registry.prune(own);
+    if F::MIRRORED {
+        F::forget_mirrors();
+        if own.is_registered()
+            && let Err(error) = F::attach_mirror(own)
+        {
+            panic!("{}: the forked child's thread cannot stay registered: {error}", F::NAME);
+        }
+    }
     domain.process.set();
     F::with_record(|record| record.set_forking(false));
     domain.grace_periods.reset_after_fork();

@@ -261,7 +261,7 @@ impl Stuck {
 /// One grace period: steps U2 to U4. The caller holds the turn.
 fn run<F: Flavor>() -> Result<(), Stuck> {
     let domain = F::domain();
-    let period = start::<F>();
+    let (period, elsewhere) = start::<F>();
     let stuck = domain.registry.find(|reader| {
         // Acquire. PAIR(section-end)
         F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period) && wait_for::<F>(reader, period).is_err()
@@ -269,24 +269,30 @@ fn run<F: Flavor>() -> Result<(), Stuck> {
     if let Some(reader) = stuck {
         return Err(Stuck(reader));
     }
+    if F::MIRRORED {
+        F::wait_elsewhere(elsewhere);
+    }
     // Release: the ends of those sections. PAIR(elapsed)
     domain.elapsed.store(period, Ordering::Release);
     Ok(())
 }
 
-/// Steps U2 and U3; returns P. The caller holds the turn.
-fn start<F: Flavor>() -> u64 {
+/// Steps U2 and U3; returns P, and the number for the mirrors. The caller holds the turn.
+fn start<F: Flavor>() -> (u64, u64) {
     let domain = F::domain();
     // Orders the unlinking, and `started`, before the look at the registry. PAIR(register-scan) PAIR(gp-share)
     fence(Ordering::SeqCst);
     let own = F::reader();
     // Nobody else registered: no section can be open, and one that opens from now on sees the unlinking. A section of
     // the caller's own, whose accesses are in program order, needs no barrier either.
-    if domain.registry.find(|reader| !core::ptr::eq(reader, own)).is_some() {
+    if F::MIRRORED || domain.registry.find(|reader| !core::ptr::eq(reader, own)).is_some() {
         F::heavy_barrier();
     }
+    // Before the number that tells others that this has been done.
+    let elsewhere = if F::MIRRORED { F::start_elsewhere() } else { 0 };
     // U3. Release: R1's Acquire load makes U1 visible to sections that carry the new number. PAIR(period)
-    domain.period.fetch_add(F::LAYOUT.one_period(), Ordering::AcqRel).wrapping_add(F::LAYOUT.one_period())
+    let before = domain.period.fetch_add(F::LAYOUT.one_period(), Ordering::AcqRel);
+    (before.wrapping_add(F::LAYOUT.one_period()), elsewhere)
 }
 
 /// Starts a grace period for everything that the caller has unlinked, without waiting for its end; returns the period
@@ -304,7 +310,7 @@ pub(crate) fn begin<F: Flavor>() -> u64 {
     fence(Ordering::SeqCst);
     if domain.grace_periods.inner.lock.try_take() {
         let _turn = Held(&domain.grace_periods);
-        return start::<F>();
+        return start::<F>().0;
     }
     domain.period.load(Ordering::Relaxed).wrapping_add(2 * F::LAYOUT.one_period())
 }
@@ -335,7 +341,7 @@ pub(crate) fn has_elapsed<F: Flavor>(period: u64) -> bool {
     }
     // Acquire. PAIR(section-end)
     let held_up = |reader: &Reader| F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period);
-    if domain.registry.find(held_up).is_some() {
+    if domain.registry.find(held_up).is_some() || F::MIRRORED && !F::is_quiet_elsewhere() {
         return false;
     }
     // A racing store of an older period makes somebody scan again, no more. PAIR(elapsed)

@@ -12,7 +12,7 @@
 //! | counted values that outlive sections, reference counts | [`RcuArcCell`], [`RcuArc`], [`RcuArcRef`], [`RefCount`] |
 //! | flavor: static, and as a table for C and structures | [`Flavor`], [`FlavorVtable`], [`DomainId`] |
 //! | section and registration of any flavor, for structures and libraries | [`AnyGuard`], [`DynGuard`], [`DynThread`] |
-//! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`word`], [`registry`] |
+//! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`mirror`], [`word`], [`registry`] |
 //! | deferred reclamation | [`Retired`], [`Limits`], [`FlushOnDrop`], [`WorkerBuilder`], [`GracePeriod`] |
 //! | sleeping until something has happened, for queues | [`Event`] |
 //! | where a structure lives, and how its links name what they point to | [`space`] |
@@ -39,6 +39,7 @@ pub mod guide;
 mod head;
 mod lock;
 mod membarrier;
+pub mod mirror;
 mod pointer;
 mod poll;
 pub mod quiescence;
@@ -88,5 +89,7 @@ pub use refcount::RefCount;
 #[doc(hidden)]
 pub use registration::prepare;
 pub use report::{Report, ReportHook, set_report_hook};
+#[doc(hidden)]
+pub use report::{Stall, report};
 pub use thread::{Offline, Thread, read_lock, synchronize};
 pub use vtable::{FlavorVtable, VTABLE_VERSION, VtableError};

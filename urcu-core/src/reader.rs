@@ -20,6 +20,7 @@ use crate::sync::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU
 ///    more (or, in a forked child, does not exist there) is cleared by whoever finds that out.
 /// 2. `guards`, `owes`, `last_guard` and `entered_at` are used by the owner only.
 /// 3. In a free record `word` is 0 (no nesting) and `tid` is 0.
+/// 4. `mirror` is null or valid for ever; it is set while nobody reads with the record, by [`set_mirror`](Self::set_mirror).
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct Reader {
@@ -36,6 +37,8 @@ pub struct Reader {
     entered_at: AtomicPtr<Location<'static>>,
     /// The last barrier request that this thread's signal handler has served (signal flavor).
     acknowledged: AtomicU64,
+    /// The owner's second word, if the flavor has such: see [`crate::mirror`].
+    mirror: AtomicPtr<AtomicU64>,
     identity: Identity,
 }
 
@@ -92,6 +95,7 @@ impl Reader {
             last_guard: AtomicU8::new(LastGuard::Nothing as u8),
             entered_at: AtomicPtr::new(ptr::null_mut()),
             acknowledged: AtomicU64::new(0),
+            mirror: AtomicPtr::new(ptr::null_mut()),
             identity: Identity {
                 slot: AtomicU32::new(0),
                 tid: AtomicI32::new(0),
@@ -147,12 +151,27 @@ impl Reader {
         self.acknowledged.fetch_max(request, Ordering::AcqRel);
     }
 
+    /// The owner's second word: see [`crate::mirror`].
+    #[inline]
+    pub(crate) fn mirror(&self) -> Option<&'static AtomicU64> {
+        // Relaxed: the owner's own, or that of a thread before it, which came over with the slot.
+        let mirror = self.mirror.load(Ordering::Relaxed);
+        // SAFETY: null or valid for ever (invariant 4).
+        unsafe { mirror.as_ref() }
+    }
+
+    /// Gives the record a second word, or takes it away.
+    pub fn set_mirror(&self, mirror: Option<&'static AtomicU64>) {
+        self.mirror.store(mirror.map_or(ptr::null_mut(), |word| ptr::from_ref(word).cast_mut()), Ordering::Relaxed);
+    }
+
     /// The process of the owner.
     pub(crate) fn pid(&self) -> i32 {
         self.identity.pid.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn slot(&self) -> u32 {
+    /// Which slot of the registry this is; slots are claimed lowest first.
+    pub fn slot(&self) -> u32 {
         self.identity.slot.load(Ordering::Relaxed)
     }
 
@@ -217,6 +236,11 @@ impl Reader {
         self.owes.store(false, Ordering::Relaxed);
         self.note_entry(None);
         self.word.store(0, Ordering::Release);
+        if let Some(mirror) = self.mirror() {
+            // PAIR(section-end)
+            mirror.store(0, Ordering::Release);
+            self.set_mirror(None);
+        }
     }
 
     /// Says what is to be done when the last counted guard is dropped. The owner's, as the next two.

@@ -97,6 +97,13 @@ fn register_here<F: Flavor>() -> Result<&'static Reader, RegisterError> {
     };
     domain.process.set_if_unset();
     reader.set_identity(sys::thread_id(), sys::process_id());
+    if F::MIRRORED
+        && let Err(error) = F::attach_mirror(reader)
+    {
+        disarm_exit::<F>();
+        domain.registry.release(reader);
+        return Err(error);
+    }
     match F::READ_SIDE {
         ReadSide::Sections(_) => {
             let idle = if F::runs_on_full_fences() { F::LAYOUT.slow() } else { 0 };
@@ -169,6 +176,9 @@ pub(crate) fn entry_site(reader: &Reader) -> String {
 /// Frees the record, and wakes an updater that sleeps on it.
 fn end<F: Flavor>(reader: &'static Reader) {
     let word = reader.word.load(Ordering::Relaxed);
+    if F::MIRRORED {
+        F::detach_mirror(reader);
+    }
     F::domain().registry.release(reader);
     if word & F::LAYOUT.awaited() != 0 {
         sys::futex_wake_raw(reader.futex_half(), i32::MAX);

@@ -46,6 +46,22 @@ pub enum Report {
         /// Where the outermost section began; known in builds with debug assertions.
         entered_at: Option<&'static Location<'static>>,
     },
+    /// A grace period waits for a reader of another process longer than [the stall limit](crate::set_stall_limit); again at
+    /// each doubling. What is said about the reader comes from that process, or from the system.
+    ProcessStalls {
+        /// The flavor's crate.
+        flavor: &'static str,
+        /// The process.
+        pid: i32,
+        /// Its name, where it could be found.
+        name: Option<String>,
+        /// The thread.
+        tid: i32,
+        /// Whether somebody has stopped it (`SIGSTOP`, a debugger).
+        stopped: bool,
+        /// How long the grace period has been waiting for it.
+        waited: Duration,
+    },
     /// The thread of the default worker cannot be started; deferred calls wait for a barrier or a hard limit.
     NoWorker {
         /// The flavor's crate.
@@ -102,6 +118,13 @@ impl fmt::Display for Report {
                 )?;
                 entered_at.map_or(Ok(()), |site| write!(f, ", inside a section entered at {site}"))
             }
+            Self::ProcessStalls { flavor, pid, name, tid, stopped, waited } => write!(
+                f,
+                "{flavor}: a grace period has been waiting {:.1} s for process {pid} ({}), thread {tid}{}",
+                waited.as_secs_f64(),
+                name.as_deref().unwrap_or("?"),
+                if *stopped { ", which is stopped" } else { "" }
+            ),
             Self::RetireStalled { flavor, waited, items, bytes } => write!(
                 f,
                 "{flavor}: a thread has been waiting {:.1} s to retire more: {items} calls ({bytes} bytes) are deferred; does it \
@@ -115,26 +138,30 @@ impl fmt::Display for Report {
 }
 
 /// How long something has been waited for, and when that is worth a report: after the stall limit, and at each doubling.
-pub(crate) struct Stall {
+#[derive(Debug)]
+pub struct Stall {
     since: Instant,
     report_after: Option<Duration>,
 }
 
 impl Stall {
-    pub(crate) fn new<F: Flavor>() -> Self {
+    /// Waiting begins now.
+    #[allow(clippy::new_without_default, reason = "the limit is a flavor's")]
+    pub fn new<F: Flavor>() -> Self {
         let millis = F::domain().stall_after.load(Ordering::Relaxed);
         Self { since: Instant::now(), report_after: (millis != 0).then(|| Duration::from_millis(millis)) }
     }
 
     /// How long it has been, if that is to be reported now.
-    pub(crate) fn due(&mut self) -> Option<Duration> {
+    pub fn due(&mut self) -> Option<Duration> {
         let waited = self.since.elapsed();
         let limit = self.report_after.filter(|&limit| waited >= limit)?;
         self.report_after = limit.checked_mul(2);
         Some(waited)
     }
 
-    pub(crate) fn nanos(&self) -> u64 {
+    /// How long it has been.
+    pub fn nanos(&self) -> u64 {
         u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }
@@ -157,7 +184,8 @@ pub fn set_report_hook(hook: ReportHook) -> ReportHook {
     unsafe { core::mem::transmute::<*mut (), ReportHook>(before) }
 }
 
-pub(crate) fn report(event: &Report) {
+/// Tells the hook.
+pub fn report(event: &Report) {
     let hook = HOOK.load(Ordering::Acquire);
     // SAFETY: as in `set_report_hook`.
     let hook = unsafe { core::mem::transmute::<*mut (), ReportHook>(hook) };

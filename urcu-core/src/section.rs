@@ -6,6 +6,7 @@ use core::panic::Location;
 use crate::asymmetric::LightBarrier;
 use crate::defer;
 use crate::flavor::Flavor;
+use crate::mirror;
 use crate::reader::Reader;
 use crate::registration;
 use crate::sync::{Ordering, fence};
@@ -44,7 +45,11 @@ pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier
     // R1. Acquire pairs with U3. PAIR(period)
     let period = F::domain().period.load(Ordering::Acquire);
     // R2, R3.
-    light.store_and_fence(&reader.word, period | mark::<F>(tier));
+    if F::MIRRORED {
+        mirror::enter::<F>(reader, light, period | mark::<F>(tier));
+    } else {
+        light.store_and_fence(&reader.word, period | mark::<F>(tier));
+    }
     reader.note_entry(Some(Location::caller()));
     reader
 }
@@ -66,8 +71,12 @@ fn lock_slow<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier: Tier
     }
     // R1 to R3 with a full fence, keeping the mark S.
     let period = F::domain().period.load(Ordering::Acquire);
-    reader.word.store(period | F::LAYOUT.slow() | mark::<F>(tier), Ordering::Release);
-    fence(Ordering::SeqCst);
+    if F::MIRRORED {
+        mirror::enter_with_fence::<F>(reader, period | F::LAYOUT.slow() | mark::<F>(tier));
+    } else {
+        reader.word.store(period | F::LAYOUT.slow() | mark::<F>(tier), Ordering::Release);
+        fence(Ordering::SeqCst);
+    }
     reader.note_entry(Some(Location::caller()));
     reader
 }
@@ -90,6 +99,9 @@ pub(crate) fn unlock<F: Flavor>(reader: &'static Reader) {
     if F::LAYOUT.state(word) == 1 {
         // R5. Release pairs with the Acquire of the scan. PAIR(section-end)
         reader.word.store(0, Ordering::Release);
+        if F::MIRRORED {
+            mirror::leave::<F>(reader);
+        }
     } else if F::LAYOUT.nesting(word) > 1 {
         // PAIR(section-end)
         reader.word.store(word - 1, Ordering::Release);
@@ -116,6 +128,9 @@ fn unlock_slow<F: Flavor>(reader: &'static Reader, word: u64) {
     }
     // R5. PAIR(section-end)
     reader.word.store(word & F::LAYOUT.slow(), Ordering::Release);
+    if F::MIRRORED {
+        mirror::leave::<F>(reader);
+    }
     if word & F::LAYOUT.awaited() != 0 {
         sys::futex_wake_raw(reader.futex_half(), i32::MAX);
     }

@@ -7,6 +7,7 @@ const TRAITS: Traits = Traits {
     registers_itself: false,
     quiescent_states: false,
     in_handlers: InHandlers::OnceRegistered,
+    spans_processes: false,
     environment: &[],
 };
 

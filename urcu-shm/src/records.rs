@@ -4,12 +4,12 @@
 //! processes share nothing but the number, which each draws by one atomic addition: there is no lock whose holder could die.
 
 use core::time::Duration;
-use std::time::Instant;
 
-use urcu_core::Backoff;
 use urcu_core::sync::{AtomicU64, Ordering, fence};
 use urcu_core::word::WordLayout;
+use urcu_core::{Backoff, Flavor, Report, Stall};
 
+use crate::flavor::Shm;
 use crate::grace::GraceNumber;
 use crate::layout::{PAGE_RECORDS, Record, RecordPage};
 use crate::mapping::Mapping;
@@ -30,14 +30,14 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(2);
 const ALL_RECORDS: u32 = (1 << PAGE_RECORDS) - 1;
 
 /// Every record page that was ever in use.
-fn pages(mapping: &Mapping) -> impl Iterator<Item = &RecordPage> {
+pub(crate) fn pages(mapping: &Mapping) -> impl Iterator<Item = &RecordPage> {
     // Acquire pairs with the claim; the fences of PAIR(register-scan) are what makes a scan complete. PAIR(pages-used)
     let used = mapping.directory().pages_used.load(Ordering::Acquire) as usize;
     (0..used.min(mapping.record_pages())).map_while(|index| mapping.record_page(index))
 }
 
 /// Its records in use.
-fn records(page: &RecordPage) -> impl Iterator<Item = &Record> {
+pub(crate) fn records(page: &RecordPage) -> impl Iterator<Item = &Record> {
     // Acquire: the record was set up before its bit. PAIR(record-in-use)
     let mut bits = page.in_use.load(Ordering::Acquire) & ALL_RECORDS;
     core::iter::from_fn(move || {
@@ -56,6 +56,12 @@ pub(crate) fn start(mapping: &Mapping) -> GraceNumber {
     // Orders the unlinking before the look at the pages, too. PAIR(register-scan)
     mapping.barriers().heavy();
     draw(mapping)
+}
+
+/// The newest number there is.
+pub(crate) fn current(mapping: &Mapping) -> GraceNumber {
+    // Acquire: the barrier of whoever drew it. PAIR(shared-period)
+    GraceNumber(mapping.control().period.load(Ordering::Acquire))
 }
 
 /// Step U3 of a grace period whose heavy barrier has been issued.
@@ -108,7 +114,7 @@ pub(crate) fn wait(mapping: &Mapping, number: GraceNumber) {
 fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Record, number: GraceNumber) -> bool {
     let mut backoff = Backoff::new();
     let mut watch = None;
-    let since = Instant::now();
+    let mut stall = Stall::new::<Shm>();
     loop {
         let word = record.word.load(Ordering::Acquire);
         if !LAYOUT.holds_up(word, number.0) {
@@ -126,14 +132,28 @@ fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Re
             continue;
         }
         sys::shared_futex_wait(futex_half(&record.word), marked as u32, LONGEST_SLEEP);
-        let watch = watch.get_or_insert_with(|| ProcessId::from_bits(owner & !CLEARING).map(Watch::new));
+        let watch = watch.get_or_insert_with(|| owner_process(owner).map(Watch::new));
         if !watch.as_ref().is_some_and(Watch::is_alive) {
             clear(mapping, page, owner);
             return false;
         }
-        let waited = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        mapping.control().counters.longest_wait.fetch_max(waited, Ordering::Relaxed);
+        mapping.control().counters.longest_wait.fetch_max(stall.nanos(), Ordering::Relaxed);
+        if let Some(waited) = stall.due() {
+            report_stall(owner, record, waited);
+        }
     }
+}
+
+fn report_stall(owner: u64, record: &Record, waited: Duration) {
+    let pid = owner_process(owner).map_or(0, ProcessId::pid);
+    urcu_core::report(&Report::ProcessStalls {
+        flavor: Shm::NAME,
+        pid,
+        name: sys::process_name(pid),
+        tid: record.identity.tid.load(Ordering::Relaxed),
+        stopped: sys::process_status(pid).is_some_and(sys::ProcessStatus::is_stopped),
+        waited,
+    });
 }
 
 /// The half of a word that holds nesting and marks, as an address for the kernel to sleep on.
@@ -170,6 +190,56 @@ fn wipe(page: &RecordPage) -> u64 {
     inside
 }
 
+/// A record page for this process, all zeros but for its owner; `None` if all belong to processes that live.
+///
+/// Lock-free. Whether their owners live is asked when the pages ever used have doubled, and when there is no other: so that a
+/// process that comes seldom pays for those that have gone.
+pub(crate) fn claim(mapping: &Mapping, process: ProcessId) -> Option<usize> {
+    // PAIR(pages-used)
+    let used = (mapping.directory().pages_used.load(Ordering::Acquire) as usize).min(mapping.record_pages());
+    let free =
+        |indices: core::ops::Range<usize>| indices.into_iter().find(|&index| try_claim(mapping, index, 0, process));
+    let abandoned = || {
+        (0..used).find(|&index| {
+            let owner = mapping.record_page(index).map_or(0, |page| page.owner.load(Ordering::Relaxed));
+            owner != 0 && is_dead(owner) && try_claim(mapping, index, owner, process)
+        })
+    };
+    free(0..used)
+        .or_else(|| (used >= 32 && used.is_power_of_two()).then(abandoned).flatten())
+        .or_else(|| free(used..mapping.record_pages()))
+        .or_else(abandoned)
+}
+
+/// Claims a page whose owner is still `owner`: nobody, or somebody who is gone.
+fn try_claim(mapping: &Mapping, index: usize, owner: u64, process: ProcessId) -> bool {
+    let Some(page) = mapping.record_page(index) else { return false };
+    // Without making it writable for nothing.
+    if page.owner.load(Ordering::Relaxed) != owner || mapping.make_writable(index).is_err() {
+        return false;
+    }
+    // PAIR(page-owner)
+    let clearing = process.bits() | CLEARING;
+    if page.owner.compare_exchange(owner, clearing, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        return false;
+    }
+    wipe(page);
+    page.access.store(u32::from(mapping.access() == Access::Write), Ordering::Relaxed);
+    // Release: cleared. PAIR(page-owner)
+    page.owner.store(process.bits(), Ordering::Release);
+    // PAIR(pages-used)
+    mapping.directory().pages_used.fetch_max(u32::try_from(index + 1).unwrap_or(u32::MAX), Ordering::AcqRel);
+    true
+}
+
+/// Gives back a page that was claimed and not used.
+pub(crate) fn give_up(mapping: &Mapping, index: usize, process: ProcessId) {
+    if let Some(page) = mapping.record_page(index) {
+        // PAIR(page-owner)
+        let _ = page.owner.compare_exchange(process.bits(), 0, Ordering::AcqRel, Ordering::Relaxed);
+    }
+}
+
 /// See [`Segment::reap`](crate::Segment::reap).
 pub(crate) fn reap_dead(mapping: &Mapping) -> usize {
     assert!(mapping.access() == Access::Write, "urcu-shm: a segment opened for reading reaps nothing");
@@ -181,7 +251,12 @@ pub(crate) fn reap_dead(mapping: &Mapping) -> usize {
         .count()
 }
 
+/// Who the owner is, or clears the page.
+pub(crate) fn owner_process(owner: u64) -> Option<ProcessId> {
+    ProcessId::from_bits(owner & !CLEARING)
+}
+
 /// Whether the process with these bits, or the one that was clearing the page, is gone.
 fn is_dead(owner: u64) -> bool {
-    ProcessId::from_bits(owner & !CLEARING).is_none_or(|owner| !owner.is_alive())
+    owner_process(owner).is_none_or(|owner| !owner.is_alive())
 }

@@ -189,7 +189,7 @@ impl OpenOptions {
             }
             other => other,
         };
-        self.from_fd(file.map_err(SegmentError::system("opening the file"))?)
+        self.open_fd(file.map_err(SegmentError::system("opening the file"))?)
     }
 
     /// A segment whose descriptor came from elsewhere.
@@ -197,7 +197,7 @@ impl OpenOptions {
     /// # Errors
     ///
     /// [`SegmentError`].
-    pub fn from_fd(self, file: OwnedFd) -> Result<Segment, SegmentError> {
+    pub fn open_fd(self, file: OwnedFd) -> Result<Segment, SegmentError> {
         let header = self.check(file.as_fd())?;
         Ok(Segment { mapping: Arc::new(Mapping::new(file, &header, self.access)?) })
     }
@@ -240,7 +240,7 @@ impl OpenOptions {
         let sizes = data_start == Some(header.data_start)
             && header.record_pages != 0
             && header.data_bytes >= ROOT_TABLE_BYTES as u64
-            && header.data_bytes % page == 0
+            && header.data_bytes.is_multiple_of(page)
             && header.data_start.checked_add(header.data_bytes) == Some(header.total_bytes)
             && isize::try_from(header.total_bytes).is_ok();
         if !sizes {
@@ -306,13 +306,13 @@ impl Segment {
         OpenOptions::new(access).open(path)
     }
 
-    /// Opens a segment by a descriptor: see [`OpenOptions::from_fd`].
+    /// Opens a segment by a descriptor: see [`OpenOptions::open_fd`].
     ///
     /// # Errors
     ///
     /// [`SegmentError`].
     pub fn from_fd(file: OwnedFd, access: Access) -> Result<Self, SegmentError> {
-        OpenOptions::new(access).from_fd(file)
+        OpenOptions::new(access).open_fd(file)
     }
 
     /// The descriptor, for other processes.
@@ -444,6 +444,17 @@ impl Segment {
     #[inline]
     #[track_caller]
     pub fn assert_guard(&self, guard: &impl urcu_core::AnyGuard) {
-        let _ = guard;
+        if guard.domain() != crate::FLAVOR.domain() || !crate::attach::is_attached(self) {
+            refuse(guard.flavor_name());
+        }
     }
+}
+
+#[cold]
+#[track_caller]
+fn refuse(flavor: &'static str) -> ! {
+    if flavor == crate::FLAVOR.name() {
+        panic!("urcu-shm: the guard is not one of this segment: this process has not attached it; call attach() first");
+    }
+    panic!("urcu-shm: the guard is one of {flavor} (or of another copy of this crate)");
 }

@@ -20,6 +20,8 @@ pub struct Traits {
     pub quiescent_states: bool,
     /// Where sections are allowed in signal handlers.
     pub in_handlers: InHandlers,
+    /// Grace periods wait for readers of other processes, so a forked child's for those of its parent.
+    pub spans_processes: bool,
     /// What the environment of the tests' processes has in addition.
     pub environment: &'static [(&'static str, &'static str)],
 }

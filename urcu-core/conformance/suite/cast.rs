@@ -97,6 +97,26 @@ pub(crate) fn in_section<R>(way: Way, body: impl FnOnce() -> R) -> R {
     }
 }
 
+/// A reader of a process whose child is to wait for a grace period: inside, unless that child waits for it.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Bystander(Option<Inside>);
+
+impl Bystander {
+    pub(crate) fn enter() -> Self {
+        Self((!TRAITS.spans_processes).then(Inside::enter))
+    }
+
+    pub(crate) fn leave(self) {
+        self.0.into_iter().for_each(Inside::leave);
+    }
+
+    /// The reader, inside at last.
+    pub(crate) fn or_enter(self) -> Inside {
+        self.0.unwrap_or_else(Inside::enter)
+    }
+}
+
 /// A thread inside a section, until it is told to leave.
 #[derive(Debug)]
 #[must_use]

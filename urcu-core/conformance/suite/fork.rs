@@ -15,8 +15,8 @@ use urcu_conformance::seed::Random;
 use urcu_conformance::{OwnProcess, RaisedAtEnd};
 
 use super::cast::{
-    Inside, NAME, Updater, Way, alone, assert_still_works, join, leaked_shelf, named, on_a_thread, process, register,
-    register_raw, registered,
+    Bystander, Inside, NAME, Updater, Way, alone, assert_still_works, join, leaked_shelf, named, on_a_thread, process,
+    register, register_raw, registered,
 };
 use crate::{TRAITS, rcu};
 
@@ -76,7 +76,7 @@ fn parent_and_child_go_on() {
 #[test]
 fn the_forking_threads_registration_goes_on_in_the_child() {
     alone(|| {
-        let inside = Inside::enter();
+        let inside = Bystander::enter();
         let mut own = Some(register().offline());
         let child = fork(|| {
             let mut thread = own.take().expect("registered before the fork").online();
@@ -103,7 +103,7 @@ fn the_forking_threads_registration_goes_on_in_the_child() {
 #[test]
 fn children_of_children() {
     with_and_without_registration(|_own| {
-        let inside = Inside::enter();
+        let inside = Bystander::enter();
         let child = fork(|| {
             let theirs = Inside::enter();
             let grandchild = fork(|| {
@@ -215,7 +215,7 @@ fn the_hooks_keep_grace_periods_out() {
 #[test]
 fn the_hooks_of_the_table_are_the_same() {
     alone(|| {
-        let inside = Inside::enter();
+        let inside = Bystander::enter();
         // SAFETY: outside every section.
         unsafe { (rcu::vtable().fork_before)() };
         let child = forked::start(|| {
@@ -227,6 +227,7 @@ fn the_hooks_of_the_table_are_the_same() {
         // SAFETY: follows the first hook.
         unsafe { (rcu::vtable().fork_after_parent)() };
         child.succeeded();
+        let inside = inside.or_enter();
         let updater = Updater::start();
         updater.assert_waiting();
         inside.leave();
@@ -375,7 +376,7 @@ fn a_process_that_forks_before_it_reads_needs_no_hooks() {
             drop(register());
             rcu::synchronize();
             // And so on, with its own readers.
-            let inside = Inside::enter();
+            let inside = Bystander::enter();
             fork(rcu::synchronize).succeeded();
             inside.leave();
         });

@@ -227,6 +227,12 @@ pub(crate) fn futex_wake_raw(word: *const u32, count: i32) {
     unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count) };
 }
 
+/// Wakes up to `count` threads, of whatever process, that sleep on `word`. Async-signal-safe.
+pub(crate) fn futex_wake_shared(word: *const u32, count: i32) {
+    // SAFETY: FUTEX_WAKE uses the address as a key and does not access the memory.
+    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, count) };
+}
+
 /// Registers this process for expedited membarriers. Async-signal-safe.
 ///
 /// # Errors

@@ -1,0 +1,168 @@
+//! The one segment that this process's readers show themselves in, and where in it.
+
+use std::sync::Arc;
+
+use urcu_core::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use urcu_core::{Reader, RegisterError};
+
+use crate::error::SegmentError;
+use crate::flavor::PERIOD;
+use crate::layout::PAGE_RECORDS;
+use crate::mapping::Mapping;
+use crate::process::ProcessId;
+use crate::records;
+use crate::segment::{Access, Segment};
+
+/// Never freed: readers refer to it.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub(crate) mapping: Arc<Mapping>,
+    /// The process that the pages below belong to.
+    process: AtomicU64,
+    /// For the `k`th 31 slots of the process's registry: the number of the record page that shows them, plus one; 0 if none does
+    /// yet.
+    pages: Box<[AtomicU32]>,
+}
+
+impl Attached {
+    fn is_of_this_process(&self) -> bool {
+        let process = ProcessId::from_bits(self.process.load(Ordering::Relaxed));
+        process.is_some_and(|process| process.pid() == urcu_core::sys::process_id())
+    }
+}
+
+static ATTACHED: AtomicPtr<Attached> = AtomicPtr::new(core::ptr::null_mut());
+
+/// What [`attach`] was called with.
+#[inline]
+pub(crate) fn attached() -> Option<&'static Attached> {
+    // Acquire pairs with the Release in `attach`. PAIR(attached)
+    let attached = ATTACHED.load(Ordering::Acquire);
+    // SAFETY: null or a leaked box.
+    unsafe { attached.as_ref() }
+}
+
+/// The attached segment, if this process may have unlinked something in it: only then have its grace periods to wait for readers of
+/// other processes, who see nothing else of this process's memory.
+pub(crate) fn updating() -> Option<&'static Mapping> {
+    attached().map(|attached| &*attached.mapping).filter(|mapping| mapping.access() == Access::Write)
+}
+
+/// Makes `segment` the one that this process's threads are readers of: once per process, before the first [`register`](crate::register).
+///
+/// The mapping is kept for the rest of the process. Attaching the same segment again (any handle to the same mapping) does nothing.
+///
+/// # Errors
+///
+/// [`SegmentError::AlreadyAttached`]: another segment, or another mapping of this one; [`SegmentError::MembarrierMissing`].
+pub fn attach(segment: &Segment) -> Result<(), SegmentError> {
+    segment.barriers().prepare()?;
+    let mapping = Arc::clone(&segment.mapping);
+    let pages = (0..mapping.record_pages()).map(|_| AtomicU32::new(0)).collect();
+    let process = AtomicU64::new(ProcessId::current().bits());
+    let new = Box::into_raw(Box::new(Attached { mapping, process, pages }));
+    // Release: the box before its address. PAIR(attached)
+    match ATTACHED.compare_exchange(core::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {
+            // SAFETY: leaked above.
+            let period = unsafe { &(*new).mapping.control().period.0 };
+            // Before any registration that is ordered after this call; others are refused or see it, since they ask for
+            // `PERIOD` after `ATTACHED`. Release: with what it points to.
+            PERIOD.store(core::ptr::from_ref(period).cast_mut(), Ordering::Release);
+            Ok(())
+        }
+        Err(present) => {
+            // SAFETY: not published.
+            drop(unsafe { Box::from_raw(new) });
+            // SAFETY: a leaked box.
+            let present = unsafe { &*present };
+            if Arc::ptr_eq(&present.mapping, &segment.mapping) { Ok(()) } else { Err(SegmentError::AlreadyAttached) }
+        }
+    }
+}
+
+/// Whether `segment` is what [`attach`] was called with.
+#[inline]
+pub(crate) fn is_attached(segment: &Segment) -> bool {
+    attached().is_some_and(|attached| Arc::ptr_eq(&attached.mapping, &segment.mapping))
+}
+
+/// Where the record of a slot is: which 31 slots, and which of them.
+fn place(reader: &Reader) -> (usize, usize) {
+    let slot = reader.slot() as usize;
+    (slot / PAGE_RECORDS, slot % PAGE_RECORDS)
+}
+
+/// See [`urcu_core::Flavor::attach_mirror`].
+pub(crate) fn attach_mirror(reader: &'static Reader) -> Result<(), RegisterError> {
+    let attached = attached().ok_or(RegisterError::Init(urcu_core::InitError::NoSegment))?;
+    if !attached.is_of_this_process() {
+        // A forked child whose hooks were not called.
+        forget_mirrors();
+    }
+    let (group, at) = place(reader);
+    let index = page_for(attached, group).ok_or(RegisterError::OutOfMemory)?;
+    let page = attached.mapping.record_page(index).ok_or(RegisterError::OutOfMemory)?;
+    let record = &page.records[at];
+    record.identity.tid.store(urcu_core::sys::thread_id(), Ordering::Relaxed);
+    // Release like every store to a word. PAIR(section-end)
+    record.word.store(0, Ordering::Release);
+    // Release: set up before its bit. PAIR(record-in-use)
+    page.in_use.fetch_or(1 << at, Ordering::Release);
+    // The page's and the record's marks before the first section's loads. PAIR(register-scan)
+    fence(Ordering::SeqCst);
+    reader.set_mirror(Some(&record.word));
+    Ok(())
+}
+
+/// See [`urcu_core::Flavor::detach_mirror`].
+pub(crate) fn detach_mirror(reader: &'static Reader) {
+    let Some(attached) = attached().filter(|attached| attached.is_of_this_process()) else {
+        // A forked child whose hooks were not called: the word is the parent's.
+        return reader.set_mirror(None);
+    };
+    let (group, at) = place(reader);
+    // Acquire: as in `page_for`. PAIR(own-page)
+    let index = attached.pages.get(group).map_or(0, |page| page.load(Ordering::Acquire));
+    let Some(page) = (index as usize).checked_sub(1).and_then(|index| attached.mapping.record_page(index)) else {
+        return;
+    };
+    let record = &page.records[at];
+    // PAIR(section-end)
+    record.word.store(0, Ordering::Release);
+    record.identity.tid.store(0, Ordering::Relaxed);
+    page.in_use.fetch_and(!(1 << at), Ordering::Release);
+}
+
+/// See [`urcu_core::Flavor::forget_mirrors`]: the pages are the parent's.
+pub(crate) fn forget_mirrors() {
+    let Some(attached) = attached() else { return };
+    for page in &attached.pages {
+        page.store(0, Ordering::Relaxed);
+    }
+    attached.process.store(ProcessId::current().bits(), Ordering::Relaxed);
+    // What the kernel knows of a process for `membarrier` is inherited with its memory; asking again is harmless.
+    let _ = attached.mapping.barriers().prepare();
+}
+
+/// The number of this process's page for a group of slots, claimed if there is none yet.
+fn page_for(attached: &'static Attached, group: usize) -> Option<usize> {
+    let known = attached.pages.get(group)?;
+    // Acquire: it has been claimed and cleared. PAIR(own-page)
+    let index = known.load(Ordering::Acquire);
+    if index != 0 {
+        return Some(index as usize - 1);
+    }
+    let process = ProcessId::from_bits(attached.process.load(Ordering::Relaxed))?;
+    let claimed = records::claim(&attached.mapping, process)?;
+    // Release: cleared. PAIR(own-page)
+    let stored = known.compare_exchange(0, u32::try_from(claimed).ok()? + 1, Ordering::AcqRel, Ordering::Acquire);
+    match stored {
+        Ok(_) => Some(claimed),
+        Err(other) => {
+            // Another thread was faster.
+            records::give_up(&attached.mapping, claimed, process);
+            Some(other as usize - 1)
+        }
+    }
+}

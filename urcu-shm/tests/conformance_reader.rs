@@ -1,0 +1,21 @@
+//! The contract of every flavor, for this one: in a process that may only read, with full fences.
+
+use urcu_conformance::{InHandlers, Traits};
+use urcu_shm as rcu;
+use urcu_shm::{Access, Barriers};
+
+const TRAITS: Traits = Traits {
+    registers_itself: false,
+    quiescent_states: false,
+    in_handlers: InHandlers::OnceRegistered,
+    spans_processes: false,
+    environment: &[],
+};
+
+#[path = "own_segment/mod.rs"]
+mod own_segment;
+
+#[path = "../../urcu-core/conformance/suite/mod.rs"]
+mod suite;
+
+own_segment::attach_at_start!(Barriers::Fences, Access::Read);

@@ -8,20 +8,21 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::harness::plan::{Case, Contender, Flavor, Kind, Options, Suite};
-use crate::harness::run::Settings;
-use crate::suites;
+use crate::harness::run::{Settings, title};
+use crate::harness::share::Want;
+use crate::suites::{self, quick};
 
 /// Every flavor and structure against its peers and the physical limit, on this machine, in one run.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 pub struct Arguments {
-    /// Fewer and shorter rounds: enough to see who is ahead.
+    /// Ends within two minutes: fewer and shorter rounds, and without the cases that take longest. Enough to see who is ahead.
     #[arg(long)]
     pub quick: bool,
     /// These suites only (`--list` names them).
     #[arg(long, value_name = "SUITE", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// These cases only (`--list` names them).
+    /// These cases only (`--list` names them); the name of a curve stands for all its points.
     #[arg(long = "case", value_name = "CASE", value_delimiter = ',')]
     pub cases: Vec<String>,
     /// These flavors only, ours and the C library's.
@@ -36,9 +37,24 @@ pub struct Arguments {
     /// Measured rounds per contender.
     #[arg(long, value_name = "N")]
     pub rounds: Option<NonZeroUsize>,
-    /// Writes one line of JSON per row to this file.
+    /// Ends after about so many minutes (20 without it, or 1.6 with `--quick`). Rounds get fewer and shorter when there is more to measure.
+    #[arg(long, value_name = "N", value_parser = minutes)]
+    pub minutes: Option<Duration>,
+    /// Writes one line of JSON per row to this file instead of `run.jsonl` in the folder of the report.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Writes the report, a page that needs nothing else, to this folder instead of `bench-report` in cargo's target folder.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Compares with an earlier run's JSON: what got slower beyond the noise.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Measures nothing: the tables, the comparison and the report of the run in this JSON.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "json", "rounds", "minutes"])]
+    pub from: Option<PathBuf>,
+    /// Keeps the run in the project's folder `benches`: the records, the report and the plots of the README.
+    #[arg(long, conflicts_with_all = ["quick", "json"])]
+    pub publish: bool,
     /// Names suites, cases, flavors and peers, and stops.
     #[arg(long)]
     pub list: bool,
@@ -54,6 +70,12 @@ pub struct Arguments {
     /// How long it idles.
     #[arg(long, value_name = "N", hide = true, default_value_t = 0)]
     pub idle_ms: u64,
+    /// Used by the program on itself, under valgrind: does the operations of this contender.
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub counted: Option<String>,
+    /// How many.
+    #[arg(long, value_name = "N", hide = true, default_value_t = 0)]
+    pub operations: u64,
     /// Used by the program on itself: fills this table and prints the memory that an entry takes.
     #[arg(long, value_name = "NAME", hide = true)]
     pub map_memory: Option<String>,
@@ -66,6 +88,8 @@ pub struct Plan {
     pub cases: Vec<(&'static str, Case)>,
     /// How long and how often.
     pub settings: Settings,
+    /// Cases that a quick run leaves out, each with the reason.
+    pub left_out: Vec<String>,
 }
 
 impl Arguments {
@@ -80,10 +104,18 @@ impl Arguments {
         check("peer", &self.peer, &peer_names())?;
         check("case", &self.cases, &case_names(&chosen, &options))?;
 
-        let mut cases = Vec::new();
+        let (mut cases, mut left_out) = (Vec::new(), Vec::new());
         for suite in chosen {
             for mut case in (suite.cases)(&options) {
-                if !self.cases.is_empty() && !self.cases.contains(&case.name) {
+                if !self.cases.is_empty()
+                    && !self.cases.iter().any(|asked| asked == &case.name || asked == curve(&case.name))
+                {
+                    continue;
+                }
+                // A case that is asked for by its name is measured even so.
+                let why = quick::left_out(suite.name, &case.name, case.threads);
+                if let Some(why) = why.filter(|_| self.quick && !self.cases.contains(&case.name)) {
+                    left_out.push(format!("{}: {why}", title(suite.name, &case.name, case.threads)));
                     continue;
                 }
                 case.contenders.retain(|contender| in_flavors(contender, &flavors) && in_peers(contender, &self.peer));
@@ -100,7 +132,10 @@ impl Arguments {
         if let Some(rounds) = self.rounds {
             settings.rounds = rounds.get();
         }
-        Ok(Plan { cases, settings })
+        if let Some(minutes) = self.minutes {
+            settings.limit = Some(minutes);
+        }
+        Ok(Plan { cases, settings, left_out })
     }
 
     fn options(&self) -> Options {
@@ -141,7 +176,9 @@ impl Arguments {
             let mut last = String::new();
             for case in (suite.cases)(&options) {
                 if case.name != last {
-                    text += &format!("    {:<20} {}\n", case.name, case.about);
+                    let is_quick = quick::left_out(suite.name, &case.name, case.threads).is_none();
+                    let mark = if is_quick { "" } else { " (not by --quick)" };
+                    text += &format!("    {:<20} {}{mark}\n", case.name, case.about);
                     last = case.name;
                 }
             }
@@ -153,19 +190,21 @@ impl Arguments {
 }
 
 impl Plan {
-    /// About how long the run takes.
-    pub fn expected(&self) -> Duration {
-        self.each().map(|(_, expected)| expected).sum()
+    /// How long the cases want to take.
+    pub fn wanted(&self) -> Want {
+        self.cases.iter().map(|(_, case)| Want::of(case, self.settings)).sum()
     }
+}
 
-    /// Measurements in the whole run.
-    pub fn shots(&self) -> u64 {
-        self.each().map(|(shots, _)| shots).sum()
-    }
+/// A number of minutes, a fraction allowed.
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes: f64 = text.parse().map_err(|_| "not a number")?;
+    Duration::try_from_secs_f64(60.0 * minutes).map_err(|error| error.to_string())
+}
 
-    fn each(&self) -> impl Iterator<Item = (u64, Duration)> {
-        self.cases.iter().map(|(_, case)| crate::harness::run::shots(case, self.settings))
-    }
+/// The curve that a case is a point of, or the case itself.
+fn curve(case: &str) -> &str {
+    case.split_once('@').map_or(case, |(curve, _)| curve)
 }
 
 fn in_flavors(contender: &Contender, flavors: &[Flavor]) -> bool {
@@ -197,8 +236,14 @@ fn peer_names() -> Vec<String> {
 
 /// Every case of these suites.
 fn case_names(suites: &[Suite], options: &Options) -> Vec<String> {
-    let mut names: Vec<String> = suites.iter().flat_map(|suite| (suite.cases)(options)).map(|case| case.name).collect();
-    names.dedup();
+    let mut names = Vec::new();
+    for case in suites.iter().flat_map(|suite| (suite.cases)(options)) {
+        for name in [curve(&case.name), &case.name] {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+    }
     names
 }
 
@@ -254,6 +299,43 @@ mod tests {
     }
 
     #[test]
+    fn a_curve_stands_for_its_points() {
+        let names = |words: &[&str]| -> Vec<String> {
+            parse(words).plan().unwrap().cases.into_iter().map(|(_, case)| case.name).collect()
+        };
+        assert_eq!(
+            names(&["--case", "registered"]),
+            ["registered@1", "registered@10", "registered@100", "registered@1000", "registered@10000"]
+        );
+        assert_eq!(names(&["--case", "registered", "--quick"]), ["registered@1", "registered@100", "registered@1000"]);
+        assert_eq!(names(&["--case", "registered@10000", "--quick"]), ["registered@10000"]);
+    }
+
+    #[test]
+    fn a_quick_run_covers_every_suite_and_every_peer_in_its_time() {
+        let quick = parse(&["--quick"]).plan().unwrap();
+        let suites: BTreeSet<&str> = quick.cases.iter().map(|(suite, _)| *suite).collect();
+        assert_eq!(suites.len(), suites::ALL.len() - 1, "all but the instructions: {suites:?}");
+        let there: BTreeSet<String> = contenders(&["--quick"]);
+        let missing: Vec<String> = peer_names()
+            .into_iter()
+            .filter(|name| ![GROUP, "none"].contains(&name.as_str()) && !there.contains(name))
+            .collect();
+        assert_eq!(missing, [""; 0]);
+        assert_eq!(quick.settings.limit, Some(Duration::from_secs(95)));
+        assert!(!quick.left_out.is_empty());
+        assert!(parse(&[]).plan().unwrap().left_out.is_empty());
+    }
+
+    #[test]
+    fn a_run_from_a_file_measures_nothing() {
+        for words in [["bench", "--from", "a", "--quick"], ["bench", "--quick", "--publish", "--list"]] {
+            assert!(Arguments::try_parse_from(words).is_err(), "{words:?}");
+        }
+        assert!(Arguments::try_parse_from(["bench", "--from", "a", "--baseline", "b", "--report", "c"]).is_ok());
+    }
+
+    #[test]
     fn zero_threads_and_zero_rounds_are_refused() {
         for words in [["bench", "--threads", "0"], ["bench", "--rounds", "0"]] {
             assert!(Arguments::try_parse_from(words).is_err());
@@ -265,7 +347,8 @@ mod tests {
         let suite = parse(&["--only", "reed"]).plan().unwrap_err();
         assert_eq!(
             suite,
-            "there is no suite `reed`; the suites are: read, grace, reclaim, list, stack, queue, map, route, mixing"
+            "there is no suite `reed`; the suites are: read, grace, reclaim, list, stack, queue, map, route, mixing, scale, \
+             instructions"
         );
         let flavor = parse(&["--flavor", "mb,foo"]).plan().unwrap_err();
         assert_eq!(flavor, "there is no flavor `foo`; the flavors are: qsbr, mb, membarrier, signal, bp");
@@ -319,7 +402,7 @@ mod tests {
     #[test]
     fn the_list_names_every_suite_case_flavor_and_peer() {
         let list = Arguments::default().list();
-        for name in ["read", "grace", "registered-10000", "reclaim", "retire-drop-1", "qsbr", "liburcu-bp", "kovan"] {
+        for name in ["read", "grace", "registered@10000", "reclaim", "retire-drop-1", "qsbr", "liburcu-bp", "kovan"] {
             assert!(list.contains(name), "{name} is not in:\n{list}");
         }
     }

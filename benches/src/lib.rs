@@ -4,6 +4,7 @@
 //! machine could do, `harness` how it is measured. The program (`cargo xtask bench`) and the
 //! criterion benches share all of it. See the README of this folder for how to read the figures.
 
+pub mod baseline;
 pub mod blocks;
 pub mod cli;
 pub mod clock;
@@ -17,11 +18,15 @@ pub mod lists;
 pub mod machine;
 pub mod map_process;
 pub mod maps;
+pub mod output;
 pub mod peers;
 pub mod pool;
+pub mod publish;
 pub mod queues;
 pub mod reclaim;
 pub mod record;
+pub mod report;
 pub mod stacks;
 pub mod suites;
+pub mod verdict;
 pub mod workload;

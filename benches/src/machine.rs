@@ -7,7 +7,7 @@ use std::{env, fs};
 use nix::sys::utsname::uname;
 
 /// The facts that belong to every record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// The processor.
     pub machine: String,
@@ -20,9 +20,9 @@ pub struct Machine {
     /// What was typed.
     pub command: String,
     /// The compiler.
-    pub rustc: &'static str,
+    pub rustc: String,
     /// The C library's version, or `absent`.
-    pub liburcu: &'static str,
+    pub liburcu: String,
     /// Seconds since 1970 at the start of the run.
     pub time: u64,
 }
@@ -39,8 +39,8 @@ impl Machine {
             ),
             commit: commit(),
             command: command(env::args()),
-            rustc: env!("URCU_BENCH_RUSTC"),
-            liburcu: env!("URCU_BENCH_LIBURCU"),
+            rustc: env!("URCU_BENCH_RUSTC").into(),
+            liburcu: env!("URCU_BENCH_LIBURCU").into(),
             time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         }
     }

@@ -1,10 +1,13 @@
 //! Runs a case: contender by contender, round by round, so that whatever else the machine does
 //! falls on all of them alike.
 
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::plan::{Better, Case, Contender, Flavor, Kind, Measure, Pace, Sample, Shot};
+use super::log::Log;
+use super::plan::{Better, Case, Contender, Flavor, Kind, Measure, Sample, Shot};
 use super::progress::Progress;
+use super::share::Share;
 use super::stats::{Summary, percentile};
 use super::threads::{Cores, caught};
 use super::watchdog::Watchdog;
@@ -16,25 +19,28 @@ pub struct Settings {
     pub rounds: usize,
     /// The length of one measurement.
     pub budget: Duration,
+    /// How long the run may take; rounds get fewer and shorter when it would take longer.
+    pub limit: Option<Duration>,
+    /// A measurement that takes longer than this is stuck: slow contenders overrun their budget by a few operations, the
+    /// slowest of which take seconds.
+    pub stuck: Duration,
 }
 
 impl Settings {
     /// Enough to see which contender is ahead.
-    pub const QUICK: Self = Self { rounds: 5, budget: Duration::from_millis(15) };
+    pub const QUICK: Self = Self {
+        rounds: 5,
+        budget: Duration::from_millis(15),
+        limit: Some(Duration::from_secs(95)),
+        stuck: Duration::from_secs(30),
+    };
     /// Enough to compare with another commit.
-    pub const FULL: Self = Self { rounds: 15, budget: Duration::from_millis(50) };
-
-    /// A measurement that takes longer than this is stuck: slow contenders overrun their budget by
-    /// a few operations, the slowest of which take a fraction of a second.
-    const STUCK: Duration = Duration::from_secs(120);
-
-    /// Rounds of a case that count, whether one comes before them that does not, and how long a measurement takes.
-    fn of(self, pace: Pace) -> (usize, bool, Duration) {
-        match pace {
-            Pace::Rounds(stretch) => (self.rounds, true, self.budget * stretch),
-            Pace::Once(length) => (1, false, length),
-        }
-    }
+    pub const FULL: Self = Self {
+        rounds: 15,
+        budget: Duration::from_millis(50),
+        limit: Some(Duration::from_secs(20 * 60)),
+        stuck: Duration::from_secs(120),
+    };
 }
 
 /// What became of a contender.
@@ -60,7 +66,7 @@ pub enum Outcome {
 }
 
 /// One row of a table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The contender.
     pub name: String,
@@ -69,7 +75,7 @@ pub struct Row {
     /// Its flavor, where it has one.
     pub flavor: Option<Flavor>,
     /// The limit that it is divided by.
-    pub limit: Option<&'static str>,
+    pub limit: Option<String>,
     /// What became of it.
     pub outcome: Outcome,
 }
@@ -85,16 +91,16 @@ impl Row {
 }
 
 /// One table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// The suite.
-    pub suite: &'static str,
+    pub suite: String,
     /// The case.
     pub case: String,
     /// The workload in a sentence.
-    pub about: &'static str,
+    pub about: String,
     /// The unit of the figures.
-    pub unit: &'static str,
+    pub unit: String,
     /// Which figures are good.
     pub better: Better,
     /// Threads at work.
@@ -115,7 +121,7 @@ pub struct Ratio {
 impl Table {
     /// `suite/case`, with the threads.
     pub fn title(&self) -> String {
-        title(self.suite, &self.case, self.threads)
+        title(&self.suite, &self.case, self.threads)
     }
 
     fn ratio(&self, row: &Row, other: &Row) -> Option<Ratio> {
@@ -125,7 +131,7 @@ impl Table {
 
     /// The row over its physical limit.
     pub fn to_limit(&self, row: &Row) -> Option<Ratio> {
-        let limit = row.limit?;
+        let limit = row.limit.as_deref()?;
         let other = self.rows.iter().find(|other| other.name == limit)?;
         self.ratio(row, other)
     }
@@ -182,19 +188,6 @@ pub fn title(suite: &str, case: &str, threads: usize) -> String {
     format!("{suite}/{case}, {threads} thread{plural}")
 }
 
-/// How many measurements a case asks for, the warm-up round included, and how long they take.
-pub fn shots(case: &Case, settings: Settings) -> (u64, Duration) {
-    let measurable = case.contenders.iter().filter(|c| c.measure.is_ok()).count();
-    let (rounds, warm_up, length) = settings.of(case.pace);
-    let count = measurable * (rounds + usize::from(warm_up));
-    (u64::try_from(count).unwrap_or(u64::MAX), expected(length) * u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-/// A measurement's time, with that of its threads' start and end.
-fn expected(length: Duration) -> Duration {
-    length + Duration::from_millis(2)
-}
-
 /// A contender while its case runs.
 struct Runner {
     name: String,
@@ -238,63 +231,107 @@ impl Runner {
         self.note = sample.note.or(self.note.take());
     }
 
-    fn into_row(self) -> Row {
-        let outcome =
-            match self.state {
-                State::Unavailable(reason) => Outcome::Unavailable(reason),
-                State::Failed(reason) => Outcome::Failed(reason),
-                State::Running(_) => Summary::of(&self.rounds).map_or(Outcome::NotReached, |summary| {
-                    Outcome::Measured { summary, p99: percentile(&self.single, 99.0), peak: self.peak, note: self.note }
-                }),
-            };
-        Row { name: self.name, kind: self.kind, flavor: self.flavor, limit: self.limit, outcome }
+    /// The row as it is now. Percentiles of single operations take a while, and are left out on the way.
+    fn row(&self, is_over: bool) -> Row {
+        let outcome = match &self.state {
+            State::Unavailable(reason) => Outcome::Unavailable(reason.clone()),
+            State::Failed(reason) => Outcome::Failed(reason.clone()),
+            State::Running(_) => Summary::of(&self.rounds).map_or(Outcome::NotReached, |summary| Outcome::Measured {
+                summary,
+                p99: is_over.then(|| percentile(&self.single, 99.0)).flatten(),
+                peak: self.peak,
+                note: self.note.clone(),
+            }),
+        };
+        Row {
+            name: self.name.clone(),
+            kind: self.kind,
+            flavor: self.flavor,
+            limit: self.limit.map(String::from),
+            outcome,
+        }
     }
 }
 
 /// What all cases of a run share.
 #[derive(Debug)]
 pub struct Runs<'r> {
-    /// How long and how often.
-    pub settings: Settings,
     /// For pinning.
     pub cores: &'r Cores,
     /// How far the run is.
     pub progress: &'r Progress,
     /// Ends the process when a contender hangs.
     pub watchdog: &'r Watchdog,
+    /// A measurement that takes longer hangs.
+    pub stuck: Duration,
+    /// What has been measured so far.
+    pub log: &'r Mutex<Log>,
     /// Asked between measurements: true ends the case with the rounds that there are.
     pub stop: fn() -> bool,
 }
 
+/// A case while it runs.
+struct Course {
+    title: String,
+    /// When it began.
+    start: Instant,
+    /// How long it should take.
+    expected: Duration,
+    /// How long what comes after it should take.
+    later: Duration,
+}
+
+impl Course {
+    /// How long the run will still take.
+    fn left(&self) -> Duration {
+        self.expected.saturating_sub(self.start.elapsed()) + self.later
+    }
+}
+
 impl Runs<'_> {
-    /// Runs one case to its end or to the user's.
-    pub fn case(&self, suite: &'static str, case: Case) -> Table {
-        let title = title(suite, &case.name, case.threads);
-        self.progress.case(&title);
-        let mut runners: Vec<Runner> = case.contenders.into_iter().map(Runner::from).collect();
-        let (rounds, warm_up, length) = self.settings.of(case.pace);
-        if warm_up {
-            // Caches, lazy initialisation, worker threads, page faults.
-            self.round(&title, &mut runners, 0, length, |_, _| {});
-        }
-        for round in 0..rounds {
-            self.round(&title, &mut runners, round, length, Runner::keep);
-        }
-        Table {
-            suite,
+    /// Runs one case to its end, to that of its share, or until the user stops it. So much is expected to come `later`.
+    pub fn case(&self, suite: &str, case: Case, share: Share, later: Duration) -> Table {
+        let expected = share.expected(super::share::measurable(&case));
+        let course = Course { title: title(suite, &case.name, case.threads), start: Instant::now(), expected, later };
+        self.progress.case(&course.title, course.left());
+        let mut table = Table {
+            suite: suite.to_owned(),
             case: case.name,
-            about: case.about,
-            unit: case.unit,
+            about: case.about.to_owned(),
+            unit: case.unit.to_owned(),
             better: case.better,
             threads: case.threads,
-            rows: runners.into_iter().map(Runner::into_row).collect(),
+            rows: Vec::new(),
+        };
+        let mut runners: Vec<Runner> = case.contenders.into_iter().map(Runner::from).collect();
+        let mut seen = |runners: &[Runner], is_over| {
+            table.rows = runners.iter().map(|runner| runner.row(is_over)).collect();
+            table.clone()
+        };
+        self.log().update(seen(&runners, false));
+        if let Some(warm_up) = share.warm_up {
+            // Caches, lazy initialisation, worker threads, page faults.
+            self.round(&course, &mut runners, 0, warm_up, |_, _| {});
         }
+        for round in 0..share.rounds {
+            let start = Instant::now();
+            self.round(&course, &mut runners, round, share.budget, Runner::keep);
+            self.log().update(seen(&runners, false));
+            if share.until.is_some_and(|until| Instant::now() + start.elapsed() > until) {
+                break;
+            }
+        }
+        seen(&runners, true)
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Measures everyone once, each round beginning with another contender.
     fn round(
         &self,
-        title: &str,
+        course: &Course,
         runners: &mut [Runner],
         first: usize,
         budget: Duration,
@@ -306,18 +343,20 @@ impl Runs<'_> {
             if (self.stop)() {
                 return;
             }
-            let runner = &mut runners[(first + index) % count];
+            let index = (first + index) % count;
+            let runner = &mut runners[index];
             let State::Running(measure) = &mut runner.state else {
                 continue;
             };
-            let what = format!("{title}: {}", runner.name);
-            self.progress.shot(&what);
-            let answer = self.watchdog.watch(&what, Settings::STUCK, || caught(|| measure(&shot)));
+            let what = format!("{}: {}", course.title, runner.name);
+            self.progress.shot(&what, course.left());
+            self.log().running(index);
+            let answer = self.watchdog.watch(&what, self.stuck, || caught(|| measure(&shot)));
             match answer {
-                Ok(sample) => keep(runner, sample),
+                Ok(sample) if sample.value.is_finite() => keep(runner, sample),
+                Ok(_) => runner.state = State::Failed("it measured something that is no number".into()),
                 Err(reason) => runner.state = State::Failed(reason),
             }
-            self.progress.done(expected(budget));
         }
     }
 }
@@ -327,6 +366,7 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
+    use super::super::plan::Pace;
     use super::*;
 
     fn case(better: Better, contenders: Vec<Contender>) -> Case {
@@ -345,14 +385,21 @@ mod tests {
         let cores = Cores::detect();
         let progress = Progress::new(0, Duration::ZERO);
         let watchdog = Watchdog::start(|_| {});
+        let log = Mutex::new(Log::default());
         let runs = Runs {
-            settings: Settings { rounds, budget: Duration::ZERO },
             cores: &cores,
             progress: &progress,
             watchdog: &watchdog,
+            stuck: Duration::from_secs(100),
+            log: &log,
             stop,
         };
-        runs.case("suite", case)
+        let share = Share::whole(settings(rounds), case.pace);
+        runs.case("suite", case, share, Duration::ZERO)
+    }
+
+    fn settings(rounds: usize) -> Settings {
+        Settings { rounds, budget: Duration::ZERO, limit: None, stuck: Duration::from_secs(100) }
     }
 
     fn fixed(name: &str, kind: Kind, value: f64) -> Contender {
@@ -387,7 +434,7 @@ mod tests {
         assert_eq!(
             table.rows[0].outcome,
             Outcome::Measured {
-                summary: Summary { median: 3.0, min: 2.0, max: 4.0, rounds: 3 },
+                summary: Summary { median: 3.0, min: 2.0, max: 4.0, spread: 1.0, rounds: 3 },
                 p99: None,
                 peak: None,
                 note: None
@@ -400,8 +447,7 @@ mod tests {
         let contender = Contender::new("ours", Kind::Ours, |shot| Ok(Sample::figure(shot.budget.as_secs_f64())));
         let mut case = case(Better::Lower, vec![contender]);
         case.pace = Pace::Once(Duration::from_secs(2));
-        let settings = Settings { rounds: 5, budget: Duration::ZERO };
-        assert_eq!(shots(&case, settings), (1, Duration::from_millis(2002)));
+        assert_eq!(super::super::share::Want::of(&case, settings(5)).measured, Duration::from_millis(2401));
         let table = run(5, || false, case);
         assert!(matches!(
             table.rows[0].outcome,
@@ -440,6 +486,31 @@ mod tests {
         assert_eq!(table.rows[2].outcome, Outcome::Unavailable("not installed".into()));
         assert_eq!(table.rows[3].median(), Some(2.0));
         assert_eq!(table.to_best_peer(&table.rows[3]), None);
+    }
+
+    #[test]
+    fn a_round_that_would_end_too_late_does_not_begin() {
+        let cores = Cores::detect();
+        let (progress, watchdog) = (Progress::new(0, Duration::ZERO), Watchdog::start(|_| {}));
+        let log = Mutex::new(Log::default());
+        let runs = Runs {
+            cores: &cores,
+            progress: &progress,
+            watchdog: &watchdog,
+            stuck: Duration::from_secs(100),
+            log: &log,
+            stop: || false,
+        };
+        let case = case(Better::Lower, vec![fixed("ours", Kind::Ours, 2.0)]);
+        let share = Share { until: Some(Instant::now()), ..Share::whole(settings(9), Pace::Rounds(1)) };
+        let table = runs.case("suite", case, share, Duration::ZERO);
+        assert!(matches!(table.rows[0].outcome, Outcome::Measured { summary: Summary { rounds: 1, .. }, .. }));
+    }
+
+    #[test]
+    fn what_is_no_number_is_a_failure() {
+        let table = run(3, || false, case(Better::Lower, vec![fixed("ours", Kind::Ours, f64::NAN)]));
+        assert!(matches!(table.rows[0].outcome, Outcome::Failed(_)));
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub struct Summary {
     pub min: f64,
     /// The largest round.
     pub max: f64,
+    /// The median distance of the rounds from the median.
+    pub spread: f64,
     /// How many rounds there were.
     pub rounds: usize,
 }
@@ -18,7 +20,39 @@ impl Summary {
     pub fn of(rounds: &[f64]) -> Option<Self> {
         let mut sorted = rounds.to_vec();
         sorted.sort_by(f64::total_cmp);
-        Some(Self { median: middle(&sorted)?, min: *sorted.first()?, max: *sorted.last()?, rounds: sorted.len() })
+        let middle = middle(&sorted)?;
+        let distances: Vec<f64> = sorted.iter().map(|round| (round - middle).abs()).collect();
+        Some(Self {
+            median: middle,
+            min: *sorted.first()?,
+            max: *sorted.last()?,
+            spread: median(&distances)?,
+            rounds: sorted.len(),
+        })
+    }
+}
+
+impl Summary {
+    /// Fewer rounds have no spread to judge by.
+    pub const FEW: usize = 3;
+
+    /// The standard error of the median, relative to it, as of normally distributed rounds with this spread; none when there
+    /// are too few rounds to say.
+    pub fn relative_error(&self) -> Option<f64> {
+        /// Standard deviations per median distance from the median.
+        const DEVIATION: f64 = 1.4826;
+        /// The median's standard error is larger than the mean's by this.
+        const OF_MEDIAN: f64 = 1.2533;
+        // Exact: some rounds.
+        #[allow(clippy::cast_precision_loss)]
+        let rounds = self.rounds as f64;
+        (self.rounds >= Self::FEW && self.median != 0.0)
+            .then(|| OF_MEDIAN * DEVIATION * self.spread / rounds.sqrt() / self.median.abs())
+    }
+
+    /// The error of the ratio of two medians.
+    pub fn error_of_ratio(&self, other: &Self) -> Option<f64> {
+        Some(self.relative_error()?.hypot(other.relative_error()?))
     }
 }
 
@@ -92,7 +126,22 @@ mod tests {
     #[test]
     fn summary_keeps_the_ends() {
         let summary = Summary::of(&[3.0, 1.0, 2.0]);
-        assert_eq!(summary, Some(Summary { median: 2.0, min: 1.0, max: 3.0, rounds: 3 }));
+        assert_eq!(summary, Some(Summary { median: 2.0, min: 1.0, max: 3.0, spread: 1.0, rounds: 3 }));
+    }
+
+    #[test]
+    fn the_spread_is_not_moved_by_an_outlier() {
+        let summary = Summary::of(&[10.0, 11.0, 9.0, 10.0, 500.0]).unwrap();
+        assert_eq!((summary.median, summary.spread), (10.0, 1.0));
+    }
+
+    #[test]
+    fn more_rounds_of_one_spread_have_a_smaller_error() {
+        let of = |rounds| Summary { median: 10.0, min: 9.0, max: 11.0, spread: 0.5, rounds };
+        let (few, many) = (of(4).relative_error().unwrap(), of(16).relative_error().unwrap());
+        assert!((few - 2.0 * many).abs() < 1e-9 && (0.04..0.06).contains(&few), "{few} {many}");
+        assert_eq!(of(2).relative_error(), None);
+        assert_eq!(of(2).error_of_ratio(&of(4)), None);
     }
 
     #[test]

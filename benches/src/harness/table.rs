@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::plan::{Better, Kind};
+use super::plan::Better;
 use super::run::{Outcome, Ratio, Row, Table};
 
 /// Renders a table. Columns without a figure in any row are left out.
@@ -94,7 +94,7 @@ impl Line {
     }
 }
 
-fn factor(ratio: &Ratio) -> String {
+pub(crate) fn factor(ratio: &Ratio) -> String {
     if ratio.value < 0.1 {
         format!("{:.4}", ratio.value)
     } else if ratio.value < 10.0 {
@@ -128,26 +128,9 @@ fn grouped(value: f64) -> String {
     grouped
 }
 
-/// The rows of ours that a peer is ahead of, a line each.
-pub fn losses(tables: &[Table]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for table in tables {
-        for row in table.rows.iter().filter(|row| row.kind == Kind::Ours) {
-            let same = table.to_liburcu(row);
-            let best = table.to_best_peer(row).filter(|best| same.as_ref().is_none_or(|same| same.to != best.to));
-            for ratio in [same, best].into_iter().flatten() {
-                if table.loses(&ratio) {
-                    lines.push(format!("{}: {} is {} x {}", table.title(), row.name, factor(&ratio), ratio.to));
-                }
-            }
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::plan::Flavor;
+    use super::super::plan::Kind;
     use super::super::stats::Summary;
     use super::*;
 
@@ -158,7 +141,7 @@ mod tests {
             flavor: None,
             limit: None,
             outcome: Outcome::Measured {
-                summary: Summary { median, min: median, max: median, rounds: 1 },
+                summary: Summary { median, min: median, max: median, spread: 0.0, rounds: 1 },
                 p99: None,
                 peak: None,
                 note: None,
@@ -168,10 +151,10 @@ mod tests {
 
     fn table(rows: Vec<Row>) -> Table {
         Table {
-            suite: "suite",
+            suite: "suite".into(),
             case: "case".into(),
-            about: "A made-up workload.",
-            unit: "ns",
+            about: "A made-up workload.".into(),
+            unit: "ns".into(),
             better: Better::Lower,
             threads: 2,
             rows,
@@ -212,15 +195,5 @@ mod tests {
             "contender  median   min   max  peak unfreed\n  \
              ours         1.50  1.50  1.50        12,345  never ends\n"
         ));
-    }
-
-    #[test]
-    fn losses_name_the_same_flavor_and_the_best_peer_once_each() {
-        let mut ours = row("urcu-mb", Kind::Ours, 2.0);
-        ours.flavor = Some(Flavor::Mb);
-        let mut theirs = row("liburcu-mb", Kind::Peer, 1.0);
-        theirs.flavor = Some(Flavor::Mb);
-        let lines = losses(&[table(vec![ours, theirs, row("slow", Kind::Peer, 9.0)])]);
-        assert_eq!(lines, ["suite/case, 2 threads: urcu-mb is 2.00 x liburcu-mb"]);
     }
 }

@@ -24,8 +24,8 @@ pub const SUITE: Suite = Suite {
     cases,
 };
 
-/// How many idle threads are registered in the cases `registered-N`.
-const REGISTERED: [usize; 4] = [1, 100, 1_000, 10_000];
+/// How many idle threads are registered in the cases `registered@N`.
+const REGISTERED: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 /// How many updaters there are in the cases `updaters-N`.
 const UPDATERS: [usize; 2] = [2, 8];
 
@@ -327,13 +327,14 @@ fn rate(budget: Duration, mut call: impl FnMut() -> Result<(), String>) -> Resul
     }
 }
 
-// ---- registered-N ----
+// ---- registered@N ----
 
 fn registered_case(count: usize) -> Case {
     // Made in the warm-up round, by whoever comes first; ends with the case.
     let idle = Arc::new(Mutex::new(None::<Result<IdleThreads, String>>));
     let about = match count {
         1 => "One call, while one other thread is registered and asleep.",
+        10 => "One call, while 10 other threads are registered and asleep.",
         100 => "One call, while 100 other threads are registered and asleep.",
         1_000 => "One call, while 1,000 other threads are registered and asleep.",
         _ => "One call, while 10,000 other threads are registered and asleep.",
@@ -357,7 +358,7 @@ fn registered_case(count: usize) -> Case {
         single(alone(shot, || repeat(shot.budget, || Ok(time(|| limits::walk(&lines))))))
     }));
     Case {
-        name: format!("registered-{count}"),
+        name: format!("registered@{count}"),
         about,
         unit: "ns/call",
         better: Better::Lower,

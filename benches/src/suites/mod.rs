@@ -1,19 +1,22 @@
 //! The suites, one file or folder each.
 
 pub mod grace;
+pub mod instructions;
 pub mod list;
 pub mod map;
 pub mod mixing;
 pub mod queue;
+pub mod quick;
 pub mod read;
 pub mod reclaim;
 pub mod route;
+pub mod scale;
 pub mod stack;
 
 use crate::harness::plan::Suite;
 
 /// All of them, in the order of the run.
-pub const ALL: [Suite; 9] = [
+pub const ALL: [Suite; 11] = [
     read::SUITE,
     grace::SUITE,
     reclaim::SUITE,
@@ -23,4 +26,6 @@ pub const ALL: [Suite; 9] = [
     map::SUITE,
     route::SUITE,
     mixing::SUITE,
+    scale::SUITE,
+    instructions::SUITE,
 ];

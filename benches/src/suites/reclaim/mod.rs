@@ -75,7 +75,10 @@ impl Line {
         }
     }
 
-    fn contender(self, mut measure: impl FnMut(Make<'_>, &Shot<'_>) -> Result<Sample, String> + 'static) -> Contender {
+    pub(super) fn contender(
+        self,
+        mut measure: impl FnMut(Make<'_>, &Shot<'_>) -> Result<Sample, String> + 'static,
+    ) -> Contender {
         let (name, kind, flavor) = (self.name, self.kind, self.flavor);
         let mut contender = match self.scheme {
             Ok(_) => Contender::new(name, kind, move |shot| self.measure(|make| measure(make, shot))),

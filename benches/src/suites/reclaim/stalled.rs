@@ -13,7 +13,7 @@ const CAP: u64 = 1 << 24;
 const HARD_LIMIT: &str = "limit:hard-limit";
 
 pub(super) fn case(options: &Options) -> Case {
-    let length = Duration::from_millis(if options.quick { 500 } else { 2_000 });
+    let length = Duration::from_millis(if options.quick { 100 } else { 2_000 });
     let stall = Stall { length, cap: CAP };
     let mut contenders: Vec<Contender> = lines()
         .into_iter()
@@ -41,7 +41,7 @@ pub(super) fn case(options: &Options) -> Case {
     Case {
         name: "stalled-reader".into(),
         about: if options.quick {
-            "The most unfreed blocks while one reader stands still for 0.5 s and one updater retires at full speed."
+            "The most unfreed blocks while one reader stands still for 0.1 s and one updater retires at full speed."
         } else {
             "The most unfreed blocks while one reader stands still for 2 s and one updater retires at full speed."
         },

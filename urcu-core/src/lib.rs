@@ -16,6 +16,7 @@
 //! | deferred reclamation | [`Retired`], [`Limits`], [`FlushOnDrop`], [`WorkerBuilder`], [`GracePeriod`] |
 //! | sleeping until something has happened, for queues | [`Event`] |
 //! | contention: a lock for turns of nanoseconds, staying away from a cache line, waiting in growing steps | [`Turn`], [`Absence`], [`Backoff`] |
+//! | where a structure lives, and how its links name what they point to | [`space`] |
 //! | the C library's model | [`raw`] |
 //! | what cannot be returned as an error | [`Report`], [`set_report_hook`] |
 
@@ -52,6 +53,7 @@ mod registration;
 pub mod registry;
 mod report;
 mod section;
+pub mod space;
 #[doc(hidden)]
 pub mod sync;
 #[doc(hidden)]

@@ -13,6 +13,8 @@ pub(crate) enum Layer {
     Core,
     Flavor,
     Structure,
+    /// Structures in a segment: of one flavor by their nature, and made of others.
+    Segment,
     /// Benches, xtask, the conformance suite, fixtures: nothing in the library depends on them.
     Tool,
 }
@@ -24,6 +26,7 @@ impl Layer {
             "urcu-core" => Layer::Core,
             "urcu-qsbr" | "urcu-mb" | "urcu-membarrier" | "urcu-signal" | "urcu-bp" | "urcu-shm" => Layer::Flavor,
             "xtask" | "structure-conformance" => Layer::Tool,
+            "cds-shm" => Layer::Segment,
             _ if package.starts_with("cds-") => Layer::Structure,
             _ if package.starts_with("urcu-") => Layer::Tool,
             _ => return None,
@@ -138,6 +141,7 @@ mod tests {
         assert_eq!(Layer::of("urcu-core"), Some(Layer::Core));
         assert_eq!(Layer::of("urcu-bp"), Some(Layer::Flavor));
         assert_eq!(Layer::of("cds-lfht"), Some(Layer::Structure));
+        assert_eq!(Layer::of("cds-shm"), Some(Layer::Segment));
         assert_eq!(Layer::of("urcu-conformance"), Some(Layer::Tool));
         assert_eq!(Layer::of("structure-conformance"), Some(Layer::Tool));
         assert_eq!(Layer::of("libc"), None);

@@ -11,13 +11,14 @@
 //!
 //! The table of segments holds *biased* pointers: where bucket 0 would be if the segment reached down to it.
 
-use core::ptr;
-use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
+use core::ptr::{self, NonNull};
 
-use urcu_core::sync::modelled::{AtomicPtr, Ordering};
+use urcu_core::space::Process;
+use urcu_core::sync::modelled::Ordering;
 use urcu_core::sys;
 
 use super::error::NewError;
+use super::ground::{self, Ground};
 use super::split_order::level_of;
 use super::word::{BucketTag, Link, SEGMENTS, Word};
 
@@ -39,13 +40,10 @@ pub enum BucketMemory {
 
 /// The first segment of [`BucketMemory::Order`] has at least so many buckets.
 const FIRST: usize = if cfg!(urcu_loom) { 1 } else { 64 };
-/// From this size on a segment is a mapping of its own: its pages are made by those who put the buckets into the list, and not by
-/// the updater that begins a growth. From [`sys::HUGE_PAGE`] on they are huge ones.
-const MAPPED: usize = 1 << 15;
-
-pub(super) struct Buckets {
+pub(super) struct Buckets<G: Ground = Process> {
+    pub(super) ground: G,
     /// Biased pointers. Null where there is no segment.
-    segments: Box<[AtomicPtr<Link>]>,
+    segments: G::Segments,
     shift: u32,
     logarithmic: bool,
     kind: BucketMemory,
@@ -56,9 +54,9 @@ pub(super) struct Buckets {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutOfMemory;
 
-impl Buckets {
+impl<G: Ground> Buckets<G> {
     /// Memory for tables of `min` to `max` buckets (powers of two), of which there are none yet.
-    pub(super) fn new(kind: BucketMemory, min: usize, max: Option<usize>) -> Result<Self, NewError> {
+    pub(super) fn new(ground: G, kind: BucketMemory, min: usize, max: Option<usize>) -> Result<Self, NewError> {
         let limit = max.unwrap_or(1 << (usize::BITS - 1));
         let (count, shift, logarithmic) = match kind {
             BucketMemory::Order => {
@@ -76,8 +74,8 @@ impl Buckets {
                 (1, usize::BITS - 1, false)
             }
         };
-        let segments = (0..count).map(|_| AtomicPtr::new(ptr::null_mut())).collect();
-        let this = Self { segments, shift, logarithmic, kind, max: limit };
+        let segments = ground.segments(count);
+        let this = Self { ground, segments, shift, logarithmic, kind, max: limit };
         if kind == BucketMemory::Mmap {
             this.allocate(0).map_err(|OutOfMemory| NewError::OutOfMemory)?;
         }
@@ -104,33 +102,68 @@ impl Buckets {
 
     /// The bucket `index`.
     ///
+    /// # Errors
+    ///
+    /// Shared memory says that it is where nothing can be.
+    ///
     /// # Safety
     ///
     /// Its memory is there: `index` is below a size that the table has, or had when the caller's section began; or the caller
-    /// keeps it from being released.
+    /// keeps it from being released. Any index, if the ground does not trust links.
     #[inline]
-    pub(super) unsafe fn at(&self, index: usize) -> &Link {
+    pub(super) unsafe fn at(&self, index: usize) -> Result<&Link, G::Stop> {
         let segment = self.segment_of(index);
-        // SAFETY: an index below `limit` has its segment in the table, by its construction in `new`.
-        let base = unsafe { self.segments.get_unchecked(segment) };
+        let base = if G::OWNED {
+            // SAFETY: an index below `limit` has its segment in the table, by its construction in `new`.
+            unsafe { self.segments.get_unchecked(segment) }
+        } else {
+            match self.segments.get(segment) {
+                Some(base) => base,
+                None => return self.ground.nonsense(),
+            }
+        };
         // Relaxed: the caller knows of the bucket by an Acquire load of the size, of the growth, or of a link to it, all of
         // which were stored after this pointer. PAIR(lfht-size)
         let base = base.load(Ordering::Relaxed);
-        // SAFETY: as promised; the segment's memory contains the link, and consists of initialised links.
-        unsafe { &*base.wrapping_add(index) }
+        if !G::OWNED && base.is_null() {
+            return self.ground.nonsense();
+        }
+        // SAFETY: as promised.
+        let link = unsafe { self.ground.resolve(base.wrapping_byte_sub(G::BIAS).wrapping_add(index)) }?;
+        // SAFETY: as promised; the segment's memory contains the link, and consists of initialised links. In shared memory: all
+        // of it can be seen as links.
+        Ok(unsafe { link.as_ref() })
     }
 
     /// The index of the bucket that `word`, reachable in this table, points to.
-    pub(super) fn index_of(&self, word: Word) -> usize {
+    pub(super) fn index_of(&self, word: Word) -> Result<usize, G::Stop> {
+        let Some(base) = self.segments.get(word.segment()) else { return self.ground.nonsense() };
         // Relaxed: as in `at`.
-        let base = self.segments[word.segment()].load(Ordering::Relaxed);
+        let base = base.load(Ordering::Relaxed).wrapping_byte_sub(G::BIAS);
         // Biased pointers may wrap, differences do not.
-        word.bucket().addr().wrapping_sub(base.addr()) / size_of::<Link>()
+        Ok(word.bucket().addr().wrapping_sub(base.addr()) / size_of::<Link>())
+    }
+
+    /// The first bucket and the number of buckets of each piece of memory that begins at or above `size`.
+    pub(super) fn pieces_above(&self, size: usize) -> impl Iterator<Item = (usize, usize)> {
+        let segments = self.segments.iter().enumerate();
+        // Relaxed: written by callers of `ensure` and `release` only, one at a time.
+        let made = segments.filter(|(_, base)| !base.load(Ordering::Relaxed).is_null());
+        made.map(|(segment, _)| self.extent(segment)).filter(move |&(first, _)| first >= size)
+    }
+
+    /// Each piece of memory, and how many buckets it has.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Result<(NonNull<Link>, usize), G::Stop>> {
+        self.pieces_above(0).map(|(first, count)| {
+            // SAFETY: made, and kept by the caller.
+            let link = unsafe { self.at(first) }?;
+            Ok((NonNull::from(link), count))
+        })
     }
 
     /// A link to the bucket `index` at `link`.
     pub(super) fn word_to(&self, link: &Link, index: usize) -> Word {
-        Word::to_bucket(link, self.tag_of(index))
+        Word::to_bucket(self.ground.name(NonNull::from(link)), self.tag_of(index))
     }
 
     /// What links to the bucket `index` say about it.
@@ -185,43 +218,15 @@ impl Buckets {
     }
 
     fn is_mapped(&self, segment: usize) -> bool {
-        !cfg!(urcu_loom) && self.extent(segment).1 * size_of::<Link>() >= MAPPED
-    }
-
-    fn layout(&self, segment: usize) -> Result<Layout, OutOfMemory> {
-        let layout = Layout::array::<Link>(self.extent(segment).1).and_then(|layout| layout.align_to(64));
-        layout.map_err(|_| OutOfMemory)
+        G::OWNED && ground::is_mapped(self.extent(segment).1)
     }
 
     fn allocate(&self, segment: usize) -> Result<(), OutOfMemory> {
-        let layout = self.layout(segment)?;
         let (first, count) = self.extent(segment);
-        let memory = if self.is_mapped(segment) && layout.size() >= sys::HUGE_PAGE {
-            let memory = sys::reserve_pages(layout.size()).ok_or(OutOfMemory)?;
-            if self.kind != BucketMemory::Mmap {
-                // SAFETY: just mapped.
-                unsafe { sys::advise_huge_pages(memory, layout.size()) };
-            }
-            memory.cast::<Link>()
-        } else if self.is_mapped(segment) {
-            sys::map_pages(layout.size()).ok_or(OutOfMemory)?.cast::<Link>()
-        } else if cfg!(urcu_loom) {
-            // SAFETY: segments are not empty.
-            let memory = unsafe { alloc(layout) }.cast::<Link>();
-            for index in 0..if memory.is_null() { 0 } else { count } {
-                // SAFETY: inside the allocation.
-                unsafe { memory.wrapping_add(index).write(Link::new(Word::FRESH.0)) };
-            }
-            memory
-        } else {
-            // SAFETY: segments are not empty.
-            unsafe { alloc_zeroed(layout) }.cast::<Link>()
-        };
-        if memory.is_null() {
-            return Err(OutOfMemory);
-        }
+        let memory = self.ground.allocate(count, self.kind == BucketMemory::Mmap).ok_or(OutOfMemory)?;
+        let base = self.ground.name(memory).wrapping_sub(first).wrapping_byte_add(G::BIAS);
         // Relaxed: published with the size or the growth. PAIR(lfht-size)
-        self.segments[segment].store(memory.wrapping_sub(first), Ordering::Relaxed);
+        self.segments[segment].store(base, Ordering::Relaxed);
         Ok(())
     }
 
@@ -232,24 +237,15 @@ impl Buckets {
         let (first, count) = self.extent(segment);
         // Relaxed: one caller at a time.
         let base = self.segments[segment].swap(ptr::null_mut(), Ordering::Relaxed);
-        let Ok(layout) = self.layout(segment) else { return };
         if base.is_null() {
             return;
         }
-        let memory = base.wrapping_add(first);
-        if self.is_mapped(segment) {
-            // SAFETY: what `reserve_pages` or `map_pages` returned, used by nobody.
-            unsafe { sys::unmap_pages(memory.cast(), layout.size()) };
+        // SAFETY: named by `allocate`; a place that cannot be is left alone.
+        let Ok(memory) = (unsafe { self.ground.resolve(base.wrapping_byte_sub(G::BIAS).wrapping_add(first)) }) else {
             return;
-        }
-        if cfg!(urcu_loom) {
-            for index in 0..count {
-                // SAFETY: initialised in `allocate`, used by nobody.
-                unsafe { memory.wrapping_add(index).drop_in_place() };
-            }
-        }
-        // SAFETY: allocated with the same layout, used by nobody.
-        unsafe { dealloc(memory.cast(), layout) };
+        };
+        // SAFETY: as promised; allocated with the same count.
+        unsafe { self.ground.deallocate(memory, count) };
     }
 
     /// Makes buckets `from..to` fresh again, and gives back what memory can be given back.
@@ -286,27 +282,21 @@ impl Buckets {
         }
         for index in from..to {
             // SAFETY: inside the segment, as promised.
-            let link = unsafe { self.at(index) };
+            let Ok(link) = (unsafe { self.at(index) }) else { return };
             // Relaxed: whoever uses it next learns of it by the next growth. PAIR(lfht-size)
             link.store(Word::FRESH.0, Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for Buckets {
+impl<G: Ground> Drop for Buckets<G> {
     fn drop(&mut self) {
-        for segment in 0..self.segments.len() {
+        for segment in 0..if G::OWNED { self.segments.len() } else { 0 } {
             // SAFETY: exclusively borrowed, and about to go.
             unsafe { self.deallocate(segment) };
         }
     }
 }
-
-// The pointers refer to memory that `self` owns; links are atomics, and all else is constant or has one caller at a time.
-// SAFETY: as the comment says.
-unsafe impl Send for Buckets {}
-// SAFETY: as above.
-unsafe impl Sync for Buckets {}
 
 #[cfg(all(test, not(urcu_loom)))]
 mod tests {
@@ -315,9 +305,9 @@ mod tests {
     fn every_bucket_is_fresh_and_its_own(buckets: &Buckets, size: usize) {
         for index in 0..size {
             // SAFETY: ensured by the callers.
-            let link = unsafe { buckets.at(index) };
+            let Ok(link) = unsafe { buckets.at(index) };
             assert_eq!(link.swap(Word::END.0, Ordering::Relaxed), Word::FRESH.0, "bucket {index}");
-            assert_eq!(buckets.index_of(buckets.word_to(link, index)), index);
+            assert_eq!(buckets.index_of(buckets.word_to(link, index)), Ok(index));
         }
     }
 
@@ -325,7 +315,7 @@ mod tests {
     fn buckets_have_places_of_their_own_in_every_kind_of_memory() {
         for kind in [BucketMemory::Order, BucketMemory::Chunk, BucketMemory::Mmap] {
             for max in [1, 8, 64, 4096, 1 << 19] {
-                let buckets = Buckets::new(kind, 1, Some(max)).unwrap();
+                let buckets = Buckets::new(Process, kind, 1, Some(max)).unwrap();
                 let mut size = 1;
                 buckets.ensure(0, 1).unwrap();
                 while size < max {
@@ -341,7 +331,7 @@ mod tests {
     fn released_buckets_are_fresh_again() {
         for kind in [BucketMemory::Order, BucketMemory::Chunk, BucketMemory::Mmap] {
             let max = 1 << 19;
-            let buckets = Buckets::new(kind, 1, Some(max)).unwrap();
+            let buckets = Buckets::new(Process, kind, 1, Some(max)).unwrap();
             buckets.ensure(0, max).unwrap();
             every_bucket_is_fresh_and_its_own(&buckets, max);
             let mut size = max;
@@ -351,7 +341,8 @@ mod tests {
                 size /= 2;
             }
             // SAFETY: ensured above and not released.
-            unsafe { buckets.at(0) }.store(Word::FRESH.0, Ordering::Relaxed);
+            let Ok(first) = unsafe { buckets.at(0) };
+            first.store(Word::FRESH.0, Ordering::Relaxed);
             buckets.ensure(0, max).unwrap();
             every_bucket_is_fresh_and_its_own(&buckets, max);
         }
@@ -359,13 +350,13 @@ mod tests {
 
     #[test]
     fn memory_that_is_not_there_is_an_error_and_leaves_what_was_there() {
-        let buckets = Buckets::new(BucketMemory::Order, 1, None).unwrap();
+        let buckets = Buckets::new(Process, BucketMemory::Order, 1, None).unwrap();
         buckets.ensure(0, 128).unwrap();
         assert_eq!(buckets.ensure(128, 1 << 50), Err(OutOfMemory));
         every_bucket_is_fresh_and_its_own(&buckets, 128);
         buckets.ensure(128, 256).unwrap();
-        assert!(matches!(Buckets::new(BucketMemory::Mmap, 1, Some(1 << 50)), Err(NewError::OutOfMemory)));
-        assert!(matches!(Buckets::new(BucketMemory::Mmap, 1, None), Err(NewError::NeedsMax)));
-        assert!(matches!(Buckets::new(BucketMemory::Chunk, 1, None), Err(NewError::NeedsMax)));
+        assert!(matches!(Buckets::new(Process, BucketMemory::Mmap, 1, Some(1 << 50)), Err(NewError::OutOfMemory)));
+        assert!(matches!(Buckets::new(Process, BucketMemory::Mmap, 1, None), Err(NewError::NeedsMax)));
+        assert!(matches!(Buckets::new(Process, BucketMemory::Chunk, 1, None), Err(NewError::NeedsMax)));
     }
 }

@@ -38,6 +38,12 @@ impl Counters {
         self.update(UPDATE - 1)
     }
 
+    /// So many more (or fewer, by wrapping), which are no updates.
+    pub(super) fn count(&self, nodes: usize) {
+        // Relaxed: a number.
+        self.shared().fetch_add(nodes as u64 & (UPDATE - 1), Ordering::Relaxed);
+    }
+
     #[inline]
     fn update(&self, by: u64) -> u64 {
         // Relaxed throughout: a number, which orders nothing.

@@ -67,6 +67,8 @@ pub enum ResizeError {
     NotRegistered,
     /// There is no memory for so many buckets. The table goes on with those that it has.
     OutOfMemory,
+    /// In shared memory: what a link leads to cannot be.
+    Corrupt,
 }
 
 impl fmt::Display for ResizeError {
@@ -76,6 +78,7 @@ impl fmt::Display for ResizeError {
             Self::InsideSection => f.write_str("a table cannot be resized from inside a section"),
             Self::NotRegistered => f.write_str("this thread cannot be registered with the table's flavor"),
             Self::OutOfMemory => f.write_str("no memory for so many buckets"),
+            Self::Corrupt => f.write_str("the table's data are corrupt"),
         }
     }
 }

@@ -6,9 +6,11 @@
 
 use core::mem::MaybeUninit;
 use core::ops::Range;
+use core::ptr::NonNull;
 
 use urcu_core::sync::modelled::Ordering;
 
+use super::ground::Ground;
 use super::lookup::{Start, load};
 use super::resize::MOST_STEP;
 use super::split_order::{order_of, reversed_index};
@@ -71,7 +73,7 @@ impl Plan<'_> {
     }
 }
 
-impl Table {
+impl<G: Ground> Table<G> {
     /// Puts the buckets into the list that are split off some. Called once for each parent: the sweep of a growth hands each to
     /// one thread. Until it is done, searches begin at the parent or before. Nobody waits.
     ///
@@ -81,7 +83,7 @@ impl Table {
     ///
     /// Inside a section of the table's flavor, in which a growth to `families.to` was seen, or with the turn. The new buckets are
     /// fresh and the caller's to make. [`When::Early`]: the caller alone publishes a size above `families.from`, afterwards.
-    pub(super) unsafe fn make_families(&self, families: Families, when: When) {
+    pub(super) unsafe fn make_families(&self, families: Families, when: When) -> Result<(), G::Stop> {
         let Families { parents, from, to } = families;
         let order = order_of(from);
         let bits = order_of(to) - order;
@@ -98,12 +100,20 @@ impl Table {
                 let middle = parents.start.midpoint(parents.end);
                 for parents in [parents.start..middle, middle..parents.end] {
                     // SAFETY: as promised.
-                    unsafe { self.make_families(Families { parents, from, to }, when) };
+                    unsafe { self.make_families(Families { parents, from, to }, when) }?;
                 }
-                return;
+                return Ok(());
             }
             // SAFETY: as promised: below the growth (invariant 1 of `Table`).
-            let link = unsafe { self.buckets.at(first) };
+            let link = unsafe { self.buckets.at(first) }?;
+            if !G::OWNED {
+                // Shared memory might say that they are elsewhere.
+                // SAFETY: as above.
+                let end = unsafe { self.buckets.at(last) }?;
+                if !core::ptr::eq(core::ptr::from_ref(link).wrapping_add(last - first), end) {
+                    return self.buckets.ground.nonsense();
+                }
+            }
             let tag = self.buckets.tag_of(first);
             plan.siblings[number].write(Siblings { first: link, tag, reversed: reversed_index(offset) });
         }
@@ -113,8 +123,9 @@ impl Table {
             // SAFETY: as promised.
             unsafe { self.prefetch_for_family(&plan, (parent + AHEAD).min(parents.end - 1)) };
             // SAFETY: as promised.
-            unsafe { self.make_family(&plan, parent, when) };
+            unsafe { self.make_family(&plan, parent, when) }?;
         }
+        Ok(())
     }
 
     /// Has the cache fetch what [`make_family`](Self::make_family) will look at.
@@ -125,13 +136,16 @@ impl Table {
     #[inline]
     unsafe fn prefetch_for_family(&self, plan: &Plan<'_>, parent: usize) {
         // SAFETY: smaller than the size.
-        let link = unsafe { self.buckets.at(parent) };
+        let Ok(link) = (unsafe { self.buckets.at(parent) }) else { return };
         // Relaxed: nothing is read there on the strength of it.
         let word = Word(link.load(Ordering::Relaxed));
         // If the first node is behind the last child, nobody looks at it.
         let last = reversed_index(parent) | plan.siblings(plan.count - 1).reversed;
         if !word.is_bucket() && !word.ends_search(last, plan.order) {
-            prefetch(word.node());
+            // SAFETY: read from a link; the target need not be there any more, but nothing is read.
+            if let Ok(node) = unsafe { self.buckets.ground.resolve(word.node()) } {
+                prefetch(node.as_ptr());
+            }
         }
     }
 
@@ -139,24 +153,25 @@ impl Table {
     ///
     /// As [`make_families`](Self::make_families); `parent` is one of the plan's.
     #[inline]
-    unsafe fn make_family(&self, plan: &Plan<'_>, parent: usize, when: When) {
+    unsafe fn make_family(&self, plan: &Plan<'_>, parent: usize, when: When) -> Result<(), G::Stop> {
+        let mut steps = self.buckets.ground.steps();
         // Nobody begins at a bucket that no size has: it can be ready from the beginning.
         let flags = if when == When::Early { READY } else { 0 };
         let reversed_parent = reversed_index(parent);
         let reversed = |number| reversed_parent | plan.siblings(number).reversed;
         // SAFETY: as promised.
-        let mut start = unsafe { self.start_at(parent, plan.order) };
+        let mut start = unsafe { self.start_at(parent, plan.order) }?;
         let mut first = 0;
         while first < plan.count {
             let spot = if start.word.ends_search(reversed(first), start.order) {
                 Some(Spot { link: start.link, word: start.word, passed: 0 })
             } else {
                 // SAFETY: as promised.
-                unsafe { self.seek_from(start, reversed(first), Side::Before) }
+                unsafe { self.seek_from(start, reversed(first), Side::Before, &mut steps) }?
             };
             let Some(spot) = spot else {
                 // SAFETY: as promised.
-                start = unsafe { self.start_at(parent, plan.order) };
+                start = unsafe { self.start_at(parent, plan.order) }?;
                 continue;
             };
             let mut end = first + 1;
@@ -168,11 +183,11 @@ impl Table {
                 let link = plan.link(number, parent);
                 // Relaxed: not reachable yet; published by the exchange below. PAIR(lfht-link)
                 link.store(next.with(flags).0, Ordering::Relaxed);
-                next = Word::to_bucket(link, plan.siblings(number).tag);
+                next = Word::to_bucket(self.buckets.ground.name(NonNull::from(link)), plan.siblings(number).tag);
             }
             if swing(spot.link, spot.word, next).is_err() {
                 // SAFETY: as promised.
-                start = unsafe { self.start_at(parent, plan.order) };
+                start = unsafe { self.start_at(parent, plan.order) }?;
                 continue;
             }
             if when == When::Late {
@@ -185,5 +200,6 @@ impl Table {
             start = Start { link, word: load(link), order: start.order };
             first = end;
         }
+        Ok(())
     }
 }

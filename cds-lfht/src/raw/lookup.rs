@@ -1,9 +1,12 @@
 //! Reading: lookup, duplicates, traversal, counting. Wait-free, without a store.
 
+use core::convert::Infallible;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use urcu_core::sync::modelled::Ordering;
 
+use super::ground::Ground;
 use super::split_order::{order_of, parent_of, reversed_index};
 use super::table::Table;
 use super::word::{Link, Node, Word};
@@ -24,8 +27,8 @@ impl Iter {
     const NONE: Self = Self { node: core::ptr::null_mut(), next: Word::END.0 };
 
     #[inline]
-    fn at(node: *mut Node, next: Word) -> Self {
-        Self { node, next: next.0 }
+    fn at(node: NonNull<Node>, next: Word) -> Self {
+        Self { node: node.as_ptr(), next: next.0 }
     }
 
     /// The node, if there is one.
@@ -56,27 +59,49 @@ pub(super) struct Start<'t> {
     pub(super) order: u32,
 }
 
-/// The link in a node or bucket that was reached in the list.
-///
-/// # Safety
-///
-/// `word` points to a node, and came from a link of a table in the caller's section (or from a place where the caller keeps
-/// its target alive).
-#[inline]
-pub(super) unsafe fn node_at<'s>(word: Word) -> &'s Node {
-    // SAFETY: linked nodes live until a grace period after they were removed, which the section holds off.
-    unsafe { &*word.node() }
+/// A node that was reached in the list. The pointer is to the caller's whole object.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'s> {
+    /// Alive for `'s`, and linked, or it was.
+    pub(super) pointer: NonNull<Node>,
+    section: PhantomData<&'s Node>,
 }
 
-/// As [`node_at`], for buckets.
-///
-/// # Safety
-///
-/// `word` points to a bucket (not the end of the list), under the same conditions.
-#[inline]
-pub(super) unsafe fn bucket_at<'s>(word: Word) -> &'s Link {
-    // SAFETY: the memory of buckets in the list lives until a grace period after they were removed.
-    unsafe { &*word.bucket() }
+impl<'s> Seen<'s> {
+    /// # Safety
+    ///
+    /// The node is alive for `'s`, and its reversed hash was written before the caller learned of it. In a mapping that stays so
+    /// long, any place will do.
+    #[inline(always)]
+    pub(super) unsafe fn new(pointer: NonNull<Node>) -> Self {
+        Self { pointer, section: PhantomData }
+    }
+
+    #[inline(always)]
+    pub(super) fn links(self) -> &'s Node {
+        // SAFETY: alive, and all of it atomics.
+        unsafe { self.pointer.as_ref() }
+    }
+
+    #[inline(always)]
+    pub(super) fn reversed<G: Ground>(self) -> usize {
+        let place = &self.links().reverse_hash;
+        if G::OWNED {
+            // SAFETY: written before the node was linked (PAIR(lfht-link)), so nobody writes it now; the compiler makes better code
+            // of this than of an atomic load.
+            unsafe { place.as_ptr().read() }
+        } else {
+            // Relaxed: published with the node. PAIR(lfht-link)
+            place.load(Ordering::Relaxed)
+        }
+    }
+}
+
+/// What a walk of trusted links gives: there is no error to be had.
+#[inline(always)]
+pub(super) fn sure<T>(result: Result<T, Infallible>) -> T {
+    let Ok(value) = result;
+    value
 }
 
 #[inline]
@@ -85,20 +110,58 @@ pub(super) fn load(link: &Link) -> Word {
     Word(link.load(Ordering::Acquire))
 }
 
-impl Table {
+impl<G: Ground> Table<G> {
+    /// The node that was reached in the list.
+    ///
+    /// # Errors
+    ///
+    /// In shared memory: there can be none.
+    ///
+    /// # Safety
+    ///
+    /// `word` points to a node, and came from a link of this table in the caller's section (or from a place where the caller keeps
+    /// its target alive).
+    #[inline]
+    pub(super) unsafe fn node_at<'s>(&self, word: Word) -> Result<Seen<'s>, G::Stop> {
+        // SAFETY: read from a link.
+        let node = unsafe { self.buckets.ground.resolve(word.node()) }?;
+        // SAFETY: linked nodes live until a grace period after they were removed, which the section holds off. In shared memory:
+        // the mapping stays, and all of it can be seen as nodes.
+        Ok(unsafe { Seen::new(node) })
+    }
+
+    /// As [`node_at`](Self::node_at), for buckets.
+    ///
+    /// # Safety
+    ///
+    /// `word` points to a bucket (not the end of the list), under the same conditions.
+    #[inline]
+    pub(super) unsafe fn bucket_at<'s>(&self, word: Word) -> Result<&'s Link, G::Stop> {
+        // SAFETY: read from a link.
+        let bucket = unsafe { self.buckets.ground.resolve(word.bucket()) }?;
+        // SAFETY: the memory of buckets in the list lives until a grace period after they were removed.
+        Ok(unsafe { bucket.as_ref() })
+    }
+
+    /// One step of a walk that may take so many.
+    #[inline(always)]
+    pub(super) fn step(&self, steps: &mut G::Steps) -> Result<(), G::Stop> {
+        self.buckets.ground.step(steps)
+    }
+
     /// # Safety
     ///
     /// Inside a section of the table's flavor.
     #[inline]
-    pub(super) unsafe fn start(&self, hash: usize) -> Start<'_> {
+    pub(super) unsafe fn start(&self, hash: usize) -> Result<Start<'_>, G::Stop> {
         // Acquire pairs with the Release that made this the size: the buckets' memory is there. PAIR(lfht-size)
         let size = self.size.load(Ordering::Acquire);
-        let index = hash & (size - 1);
+        let index = hash & size.wrapping_sub(1);
         // SAFETY: below a size seen in this section (invariant 1 of `Table`).
-        let link = unsafe { self.buckets.at(index) };
+        let link = unsafe { self.buckets.at(index) }?;
         let word = load(link);
         if word.is_ready() {
-            return Start { link, word, order: order_of(size) };
+            return Ok(Start { link, word, order: order_of(size) });
         }
         // SAFETY: as promised, and `index` as above.
         unsafe { self.start_at_ancestor(index) }
@@ -111,16 +174,20 @@ impl Table {
     /// Inside a section of the table's flavor, in which a size above `index` was seen; or the caller keeps the memory of the
     /// buckets up to `index` in place.
     #[cold]
-    pub(super) unsafe fn start_at_ancestor(&self, index: usize) -> Start<'_> {
+    #[inline(never)]
+    pub(super) unsafe fn start_at_ancestor(&self, index: usize) -> Result<Start<'_>, G::Stop> {
         let mut index = index;
         // Ends at bucket 0, which is ready (invariant 4 of `Table`).
         loop {
+            if index == 0 {
+                return self.buckets.ground.nonsense();
+            }
             let (parent, order) = parent_of(index);
             // SAFETY: smaller than `index`.
-            let link = unsafe { self.buckets.at(parent) };
+            let link = unsafe { self.buckets.at(parent) }?;
             let word = load(link);
             if word.is_ready() {
-                return Start { link, word, order };
+                return Ok(Start { link, word, order });
             }
             index = parent;
         }
@@ -129,10 +196,162 @@ impl Table {
     /// Whether the bucket that `word` points to lies behind `reversed`. Buckets of larger tables lie inside smaller ones' while
     /// the table grows or shrinks.
     #[cold]
-    pub(super) fn lies_behind(&self, word: Word, reversed: usize) -> bool {
-        reversed_index(self.buckets.index_of(word)) > reversed
+    #[inline(never)]
+    pub(super) fn lies_behind(&self, word: Word, reversed: usize) -> Result<bool, G::Stop> {
+        Ok(reversed_index(self.buckets.index_of(word)?) > reversed)
     }
 
+    /// See [`lookup`](Table::lookup).
+    ///
+    /// # Errors
+    ///
+    /// In shared memory: what a link leads to cannot be.
+    ///
+    /// # Safety
+    ///
+    /// As there. In shared memory, whose contents are whatever somebody wrote there, `matches` is given places with room for a
+    /// [`Node`]: it has to check that there is room for more.
+    #[inline]
+    pub unsafe fn try_lookup(
+        &self,
+        hash: usize,
+        mut matches: impl FnMut(NonNull<Node>) -> bool,
+    ) -> Result<Iter, G::Stop> {
+        let reversed = hash.reverse_bits();
+        let mut steps = self.buckets.ground.steps();
+        // SAFETY: inside a section.
+        let Start { mut word, order, .. } = unsafe { self.start(hash) }?;
+        loop {
+            self.step(&mut steps)?;
+            if word.ends_search(reversed, order) {
+                return Ok(Iter::NONE);
+            }
+            if word.is_bucket() {
+                if self.lies_behind(word, reversed)? {
+                    return Ok(Iter::NONE);
+                }
+                // SAFETY: reached in this section, and not the end, which is of level 0.
+                word = load(unsafe { self.bucket_at(word) }?);
+                continue;
+            }
+            // SAFETY: reached in this section.
+            let node = unsafe { self.node_at(word) }?;
+            let next = load(&node.links().next);
+            let found = node.reversed::<G>();
+            if found == reversed {
+                if !next.is_removed() && matches(node.pointer) {
+                    return Ok(Iter::at(node.pointer, next));
+                }
+            } else if found > reversed {
+                return Ok(Iter::NONE);
+            }
+            word = next;
+        }
+    }
+
+    /// See [`next_duplicate`](Table::next_duplicate).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lookup`](Self::try_lookup).
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline]
+    pub unsafe fn try_next_duplicate(
+        &self,
+        iter: Iter,
+        mut matches: impl FnMut(NonNull<Node>) -> bool,
+    ) -> Result<Iter, G::Stop> {
+        let Some(start) = iter.node() else { return Ok(Iter::NONE) };
+        let mut steps = self.buckets.ground.steps();
+        // SAFETY: seen in this section.
+        let reversed = unsafe { Seen::new(start) }.reversed::<G>();
+        let mut word = Word(iter.next);
+        // A bucket lies before all nodes of its hash, so none lies between two of them.
+        while !word.is_bucket() {
+            self.step(&mut steps)?;
+            // SAFETY: reached in this section.
+            let node = unsafe { self.node_at(word) }?;
+            let next = load(&node.links().next);
+            if node.reversed::<G>() > reversed {
+                break;
+            }
+            if !next.is_removed() && matches(node.pointer) {
+                return Ok(Iter::at(node.pointer, next));
+            }
+            word = next;
+        }
+        Ok(Iter::NONE)
+    }
+
+    /// See [`first`](Table::first).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lookup`](Self::try_lookup).
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub unsafe fn try_first(&self) -> Result<Iter, G::Stop> {
+        // SAFETY: every table has it (invariant 1 of `Table`).
+        let start = unsafe { self.buckets.at(0) }?;
+        // SAFETY: read in this section.
+        unsafe { self.walk(load(start)) }
+    }
+
+    /// See [`next`](Table::next). In shared memory, a traversal ends if it takes no more steps than there can be nodes: that is the
+    /// caller's to count.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lookup`](Self::try_lookup).
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub unsafe fn try_next(&self, iter: Iter) -> Result<Iter, G::Stop> {
+        if iter.node.is_null() {
+            return Ok(Iter::NONE);
+        }
+        // SAFETY: read in this section.
+        unsafe { self.walk(Word(iter.next)) }
+    }
+
+    /// # Safety
+    ///
+    /// Inside the section that `word` was read in.
+    unsafe fn walk(&self, mut word: Word) -> Result<Iter, G::Stop> {
+        let mut steps = self.buckets.ground.steps();
+        loop {
+            self.step(&mut steps)?;
+            if word.is_bucket() {
+                if word.level() == 0 {
+                    return Ok(Iter::NONE);
+                }
+                // SAFETY: reached in this section, and not the end.
+                word = load(unsafe { self.bucket_at(word) }?);
+                continue;
+            }
+            // SAFETY: reached in this section.
+            let node = unsafe { self.node_at(word) }?;
+            let next = load(&node.links().next);
+            if !next.is_removed() {
+                return Ok(Iter::at(node.pointer, next));
+            }
+            word = next;
+        }
+    }
+
+    /// The sum of the counters, 0 without accounting. Any context. O(processors).
+    pub fn approximate_len(&self) -> i64 {
+        self.counters.as_ref().map_or(0, super::count::Counters::sum)
+    }
+}
+
+impl Table {
     /// The first node with this hash for which `matches` says so.
     ///
     /// Wait-free: it takes as many steps as the bucket has nodes.
@@ -143,36 +362,9 @@ impl Table {
     /// - `matches` reads no more of a node's object than was initialised before it was added; the object may be removed already.
     #[doc(alias = "cds_lfht_lookup")]
     #[inline]
-    pub unsafe fn lookup(&self, hash: usize, mut matches: impl FnMut(NonNull<Node>) -> bool) -> Iter {
-        let reversed = hash.reverse_bits();
-        // SAFETY: inside a section.
-        let Start { mut word, order, .. } = unsafe { self.start(hash) };
-        loop {
-            if word.ends_search(reversed, order) {
-                return Iter::NONE;
-            }
-            if word.is_bucket() {
-                if self.lies_behind(word, reversed) {
-                    return Iter::NONE;
-                }
-                // SAFETY: reached in this section, and not the end, which is of level 0.
-                word = load(unsafe { bucket_at(word) });
-                continue;
-            }
-            // SAFETY: reached in this section.
-            let node = unsafe { node_at(word) };
-            let next = load(&node.next);
-            if node.reverse_hash == reversed {
-                // SAFETY: not null: a link's target.
-                let pointer = unsafe { NonNull::new_unchecked(word.node()) };
-                if !next.is_removed() && matches(pointer) {
-                    return Iter::at(pointer.as_ptr(), next);
-                }
-            } else if node.reverse_hash > reversed {
-                return Iter::NONE;
-            }
-            word = next;
-        }
+    pub unsafe fn lookup(&self, hash: usize, matches: impl FnMut(NonNull<Node>) -> bool) -> Iter {
+        // SAFETY: the caller's word.
+        sure(unsafe { self.try_lookup(hash, matches) })
     }
 
     /// The next node behind `iter` with the same hash for which `matches` says so. None if `iter` has no node.
@@ -184,27 +376,9 @@ impl Table {
     /// As [`lookup`](Self::lookup); `iter` was made in this section, by this table.
     #[doc(alias = "cds_lfht_next_duplicate")]
     #[inline]
-    pub unsafe fn next_duplicate(&self, iter: Iter, mut matches: impl FnMut(NonNull<Node>) -> bool) -> Iter {
-        let Some(start) = iter.node() else { return Iter::NONE };
-        // SAFETY: seen in this section.
-        let reversed = unsafe { start.as_ref() }.reverse_hash;
-        let mut word = Word(iter.next);
-        // A bucket lies before all nodes of its hash, so none lies between two of them.
-        while !word.is_bucket() {
-            // SAFETY: reached in this section.
-            let node = unsafe { node_at(word) };
-            let next = load(&node.next);
-            if node.reverse_hash > reversed {
-                break;
-            }
-            // SAFETY: not null: a link's target.
-            let pointer = unsafe { NonNull::new_unchecked(word.node()) };
-            if !next.is_removed() && matches(pointer) {
-                return Iter::at(pointer.as_ptr(), next);
-            }
-            word = next;
-        }
-        Iter::NONE
+    pub unsafe fn next_duplicate(&self, iter: Iter, matches: impl FnMut(NonNull<Node>) -> bool) -> Iter {
+        // SAFETY: the caller's word.
+        sure(unsafe { self.try_next_duplicate(iter, matches) })
     }
 
     /// The first node of the table, in split order.
@@ -216,10 +390,8 @@ impl Table {
     /// Inside a section of the table's flavor.
     #[doc(alias = "cds_lfht_first")]
     pub unsafe fn first(&self) -> Iter {
-        // SAFETY: every table has it (invariant 1 of `Table`).
-        let start = unsafe { self.buckets.at(0) };
-        // SAFETY: read in this section.
-        unsafe { Self::walk(load(start)) }
+        // SAFETY: the caller's word.
+        sure(unsafe { self.try_first() })
     }
 
     /// The node behind `iter`, whatever its hash. None if `iter` has no node.
@@ -232,33 +404,8 @@ impl Table {
     #[doc(alias = "cds_lfht_next")]
     #[doc(alias = "cds_lfht_for_each")]
     pub unsafe fn next(&self, iter: Iter) -> Iter {
-        if iter.node.is_null() {
-            return Iter::NONE;
-        }
-        // SAFETY: read in this section.
-        unsafe { Self::walk(Word(iter.next)) }
-    }
-
-    /// # Safety
-    ///
-    /// Inside the section that `word` was read in.
-    unsafe fn walk(mut word: Word) -> Iter {
-        loop {
-            if word.is_bucket() {
-                if word.level() == 0 {
-                    return Iter::NONE;
-                }
-                // SAFETY: reached in this section, and not the end.
-                word = load(unsafe { bucket_at(word) });
-                continue;
-            }
-            // SAFETY: reached in this section.
-            let next = load(&unsafe { node_at(word) }.next);
-            if !next.is_removed() {
-                return Iter::at(word.node(), next);
-            }
-            word = next;
-        }
+        // SAFETY: the caller's word.
+        sure(unsafe { self.try_next(iter) })
     }
 
     /// Counts the nodes by a walk, and by the counters before and after it.
@@ -280,11 +427,6 @@ impl Table {
             iter = unsafe { self.next(iter) };
         }
         NodeCount { approximate_before, nodes, approximate_after: self.approximate_len() }
-    }
-
-    /// The sum of the counters, 0 without accounting. Any context. O(processors).
-    pub fn approximate_len(&self) -> i64 {
-        self.counters.as_ref().map_or(0, super::count::Counters::sum)
     }
 }
 

@@ -221,6 +221,12 @@
 //! (In a section of QSBR or of a flavor whose updaters wait for readers, waiting for a lock keeps them waiting, too: hold such
 //! locks for moments.)
 //!
+//! # Shared memory
+//!
+//! A [`Table`] over another [`Ground`] has its links, its buckets and its size in memory that several processes map, each where
+//! it likes: the same code, with distances for pointers, and every one of them checked. Its operations begin with `try_`, because what
+//! another process wrote there may be anything: see [`Table::try_lookup`], and the crate `cds-shm`, which builds a map on it.
+//!
 //! # Errors
 //!
 //! [`NewError`] names the parameter; [`ResizeError`], [`ReplaceError`], [`NotFound`] and [`NotEmpty`] are what the C library
@@ -236,9 +242,11 @@ mod count;
 pub mod design;
 mod error;
 mod family;
+mod ground;
 mod lookup;
 mod resize;
 mod section;
+mod shared;
 mod split_order;
 mod table;
 mod turn;
@@ -247,6 +255,7 @@ mod word;
 
 pub use buckets::BucketMemory;
 pub use error::{NewError, NotFound, ReplaceError, ResizeError};
+pub use ground::{Ground, OwnSize};
 pub use lookup::{Iter, NodeCount, is_node_deleted};
 pub use table::{NotEmpty, Options, Table, TableBox};
-pub use word::Node;
+pub use word::{Link, Node};

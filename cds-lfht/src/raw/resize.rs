@@ -32,6 +32,7 @@
 use core::cell::UnsafeCell;
 use core::ptr;
 
+use urcu_core::space::Process;
 use urcu_core::sync::modelled::{AtomicUsize, Ordering};
 use urcu_core::sync::{self, AtomicU32};
 use urcu_core::{Backoff, RcuHead};
@@ -39,12 +40,12 @@ use urcu_core::{Backoff, RcuHead};
 use super::buckets::OutOfMemory;
 use super::error::ResizeError;
 use super::family::{Families, When};
-use super::section::Inside;
+use super::ground::Ground;
 use super::table::Table;
 use super::turn::{Taken, Turn};
 
 /// What is written while the size changes.
-pub(super) struct Resize {
+pub(super) struct Resize<G: Ground> {
     pub(super) turn: Turn,
     /// One [`Table::resize`] at a time.
     explicit: Turn,
@@ -57,16 +58,16 @@ pub(super) struct Resize {
     long_chains: AtomicUsize,
     /// [`QUEUED`], [`AGAIN`], [`DISMISSED`].
     job: AtomicU32,
-    deferred: UnsafeCell<Deferred>,
+    deferred: UnsafeCell<Deferred<G>>,
     /// Under the turn.
     plan: UnsafeCell<Plan>,
 }
 
 /// What the flavor's queue has of a table.
 #[repr(C)]
-struct Deferred {
+struct Deferred<G: Ground> {
     head: RcuHead,
-    table: *mut Table,
+    table: *mut Table<G>,
 }
 
 /// The job is in the flavor's queue, or at work: the table must stay.
@@ -80,6 +81,8 @@ const DISMISSED: u32 = 4;
 const CHUNK: usize = if cfg!(urcu_loom) { 2 } else { 512 };
 /// Chunks in one run of the job: about a millisecond.
 const SLICE: usize = 128;
+/// The same for updaters that do it themselves.
+const SHORT_SLICE: usize = 8;
 /// Growths up to this size are done at once, by whoever finds that they are due.
 const SMALL: usize = if cfg!(urcu_loom) { 0 } else { 1 << 14 };
 /// Tables up to this size fit into the first-level cache.
@@ -143,8 +146,8 @@ fn from_and_to(growing: usize) -> (usize, usize) {
 
 struct Plan {
     shrinking: Shrinking,
-    /// The end of the upper half that is not in the list any more, and the grace period that its memory waits for.
-    leaving: Option<(usize, u64)>,
+    /// From where to where buckets are not in the list any more, and the grace period that their memory waits for.
+    leaving: Option<(usize, usize, u64)>,
 }
 
 /// From a size, to half of it.
@@ -177,7 +180,7 @@ enum Progress {
     Failed(ResizeError),
 }
 
-impl Resize {
+impl<G: Ground> Resize<G> {
     pub(super) fn new() -> Self {
         Self {
             turn: Turn::default(),
@@ -192,7 +195,7 @@ impl Resize {
     }
 
     /// Tells the job where the table is.
-    pub(super) fn set_table(&mut self, table: *mut Table) {
+    pub(super) fn set_table(&mut self, table: *mut Table<G>) {
         self.deferred.get_mut().table = table;
     }
 
@@ -203,7 +206,7 @@ impl Resize {
     }
 }
 
-impl Table {
+impl<G: Ground> Table<G> {
     /// Counts a node that was added past `passed` others.
     ///
     /// # Safety
@@ -287,11 +290,16 @@ impl Table {
     #[cold]
     #[inline(never)]
     unsafe fn review(&self) {
+        if !G::OWNED {
+            // Nobody else does it. What cannot be done now is tried again by the next review.
+            let _ = self.advance(self.wanted());
+            return;
+        }
         if self.growing.load(Ordering::Relaxed) != 0 {
             // Updates between two reviews must put in more buckets than they add nodes.
             for _ in 0..if self.is_late() { 1 + 8 * INTERVAL / CHUNK } else { 0 } {
                 // SAFETY: inside a section.
-                unsafe { self.sweep() };
+                let _ = unsafe { self.sweep() };
             }
             return;
         }
@@ -313,7 +321,7 @@ impl Table {
     unsafe fn met_long_chain(&self) {
         if self.growing.load(Ordering::Relaxed) != 0 {
             // SAFETY: inside a section.
-            unsafe { self.sweep() };
+            let _ = unsafe { self.sweep() };
             return;
         }
         // Relaxed: a number.
@@ -387,7 +395,9 @@ impl Table {
         self.resize.long_chains.store(0, Ordering::Relaxed);
         if to <= SMALL {
             // SAFETY: inside a section and with the turn, which keeps others from publishing a size.
-            unsafe { self.make_families(Families { parents: 0..size, from: size, to }, When::Early) };
+            if unsafe { self.make_families(Families { parents: 0..size, from: size, to }, When::Early) }.is_err() {
+                return Progress::Failed(ResizeError::Corrupt);
+            }
             // Release: who sees the size finds the buckets' memory. PAIR(lfht-size)
             self.size.store(to, Ordering::Release);
             return Progress::Done;
@@ -404,11 +414,11 @@ impl Table {
     /// # Safety
     ///
     /// Inside a section of the table's flavor.
-    pub(super) unsafe fn sweep(&self) -> bool {
+    pub(super) unsafe fn sweep(&self) -> Result<bool, G::Stop> {
         // Acquire: the buckets' memory and the cursor. PAIR(lfht-size)
         let growing = self.growing.load(Ordering::Acquire);
         if growing == 0 {
-            return false;
+            return Ok(false);
         }
         let (size, end) = from_and_to(growing);
         let step = (CHUNK / (end / size)).max(1);
@@ -417,7 +427,7 @@ impl Table {
         let mut cursor = self.resize.cursor.load(Ordering::Relaxed);
         let next = loop {
             if cursor >= 2 * size {
-                return false;
+                return Ok(false);
             }
             let next = (cursor + step).min(2 * size);
             match self.resize.cursor.compare_exchange(cursor, next, Ordering::Relaxed, Ordering::Relaxed) {
@@ -425,39 +435,45 @@ impl Table {
                 Err(found) => cursor = found,
             }
         };
+        let parents = cursor - size..next - size;
         // SAFETY: below a growth seen in this section; the chunk is this thread's.
-        unsafe {
-            self.make_families(Families { parents: cursor - size..next - size, from: size, to: end }, When::Late)
-        };
+        unsafe { self.make_families(Families { parents, from: size, to: end }, When::Late) }?;
         if next == 2 * size {
             // Release: who sees the size finds the buckets' memory. PAIR(lfht-size)
             self.size.store(end, Ordering::Release);
             // Release: the next growth sees this size. PAIR(lfht-size)
             self.growing.store(0, Ordering::Release);
         }
-        true
+        Ok(true)
     }
 
     /// Step 4 of shrinking, if it is time.
     fn free_left(&self, plan: &mut Plan) {
-        if let Some((end, cookie)) = plan.leaving
+        if let Some((from, to, cookie)) = plan.leaving
             && self.has_passed(cookie)
         {
             // SAFETY: not in the list since before that grace period, above the size since before another one: no section
             // knows of them. Growth waits until this is done, and all this is under the turn.
-            unsafe { self.buckets.release(end / 2, end) };
+            unsafe { self.buckets.release(from, to) };
             plan.leaving = None;
         }
     }
 
+    /// Has the memory of buckets `from..to`, which have been taken out of the list, given back after a grace period. The table
+    /// does not grow before.
+    pub(super) fn let_go(&self, from: usize, to: usize) {
+        let turn = self.resize.turn.take();
+        // SAFETY: the one reference in this function.
+        let plan = unsafe { self.plan(&turn) };
+        plan.leaving = Some((from, to, self.next_grace_period()));
+    }
+
     fn has_passed(&self, cookie: u64) -> bool {
-        // SAFETY: a cookie of this flavor.
-        unsafe { (self.flavor.poll)(cookie) != 0 }
+        self.buckets.ground.has_elapsed(self.flavor, cookie)
     }
 
     fn next_grace_period(&self) -> u64 {
-        // SAFETY: any context.
-        unsafe { (self.flavor.start_poll)() }
+        self.buckets.ground.start_grace_period(self.flavor)
     }
 
     /// One step towards `goal`, of bounded length. Outside the turn; inside a section or not.
@@ -484,16 +500,16 @@ impl Table {
                 Progress::More
             }
             Shrinking::Unmaking { from, next } => {
-                let to = (next + SLICE * CHUNK).min(from);
-                if !self.unmake(next, to) {
-                    return Progress::Failed(ResizeError::NotRegistered);
+                let to = (next + if G::OWNED { SLICE } else { SHORT_SLICE } * CHUNK).min(from);
+                if let Err(error) = self.unmake(next, to) {
+                    return Progress::Failed(error);
                 }
                 if to < from {
                     plan.shrinking = Shrinking::Unmaking { from, next: to };
                 } else {
                     // An earlier half's grace period began before the one that this half waited for: it has been freed.
                     debug_assert!(plan.leaving.is_none());
-                    plan.leaving = Some((from, self.next_grace_period()));
+                    plan.leaving = Some((from / 2, from, self.next_grace_period()));
                     plan.shrinking = Shrinking::No;
                 }
                 Progress::More
@@ -524,41 +540,52 @@ impl Table {
 
     /// A section for a piece of work on the list. `None` if the thread cannot have one, or the table's owner is gone: its nodes may
     /// be freed a grace period later, which this section would not hold off.
-    fn enter(&self) -> Option<Inside> {
-        let inside = Inside::enter(self.flavor)?;
+    fn enter(&self) -> Option<G::Inside> {
+        let inside = self.buckets.ground.enter(self.flavor)?;
         // Acquire: a section that begins after the grace period that followed the dismissal sees it. PAIR(lfht-job)
         (self.resize.job.load(sync::Ordering::Acquire) & DISMISSED == 0).then_some(inside)
     }
 
     fn sweep_slice(&self) -> Progress {
-        for _ in 0..SLICE {
+        for _ in 0..if G::OWNED { SLICE } else { SHORT_SLICE } {
             let Some(_inside) = self.enter() else {
                 return Progress::Failed(ResizeError::NotRegistered);
             };
             // SAFETY: inside a section.
-            if !unsafe { self.sweep() } {
-                // Relaxed: it is looked at again.
-                let growing = self.growing.load(Ordering::Relaxed) != 0;
-                return if growing { Progress::Others } else { Progress::More };
+            match unsafe { self.sweep() } {
+                Ok(true) => {}
+                Ok(false) => {
+                    // Relaxed: it is looked at again.
+                    let growing = self.growing.load(Ordering::Relaxed) != 0;
+                    return if growing { Progress::Others } else { Progress::More };
+                }
+                Err(_) => return Progress::Failed(ResizeError::Corrupt),
             }
         }
         Progress::More
     }
 
     /// Step 3 of shrinking, in part.
-    fn unmake(&self, from: usize, to: usize) -> bool {
+    fn unmake(&self, from: usize, to: usize) -> Result<(), ResizeError> {
         for chunk in (from..to).step_by(CHUNK) {
-            let Some(_inside) = self.enter() else { return false };
+            let Some(_inside) = self.enter() else { return Err(ResizeError::NotRegistered) };
             for index in chunk..(chunk + CHUNK).min(to) {
                 // SAFETY: inside a section; step 2 is over.
-                unsafe { self.unmake_bucket(index) };
+                unsafe { self.unmake_bucket(index) }.map_err(|_| ResizeError::Corrupt)?;
             }
         }
-        true
+        Ok(())
     }
 
-    /// Has the worker look at the size.
+    /// Has the size looked at.
     fn request(&self) {
+        G::request(self);
+    }
+}
+
+impl Table {
+    /// Has the worker look at the size.
+    pub(super) fn ask_worker(&self) {
         // AcqRel: Release for what is asked for, before the job looks. PAIR(lfht-job)
         let before = self.resize.job.fetch_or(QUEUED | AGAIN, sync::Ordering::AcqRel);
         if before & QUEUED == 0 {
@@ -642,7 +669,7 @@ impl Table {
 /// The job.
 unsafe extern "C" fn run(head: *mut RcuHead) {
     // SAFETY: the head is the first field of a `Deferred`, whose other field is constant.
-    let table = unsafe { (*head.cast::<Deferred>()).table };
+    let table = unsafe { (*head.cast::<Deferred<Process>>()).table };
     {
         // SAFETY: the table stays while the job is queued.
         let table = unsafe { &*table };
@@ -699,7 +726,7 @@ impl Table {
     /// As above.
     pub unsafe fn model_sweep(&self) -> bool {
         // SAFETY: nothing is reclaimed in a model.
-        unsafe { self.sweep() }
+        super::lookup::sure(unsafe { self.sweep() })
     }
 
     pub fn model_publish_half(&self) {
@@ -711,7 +738,7 @@ impl Table {
     /// As above; the size was published before the other threads began.
     pub unsafe fn model_unmake(&self, bucket: usize) {
         // SAFETY: as promised.
-        unsafe { self.unmake_bucket(bucket) };
+        super::lookup::sure(unsafe { self.unmake_bucket(bucket) });
     }
 
     /// # Safety

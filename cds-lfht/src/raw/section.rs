@@ -7,7 +7,8 @@ use core::ptr::NonNull;
 use urcu_core::FlavorVtable;
 
 /// A section for the work on a table's size, whoever does it.
-pub(super) struct Inside {
+#[derive(Debug)]
+pub struct Inside {
     flavor: &'static FlavorVtable,
     section: NonNull<c_void>,
     undo: Undo,
@@ -18,6 +19,7 @@ pub(super) struct Inside {
 /// `-EEXIST`.
 const ALREADY: c_int = -17;
 
+#[derive(Debug)]
 enum Undo {
     Nothing,
     Unregister,

@@ -6,12 +6,15 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 
 use urcu_core::FlavorVtable;
+use urcu_core::space::Process;
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicUsize, Ordering};
 
 use super::buckets::{BucketMemory, Buckets};
 use super::count::Counters;
 use super::error::NewError;
+use super::ground::Ground;
+use super::lookup::sure;
 use super::resize::Resize;
 use super::split_order::order_of;
 use super::word::{READY, Word};
@@ -120,20 +123,20 @@ impl Default for Options {
 /// 5. A link that has `REMOVED` never changes.
 #[doc(alias = "cds_lfht")]
 #[repr(C)]
-pub struct Table {
+pub struct Table<G: Ground = Process> {
     // What every operation reads and hardly anybody writes.
     /// Buckets in use, a power of two.
-    pub(super) size: AtomicUsize,
+    pub(super) size: G::Size,
     /// The sizes that it grows from and to, added; 0 while it is not growing. Two powers of two, so both can be read off it.
     pub(super) growing: AtomicUsize,
-    pub(super) buckets: Buckets,
+    pub(super) buckets: Buckets<G>,
     pub(super) counters: Option<Counters>,
     pub(super) auto_resize: bool,
     pub(super) min: usize,
     pub(super) max: usize,
-    pub(super) flavor: &'static FlavorVtable,
+    pub(super) flavor: G::Flavor,
     /// What resizing writes.
-    pub(super) resize: CachePadded<Resize>,
+    pub(super) resize: CachePadded<Resize<G>>,
 }
 
 impl Table {
@@ -146,17 +149,32 @@ impl Table {
     #[doc(alias = "cds_lfht_new_flavor")]
     #[allow(clippy::new_ret_no_self, reason = "a table does not move: it comes in a box of its own")]
     pub fn new(flavor: &'static FlavorVtable, options: Options) -> Result<TableBox, NewError> {
+        let table = Self::build(flavor, options, Process)?;
+        // SAFETY: nobody else has it.
+        sure(unsafe { table.lay_out(table.size()) });
+        Ok(table)
+    }
+
+    /// The flavor it was made with.
+    pub fn flavor(&self) -> &'static FlavorVtable {
+        self.flavor
+    }
+}
+
+impl<G: Ground> Table<G> {
+    /// A table whose bucket memory is there, with nothing in it.
+    pub(super) fn build(flavor: G::Flavor, options: Options, ground: G) -> Result<TableBox<G>, NewError> {
         options.check()?;
         let limit = options.max.unwrap_or(1 << (usize::BITS - 1));
         let memory = options.memory.unwrap_or(match options.max {
-            Some(max) if max <= 1 << 32 => BucketMemory::Mmap,
+            Some(max) if max <= 1 << 32 && G::OWNED => BucketMemory::Mmap,
             _ => BucketMemory::Order,
         });
         let initial = options.initial.clamp(options.min, limit);
         let table = Box::new(Self {
-            size: AtomicUsize::new(initial),
+            size: ground.size(initial),
             growing: AtomicUsize::new(0),
-            buckets: Buckets::new(memory, options.min, options.max)?,
+            buckets: Buckets::new(ground, memory, options.min, options.max)?,
             counters: options.accounting.then(Counters::new),
             auto_resize: options.auto_resize,
             min: options.min,
@@ -164,22 +182,8 @@ impl Table {
             flavor,
             resize: CachePadded(Resize::new()),
         });
-        table.buckets.ensure(0, initial).map_err(|_| NewError::OutOfMemory)?;
-        // All buckets are in place before anybody sees the table: the list goes from each to the one that follows it in split order.
-        let order = order_of(initial);
-        for index in 0..initial {
-            let rank = if order == 0 { 0 } else { index.reverse_bits() >> (usize::BITS - order) };
-            let next = if rank + 1 == initial {
-                Word::END
-            } else {
-                let next = (rank + 1).reverse_bits() >> (usize::BITS - order);
-                // SAFETY: ensured above.
-                table.buckets.word_to(unsafe { table.buckets.at(next) }, next)
-            };
-            // SAFETY: ensured above.
-            let link = unsafe { table.buckets.at(index) };
-            // Relaxed: nobody else has the table.
-            link.store(next.with(READY).0, Ordering::Relaxed);
+        if G::OWNED {
+            table.buckets.ensure(0, initial).map_err(|_| NewError::OutOfMemory)?;
         }
         let table = Box::into_raw(table);
         // SAFETY: just leaked, and nobody else has it.
@@ -194,49 +198,74 @@ impl Table {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// The flavor it was made with.
-    pub fn flavor(&self) -> &'static FlavorVtable {
-        self.flavor
+    /// Puts all of so many buckets in place: the list goes from each to the one that follows it in split order.
+    ///
+    /// # Safety
+    ///
+    /// They have memory, and nobody else has the table.
+    pub(super) unsafe fn lay_out(&self, size: usize) -> Result<(), G::Stop> {
+        let order = order_of(size);
+        for index in 0..size {
+            let rank = if order == 0 { 0 } else { index.reverse_bits() >> (usize::BITS - order) };
+            let next = if rank + 1 == size {
+                Word::END
+            } else {
+                let next = (rank + 1).reverse_bits() >> (usize::BITS - order);
+                // SAFETY: as promised.
+                let link = unsafe { self.buckets.at(next) }?;
+                self.buckets.word_to(link, next)
+            };
+            // SAFETY: as promised.
+            let link = unsafe { self.buckets.at(index) }?;
+            // Relaxed: nobody else has the table.
+            link.store(next.with(READY).0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// What it stands on.
+    pub fn ground(&self) -> &G {
+        &self.buckets.ground
     }
 }
 
-impl fmt::Debug for Table {
+impl<G: Ground> fmt::Debug for Table<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").field("flavor", &self.flavor.name()).field("size", &self.size()).finish_non_exhaustive()
+        f.debug_struct("Table").field("size", &self.size()).finish_non_exhaustive()
     }
 }
 
 // Nodes are the callers'; every operation that touches one is `unsafe` and says what is asked of it.
 // SAFETY: all fields are atomics, constants, or under the turn.
-unsafe impl Send for Table {}
+unsafe impl<G: Ground> Send for Table<G> {}
 // SAFETY: as above.
-unsafe impl Sync for Table {}
+unsafe impl<G: Ground> Sync for Table<G> {}
 
 /// Owns a [`Table`].
 ///
 /// Dropping it frees the table, empty or not, and leaves its nodes to their owners: by then nobody may be using it. If a
 /// resize is under way in the background, that one stops and frees it; since it may be looking at nodes in a section
 /// that began before, the nodes that are left may be freed after a grace period, as if they had been removed.
-pub struct TableBox {
-    table: NonNull<Table>,
+pub struct TableBox<G: Ground = Process> {
+    table: NonNull<Table<G>>,
 }
 
 // SAFETY: owns a `Table`, which is both.
-unsafe impl Send for TableBox {}
+unsafe impl<G: Ground> Send for TableBox<G> {}
 // SAFETY: gives out shared references only.
-unsafe impl Sync for TableBox {}
+unsafe impl<G: Ground> Sync for TableBox<G> {}
 
-impl Deref for TableBox {
-    type Target = Table;
+impl<G: Ground> Deref for TableBox<G> {
+    type Target = Table<G>;
 
     #[inline]
-    fn deref(&self) -> &Table {
+    fn deref(&self) -> &Table<G> {
         // SAFETY: the owner keeps it alive.
         unsafe { self.table.as_ref() }
     }
 }
 
-impl fmt::Debug for TableBox {
+impl<G: Ground> fmt::Debug for TableBox<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }
@@ -290,7 +319,7 @@ impl TableBox {
     }
 }
 
-impl Drop for TableBox {
+impl<G: Ground> Drop for TableBox<G> {
     fn drop(&mut self) {
         if self.resize.dismiss() {
             // SAFETY: leaked in `new`; the owner goes, and the background has nothing to do with it.

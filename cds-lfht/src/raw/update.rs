@@ -11,7 +11,8 @@ use core::ptr::NonNull;
 use urcu_core::sync::modelled::Ordering;
 
 use super::error::{NotFound, ReplaceError};
-use super::lookup::{Iter, Start, bucket_at, load, node_at};
+use super::ground::Ground;
+use super::lookup::{Iter, Seen, Start, load, sure};
 use super::split_order::{order_of, parent_of, reversed_index};
 use super::table::Table;
 use super::word::{Link, Node, REMOVED, Word, is_linkable};
@@ -59,7 +60,19 @@ pub(super) fn set_flag(link: &Link, flag: usize) -> Option<Word> {
     }
 }
 
-impl Table {
+/// Takes what `word`, found in `link`, points to out of the list: it is removed, and `next` is behind it. What to look at
+/// next in `link`; `None` to begin anew.
+#[cold]
+#[inline(never)]
+fn take_out(link: &Link, word: Word, next: Word) -> Option<Word> {
+    if let Ok(now) = swing(link, word, next) {
+        return Some(now);
+    }
+    let now = load(link);
+    (!now.is_removed()).then_some(now)
+}
+
+impl<G: Ground> Table<G> {
     /// The order of the table, for the tags of new links.
     #[inline]
     fn order_now(&self) -> u32 {
@@ -73,12 +86,12 @@ impl Table {
     ///
     /// As [`start_at_ancestor`](Self::start_at_ancestor).
     #[inline]
-    pub(super) unsafe fn start_at(&self, index: usize, order: u32) -> Start<'_> {
+    pub(super) unsafe fn start_at(&self, index: usize, order: u32) -> Result<Start<'_>, G::Stop> {
         // SAFETY: as promised.
-        let link = unsafe { self.buckets.at(index) };
+        let link = unsafe { self.buckets.at(index) }?;
         let word = load(link);
         if word.is_ready() {
-            return Start { link, word, order };
+            return Ok(Start { link, word, order });
         }
         // SAFETY: as promised.
         unsafe { self.start_at_ancestor(index) }
@@ -92,14 +105,20 @@ impl Table {
     /// # Safety
     ///
     /// Inside a section of the table's flavor.
-    #[inline]
-    unsafe fn seek(&self, hash: usize, reversed: usize, side: Side) -> (Spot<'_>, u32) {
+    #[inline(always)]
+    unsafe fn seek(
+        &self,
+        hash: usize,
+        reversed: usize,
+        side: Side,
+        steps: &mut G::Steps,
+    ) -> Result<(Spot<'_>, u32), G::Stop> {
         loop {
             // SAFETY: inside a section.
-            let start = unsafe { self.start(hash) };
+            let start = unsafe { self.start(hash) }?;
             // SAFETY: inside a section.
-            if let Some(spot) = unsafe { self.seek_from(start, reversed, side) } {
-                return (spot, start.order);
+            if let Some(spot) = unsafe { self.seek_from(start, reversed, side, steps) }? {
+                return Ok((spot, start.order));
             }
         }
     }
@@ -109,57 +128,56 @@ impl Table {
     /// # Safety
     ///
     /// Inside the section that `start` was found in.
-    #[inline]
-    pub(super) unsafe fn seek_from<'t>(&'t self, start: Start<'t>, reversed: usize, side: Side) -> Option<Spot<'t>> {
+    #[inline(always)]
+    pub(super) unsafe fn seek_from<'t>(
+        &'t self,
+        start: Start<'t>,
+        reversed: usize,
+        side: Side,
+        steps: &mut G::Steps,
+    ) -> Result<Option<Spot<'t>>, G::Stop> {
         let Start { mut link, mut word, order } = start;
         let mut passed = 0;
         let mut last_hash = None;
         loop {
+            self.step(steps)?;
             // `word` is what was in `link`, without `REMOVED`.
             if word.ends_search(reversed, order) {
-                return Some(Spot { link, word, passed });
+                return Ok(Some(Spot { link, word, passed }));
             }
             if word.is_bucket() {
-                if self.lies_behind(word, reversed) {
-                    return Some(Spot { link, word, passed });
+                if self.lies_behind(word, reversed)? {
+                    return Ok(Some(Spot { link, word, passed }));
                 }
                 // SAFETY: reached in this section, and not the end, which is of level 0.
-                let bucket = unsafe { bucket_at(word) };
+                let bucket = unsafe { self.bucket_at(word) }?;
                 let next = load(bucket);
                 if next.is_removed() {
-                    word = Self::take_out(link, word, next)?;
+                    let Some(now) = take_out(link, word, next) else { return Ok(None) };
+                    word = now;
                 } else {
                     (link, word) = (bucket, next);
                 }
                 continue;
             }
             // SAFETY: reached in this section.
-            let node = unsafe { node_at(word) };
-            let next = load(&node.next);
+            let node = unsafe { self.node_at(word) }?;
+            let next = load(&node.links().next);
             if next.is_removed() {
-                word = Self::take_out(link, word, next)?;
+                let Some(now) = take_out(link, word, next) else { return Ok(None) };
+                word = now;
                 continue;
             }
-            if node.reverse_hash > reversed || (node.reverse_hash == reversed && side == Side::Before) {
-                return Some(Spot { link, word, passed });
+            let hash = node.reversed::<G>();
+            if hash > reversed || (hash == reversed && side == Side::Before) {
+                return Ok(Some(Spot { link, word, passed }));
             }
-            if last_hash != Some(node.reverse_hash) {
+            if last_hash != Some(hash) {
                 passed += 1;
-                last_hash = Some(node.reverse_hash);
+                last_hash = Some(hash);
             }
-            (link, word) = (&node.next, next);
+            (link, word) = (&node.links().next, next);
         }
-    }
-
-    /// Takes what `word`, found in `link`, points to out of the list: it is removed, and `next` is behind it. What to look at
-    /// next in `link`; `None` to begin anew.
-    #[cold]
-    fn take_out(link: &Link, word: Word, next: Word) -> Option<Word> {
-        if let Ok(now) = swing(link, word, next) {
-            return Some(now);
-        }
-        let now = load(link);
-        (!now.is_removed()).then_some(now)
     }
 
     /// Writes a node's own fields, before it is linked.
@@ -169,12 +187,12 @@ impl Table {
     /// The node is the caller's alone.
     #[inline]
     #[track_caller]
-    unsafe fn prepare(node: NonNull<Node>, reversed: usize) {
-        if !is_linkable(node.as_ptr()) {
+    unsafe fn prepare(&self, node: NonNull<Node>, reversed: usize) {
+        if !is_linkable(self.buckets.ground.name(node)) {
             not_linkable(node);
         }
         // SAFETY: the caller has the node for itself.
-        unsafe { (*node.as_ptr()).reverse_hash = reversed };
+        unsafe { node.as_ref() }.set_reversed(reversed);
     }
 
     /// Links a prepared node at `spot`.
@@ -183,14 +201,297 @@ impl Table {
     ///
     /// The node is the caller's alone, and belongs there.
     #[inline]
-    unsafe fn link(spot: &Spot<'_>, node: NonNull<Node>, reversed: usize, order: u32) -> Result<(), ()> {
+    unsafe fn link(&self, spot: &Spot<'_>, node: NonNull<Node>, reversed: usize, order: u32) -> Result<(), ()> {
         // SAFETY: the caller has the node for itself.
         let own = unsafe { node.as_ref() };
         // Relaxed: not reachable yet; published by the next line. PAIR(lfht-link)
         own.next.store(spot.word.target().0, Ordering::Relaxed);
-        swing(spot.link, spot.word, Word::to_node(node.as_ptr(), reversed, order)).map(|_| ())
+        let name = self.buckets.ground.name(node);
+        swing(spot.link, spot.word, Word::to_node(name, reversed, order)).map(|_| ())
     }
 
+    /// See [`add`](Table::add).
+    ///
+    /// # Errors
+    ///
+    /// In shared memory: what a link leads to cannot be. The node is not in the table.
+    ///
+    /// # Safety
+    ///
+    /// As there; in shared memory the node is in the mapping, and `matches` (where there is one) as for
+    /// [`try_lookup`](Self::try_lookup).
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    #[inline]
+    pub unsafe fn try_add(&self, hash: usize, node: NonNull<Node>) -> Result<(), G::Stop> {
+        let reversed = hash.reverse_bits();
+        let mut steps = self.buckets.ground.steps();
+        // SAFETY: the caller's own.
+        unsafe { self.prepare(node, reversed) };
+        loop {
+            // SAFETY: inside a section.
+            let (spot, order) = unsafe { self.seek(hash, reversed, Side::Behind, &mut steps) }?;
+            // SAFETY: the caller's own; behind all that are not larger.
+            if unsafe { self.link(&spot, node, reversed, order) }.is_ok() {
+                // SAFETY: inside a section.
+                unsafe { self.added(spot.passed) };
+                return Ok(());
+            }
+        }
+    }
+
+    /// Looks for a node that matches from `spot` on, in front of which there is none with this hash.
+    ///
+    /// # Safety
+    ///
+    /// Inside the section that `spot` was found in.
+    #[inline]
+    unsafe fn find_equal(
+        &self,
+        spot: &Spot<'_>,
+        reversed: usize,
+        order: u32,
+        matches: &mut impl FnMut(NonNull<Node>) -> bool,
+        steps: &mut G::Steps,
+    ) -> Result<Option<(NonNull<Node>, Word)>, G::Stop> {
+        let mut word = spot.word;
+        // Mostly the tag says that what is behind the place has another hash: then it need not be fetched.
+        while !word.is_bucket() && !word.ends_search(reversed, order) {
+            self.step(steps)?;
+            // SAFETY: reached in this section.
+            let node = unsafe { self.node_at(word) }?;
+            let next = load(&node.links().next);
+            if node.reversed::<G>() != reversed {
+                break;
+            }
+            if !next.is_removed() && matches(node.pointer) {
+                return Ok(Some((node.pointer, next)));
+            }
+            word = next;
+        }
+        Ok(None)
+    }
+
+    /// See [`add_unique`](Table::add_unique).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_add`](Self::try_add).
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    #[inline]
+    pub unsafe fn try_add_unique(
+        &self,
+        hash: usize,
+        node: NonNull<Node>,
+        mut matches: impl FnMut(NonNull<Node>) -> bool,
+    ) -> Result<Option<NonNull<Node>>, G::Stop> {
+        let reversed = hash.reverse_bits();
+        let mut steps = self.buckets.ground.steps();
+        // SAFETY: the caller's own.
+        unsafe { self.prepare(node, reversed) };
+        loop {
+            // SAFETY: inside a section.
+            let (spot, order) = unsafe { self.seek(hash, reversed, Side::Before, &mut steps) }?;
+            // SAFETY: the same section.
+            let equal = unsafe { self.find_equal(&spot, reversed, order, &mut matches, &mut steps) }?;
+            if let Some((found, _)) = equal {
+                return Ok(Some(found));
+            }
+            // Whoever else adds this key has to change this very link.
+            // SAFETY: the caller's own; in front of all that are not smaller.
+            if unsafe { self.link(&spot, node, reversed, order) }.is_ok() {
+                // SAFETY: inside a section.
+                unsafe { self.added(spot.passed) };
+                return Ok(None);
+            }
+        }
+    }
+
+    /// See [`add_replace`](Table::add_replace).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_add`](Self::try_add); but the old node may have been replaced, and still be in the list. Then the data are corrupt
+    /// behind it.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    #[inline]
+    pub unsafe fn try_add_replace(
+        &self,
+        hash: usize,
+        node: NonNull<Node>,
+        mut matches: impl FnMut(NonNull<Node>) -> bool,
+    ) -> Result<Option<NonNull<Node>>, G::Stop> {
+        let reversed = hash.reverse_bits();
+        let mut steps = self.buckets.ground.steps();
+        // SAFETY: the caller's own.
+        unsafe { self.prepare(node, reversed) };
+        loop {
+            // SAFETY: inside a section.
+            let (spot, order) = unsafe { self.seek(hash, reversed, Side::Before, &mut steps) }?;
+            // SAFETY: the same section.
+            let equal = unsafe { self.find_equal(&spot, reversed, order, &mut matches, &mut steps) }?;
+            if let Some((found, next)) = equal {
+                // SAFETY: both as promised.
+                if unsafe { self.swap(hash, found, next, node, &mut steps) }?.is_ok() {
+                    return Ok(Some(found));
+                }
+                continue;
+            }
+            // SAFETY: as in `add_unique`.
+            if unsafe { self.link(&spot, node, reversed, order) }.is_ok() {
+                // SAFETY: inside a section.
+                unsafe { self.added(spot.passed) };
+                return Ok(None);
+            }
+        }
+    }
+
+    /// See [`replace`](Table::replace).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_add_replace`](Self::try_add_replace), around those of [`replace`](Table::replace).
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    #[inline]
+    pub unsafe fn try_replace(
+        &self,
+        old: Iter,
+        hash: usize,
+        new: NonNull<Node>,
+        matches: impl FnOnce(NonNull<Node>) -> bool,
+    ) -> Result<Result<(), ReplaceError>, G::Stop> {
+        let reversed = hash.reverse_bits();
+        let mut steps = self.buckets.ground.steps();
+        let Some(node) = old.node() else { return Ok(Err(ReplaceError::NotFound)) };
+        // SAFETY: found in this section.
+        let found = unsafe { Seen::new(node) };
+        if found.reversed::<G>() != reversed || !matches(node) {
+            return Ok(Err(ReplaceError::Mismatch));
+        }
+        // SAFETY: the caller's own.
+        unsafe { self.prepare(new, reversed) };
+        // SAFETY: as promised.
+        let swapped = unsafe { self.swap(hash, node, load(&found.links().next), new, &mut steps) }?;
+        Ok(swapped.map_err(|NotFound| ReplaceError::NotFound))
+    }
+
+    /// Puts `new` behind `old`, whose link was `next`, and removes `old`, in one step: who stands on `old` has seen it and goes on
+    /// behind `new`, or sees that it is removed and goes on to `new`.
+    ///
+    /// # Safety
+    ///
+    /// Inside a section in which `old` was found; `new` is prepared, the caller's alone, and has the same hash.
+    #[inline(never)]
+    unsafe fn swap(
+        &self,
+        hash: usize,
+        old: NonNull<Node>,
+        next: Word,
+        new: NonNull<Node>,
+        steps: &mut G::Steps,
+    ) -> Result<Result<(), NotFound>, G::Stop> {
+        let reversed = hash.reverse_bits();
+        // SAFETY: found in this section.
+        let link = &unsafe { old.as_ref() }.next;
+        // SAFETY: the caller's own.
+        let own = unsafe { new.as_ref() };
+        let to_new = Word::to_node(self.buckets.ground.name(new), reversed, self.order_now()).with(REMOVED);
+        let mut next = next;
+        loop {
+            self.step(steps)?;
+            if next.is_removed() {
+                return Ok(Err(NotFound));
+            }
+            // Relaxed: not reachable yet; published by the next line. PAIR(lfht-link)
+            own.next.store(next.target().0, Ordering::Relaxed);
+            // SeqCst: the head of the module. PAIR(lfht-link)
+            match link.compare_exchange(next.0, to_new.0, Ordering::SeqCst, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(found) => next = Word(found),
+            }
+        }
+        // SAFETY: inside a section. Passes everything with this hash, and so takes the old node out.
+        let _ = unsafe { self.seek(hash, reversed, Side::Behind, steps) }?;
+        Ok(Ok(()))
+    }
+
+    /// See [`del`](Table::del).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_add_replace`](Self::try_add_replace), around those of [`del`](Table::del).
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline]
+    pub unsafe fn try_del(&self, node: NonNull<Node>) -> Result<Result<(), NotFound>, G::Stop> {
+        // SAFETY: as promised.
+        let removed = unsafe { Seen::new(node) };
+        if set_flag(&removed.links().next, REMOVED).is_none() {
+            return Ok(Err(NotFound));
+        }
+        let reversed = removed.reversed::<G>();
+        let mut steps = self.buckets.ground.steps();
+        // SAFETY: inside a section. Passes everything with this hash, and so takes the node out.
+        let _ = unsafe { self.seek(reversed.reverse_bits(), reversed, Side::Behind, &mut steps) }?;
+        // SAFETY: inside a section.
+        unsafe { self.deleted() };
+        Ok(Ok(()))
+    }
+
+    /// Takes a bucket out of the list for ever, if it is there.
+    ///
+    /// # Safety
+    ///
+    /// Inside a section. No section is left that may start at it or put it into the list (two steps of shrinking ensure
+    /// that).
+    pub(super) unsafe fn unmake_bucket(&self, index: usize) -> Result<(), G::Stop> {
+        // SAFETY: released only after this (the caller has the turn).
+        let link = unsafe { self.buckets.at(index) }?;
+        let word = load(link);
+        if word == Word::FRESH {
+            return Ok(());
+        }
+        set_flag(link, REMOVED);
+        let reversed = reversed_index(index);
+        let mut steps = self.buckets.ground.steps();
+        loop {
+            let (parent, order) = parent_of(index);
+            // SAFETY: the parent is below every size that the table can have meanwhile.
+            let start = unsafe { self.start_at(parent, order) }?;
+            // SAFETY: inside a section. Passes all buckets up to this one, and so takes it out.
+            if unsafe { self.seek_from(start, reversed, Side::Before, &mut steps) }?.is_some() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Table {
     /// Adds a node, behind those with the same hash.
     ///
     /// Lock-free. Allocates nothing, unless the table resizes itself: then it may start a growth. Not for keys that are to stay
@@ -208,50 +509,8 @@ impl Table {
     #[doc(alias = "cds_lfht_add")]
     #[inline]
     pub unsafe fn add(&self, hash: usize, node: NonNull<Node>) {
-        let reversed = hash.reverse_bits();
-        // SAFETY: the caller's own.
-        unsafe { Self::prepare(node, reversed) };
-        loop {
-            // SAFETY: inside a section.
-            let (spot, order) = unsafe { self.seek(hash, reversed, Side::Behind) };
-            // SAFETY: the caller's own; behind all that are not larger.
-            if unsafe { Self::link(&spot, node, reversed, order) }.is_ok() {
-                // SAFETY: inside a section.
-                unsafe { self.added(spot.passed) };
-                return;
-            }
-        }
-    }
-
-    /// Looks for a node that matches from `spot` on, in front of which there is none with this hash.
-    ///
-    /// # Safety
-    ///
-    /// Inside the section that `spot` was found in.
-    #[inline]
-    unsafe fn find_equal(
-        spot: &Spot<'_>,
-        reversed: usize,
-        order: u32,
-        matches: &mut impl FnMut(NonNull<Node>) -> bool,
-    ) -> Option<(NonNull<Node>, Word)> {
-        let mut word = spot.word;
-        // Mostly the tag says that what is behind the place has another hash: then it need not be fetched.
-        while !word.is_bucket() && !word.ends_search(reversed, order) {
-            // SAFETY: reached in this section.
-            let node = unsafe { node_at(word) };
-            let next = load(&node.next);
-            if node.reverse_hash != reversed {
-                break;
-            }
-            // SAFETY: not null: a link's target.
-            let pointer = unsafe { NonNull::new_unchecked(word.node()) };
-            if !next.is_removed() && matches(pointer) {
-                return Some((pointer, next));
-            }
-            word = next;
-        }
-        None
+        // SAFETY: the caller's word.
+        sure(unsafe { self.try_add(hash, node) });
     }
 
     /// Adds a node unless there is one for which `matches` says so: then returns that one, and the new node is still the
@@ -272,26 +531,10 @@ impl Table {
         &self,
         hash: usize,
         node: NonNull<Node>,
-        mut matches: impl FnMut(NonNull<Node>) -> bool,
+        matches: impl FnMut(NonNull<Node>) -> bool,
     ) -> Option<NonNull<Node>> {
-        let reversed = hash.reverse_bits();
-        // SAFETY: the caller's own.
-        unsafe { Self::prepare(node, reversed) };
-        loop {
-            // SAFETY: inside a section.
-            let (spot, order) = unsafe { self.seek(hash, reversed, Side::Before) };
-            // SAFETY: the same section.
-            if let Some((found, _)) = unsafe { Self::find_equal(&spot, reversed, order, &mut matches) } {
-                return Some(found);
-            }
-            // Whoever else adds this key has to change this very link.
-            // SAFETY: the caller's own; in front of all that are not smaller.
-            if unsafe { Self::link(&spot, node, reversed, order) }.is_ok() {
-                // SAFETY: inside a section.
-                unsafe { self.added(spot.passed) };
-                return None;
-            }
-        }
+        // SAFETY: the caller's word.
+        sure(unsafe { self.try_add_unique(hash, node, matches) })
     }
 
     /// Adds a node, in place of the one for which `matches` says so, if there is one: that one is returned, removed, and may
@@ -312,29 +555,10 @@ impl Table {
         &self,
         hash: usize,
         node: NonNull<Node>,
-        mut matches: impl FnMut(NonNull<Node>) -> bool,
+        matches: impl FnMut(NonNull<Node>) -> bool,
     ) -> Option<NonNull<Node>> {
-        let reversed = hash.reverse_bits();
-        // SAFETY: the caller's own.
-        unsafe { Self::prepare(node, reversed) };
-        loop {
-            // SAFETY: inside a section.
-            let (spot, order) = unsafe { self.seek(hash, reversed, Side::Before) };
-            // SAFETY: the same section.
-            if let Some((found, next)) = unsafe { Self::find_equal(&spot, reversed, order, &mut matches) } {
-                // SAFETY: both as promised.
-                if unsafe { self.swap(hash, found, next, node) }.is_ok() {
-                    return Some(found);
-                }
-                continue;
-            }
-            // SAFETY: as in `add_unique`.
-            if unsafe { Self::link(&spot, node, reversed, order) }.is_ok() {
-                // SAFETY: inside a section.
-                unsafe { self.added(spot.passed) };
-                return None;
-            }
-        }
+        // SAFETY: the caller's word.
+        sure(unsafe { self.try_add_replace(hash, node, matches) })
     }
 
     /// Replaces the node at `old` by `new`, at the same place in the list.
@@ -362,48 +586,8 @@ impl Table {
         new: NonNull<Node>,
         matches: impl FnOnce(NonNull<Node>) -> bool,
     ) -> Result<(), ReplaceError> {
-        let reversed = hash.reverse_bits();
-        let Some(node) = old.node() else { return Err(ReplaceError::NotFound) };
-        // SAFETY: found in this section.
-        let found = unsafe { node.as_ref() };
-        if found.reverse_hash != reversed || !matches(node) {
-            return Err(ReplaceError::Mismatch);
-        }
-        // SAFETY: the caller's own.
-        unsafe { Self::prepare(new, reversed) };
-        // SAFETY: as promised.
-        unsafe { self.swap(hash, node, load(&found.next), new) }.map_err(|NotFound| ReplaceError::NotFound)
-    }
-
-    /// Puts `new` behind `old`, whose link was `next`, and removes `old`, in one step: who stands on `old` has seen it and goes on
-    /// behind `new`, or sees that it is removed and goes on to `new`.
-    ///
-    /// # Safety
-    ///
-    /// Inside a section in which `old` was found; `new` is prepared, the caller's alone, and has the same hash.
-    unsafe fn swap(&self, hash: usize, old: NonNull<Node>, next: Word, new: NonNull<Node>) -> Result<(), NotFound> {
-        let reversed = hash.reverse_bits();
-        // SAFETY: found in this section.
-        let link = &unsafe { old.as_ref() }.next;
-        // SAFETY: the caller's own.
-        let own = unsafe { new.as_ref() };
-        let to_new = Word::to_node(new.as_ptr(), reversed, self.order_now()).with(REMOVED);
-        let mut next = next;
-        loop {
-            if next.is_removed() {
-                return Err(NotFound);
-            }
-            // Relaxed: not reachable yet; published by the next line. PAIR(lfht-link)
-            own.next.store(next.target().0, Ordering::Relaxed);
-            // SeqCst: the head of the module. PAIR(lfht-link)
-            match link.compare_exchange(next.0, to_new.0, Ordering::SeqCst, Ordering::Acquire) {
-                Ok(_) => break,
-                Err(found) => next = Word(found),
-            }
-        }
-        // SAFETY: inside a section. Passes everything with this hash, and so takes the old node out.
-        let _ = unsafe { self.seek(hash, reversed, Side::Behind) };
-        Ok(())
+        // SAFETY: the caller's word.
+        sure(unsafe { self.try_replace(old, hash, new, matches) })
     }
 
     /// Removes a node. It may be reclaimed, or added again, after a grace period.
@@ -421,41 +605,8 @@ impl Table {
     #[doc(alias = "cds_lfht_del")]
     #[inline]
     pub unsafe fn del(&self, node: NonNull<Node>) -> Result<(), NotFound> {
-        // SAFETY: as promised.
-        let removed = unsafe { node.as_ref() };
-        set_flag(&removed.next, REMOVED).ok_or(NotFound)?;
-        let reversed = removed.reverse_hash;
-        // SAFETY: inside a section. Passes everything with this hash, and so takes the node out.
-        let _ = unsafe { self.seek(reversed.reverse_bits(), reversed, Side::Behind) };
-        // SAFETY: inside a section.
-        unsafe { self.deleted() };
-        Ok(())
-    }
-
-    /// Takes a bucket out of the list for ever, if it is there.
-    ///
-    /// # Safety
-    ///
-    /// Inside a section. No section is left that may start at it or put it into the list (two steps of shrinking ensure
-    /// that).
-    pub(super) unsafe fn unmake_bucket(&self, index: usize) {
-        // SAFETY: released only after this (the caller has the turn).
-        let link = unsafe { self.buckets.at(index) };
-        let word = load(link);
-        if word == Word::FRESH {
-            return;
-        }
-        set_flag(link, REMOVED);
-        let reversed = reversed_index(index);
-        loop {
-            let (parent, order) = parent_of(index);
-            // SAFETY: the parent is below every size that the table can have meanwhile.
-            let start = unsafe { self.start_at(parent, order) };
-            // SAFETY: inside a section. Passes all buckets up to this one, and so takes it out.
-            if unsafe { self.seek_from(start, reversed, Side::Before) }.is_some() {
-                return;
-            }
-        }
+        // SAFETY: the caller's word.
+        sure(unsafe { self.try_del(node) })
     }
 }
 

@@ -1,18 +1,21 @@
-//! What is in a link: a pointer with flags and a tag.
+//! What is in a link: a name with flags and a tag.
 //!
 //! A link is the `next` of a node, or a bucket, which is nothing but a link: 8 bytes.
 //!
 //! ```text
 //!   63            48 47                                      3   2      1        0
 //!  +----------------+-----------------------------------------+------+--------+---------+
-//!  | tag            | address of the next node or bucket      | READY| BUCKET | REMOVED |
+//!  | tag            | name of the next node or bucket         | READY| BUCKET | REMOVED |
 //!  +----------------+-----------------------------------------+------+--------+---------+
 //! ```
+//!
+//! The name is the target's address, or its distance from the beginning of a mapping: see [`space`](urcu_core::space). Either is
+//! below 2^48 and a multiple of 8.
 //!
 //! | flag | belongs to | meaning |
 //! |---|---|---|
 //! | `REMOVED` | the place | the node (or bucket) that holds this link is removed; the link never changes again |
-//! | `BUCKET` | the target | the next thing in the list is a bucket, or nothing (address 0) |
+//! | `BUCKET` | the target | the next thing in the list is a bucket, or nothing (name 0) |
 //! | `READY` | the place | this bucket is in the list: one may start here |
 //!
 //! The tag says about the target what one would otherwise have to look up there.
@@ -25,11 +28,12 @@
 use core::ptr;
 
 use urcu_core::sync::modelled::AtomicPtr;
+use urcu_core::sync::{AtomicUsize, Ordering};
 
 use super::split_order::level_of;
 
-/// A place that holds a [`Word`].
-pub(super) type Link = AtomicPtr<Node>;
+/// A place that holds a word of the list: a name and its flags. What is in it is the table's matter.
+pub type Link = AtomicPtr<Node>;
 
 /// What the caller's objects have inside: 16 bytes.
 ///
@@ -39,21 +43,31 @@ pub(super) type Link = AtomicPtr<Node>;
 #[repr(C, align(8))]
 pub struct Node {
     pub(super) next: Link,
-    /// Written before the node is in a table, and constant while it is in one.
-    pub(super) reverse_hash: usize,
+    /// Written before the node is in a table, and constant while it is in one. Atomic, because a link in shared memory may lead
+    /// to what is no node.
+    pub(super) reverse_hash: AtomicUsize,
 }
 
 impl Node {
     /// A node that is in no table.
     #[doc(alias = "cds_lfht_node_init")]
     pub fn new() -> Self {
-        Self { next: Link::new(ptr::null_mut()), reverse_hash: 0 }
+        Self { next: Link::new(ptr::null_mut()), reverse_hash: AtomicUsize::new(0) }
     }
 
     /// A node that is in no table, and of which [`is_node_deleted`](super::is_node_deleted) says so.
     #[doc(alias = "cds_lfht_node_init_deleted")]
     pub fn new_deleted() -> Self {
-        Self { next: Link::new(Word::END.with(REMOVED).0), reverse_hash: 0 }
+        Self { next: Link::new(Word::END.with(REMOVED).0), reverse_hash: AtomicUsize::new(0) }
+    }
+}
+
+impl Node {
+    /// Before it is linked.
+    #[inline(always)]
+    pub(super) fn set_reversed(&self, reversed: usize) {
+        // Relaxed: published with the node. PAIR(lfht-link)
+        self.reverse_hash.store(reversed, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +117,7 @@ impl Word {
     /// The list ends. A bucket of level 0, so that it ends every search.
     pub(super) const END: Self = Self(ptr::without_provenance_mut(BUCKET));
 
-    /// Points to `node`, whose reversed hash is `reversed`, in a table of `order`.
+    /// Points to the node of this name, whose reversed hash is `reversed`, in a table of `order`.
     #[inline]
     pub(super) fn to_node(node: *mut Node, reversed: usize, order: u32) -> Self {
         let window = (order / STEP).min(LAST_WINDOW);
@@ -111,10 +125,10 @@ impl Word {
         Self(node.map_addr(|address| address | tag << TAG_AT))
     }
 
-    /// Points to the bucket at `link`.
+    /// Points to the bucket of this name.
     #[inline]
-    pub(super) fn to_bucket(link: *const Link, tag: BucketTag) -> Self {
-        Self(link.cast_mut().cast::<Node>().map_addr(|address| address | tag.0))
+    pub(super) fn to_bucket(link: *mut Link, tag: BucketTag) -> Self {
+        Self(link.cast::<Node>().map_addr(|address| address | tag.0))
     }
 
     #[inline]
@@ -152,15 +166,15 @@ impl Word {
         Self(self.0.map_addr(|address| address & !OF_THE_PLACE))
     }
 
-    /// The node that this points to; the target is a node.
+    /// The name of the node that this points to; the target is a node.
     #[inline]
     pub(super) fn node(self) -> *mut Node {
         self.0.map_addr(|address| address & ADDRESS)
     }
 
-    /// The bucket that this points to; the target is a bucket, and not the end.
+    /// The name of the bucket that this points to; the target is a bucket, and not the end.
     #[inline]
-    pub(super) fn bucket(self) -> *const Link {
+    pub(super) fn bucket(self) -> *mut Link {
         self.0.map_addr(|address| address & ADDRESS).cast::<Link>()
     }
 
@@ -203,7 +217,7 @@ fn window_of(reversed: usize, window: u32) -> usize {
     reversed << (window * STEP) >> (usize::BITS - WINDOW)
 }
 
-/// Whether a node at this address can be linked.
+/// Whether a node of this name can be linked.
 #[inline]
 pub(super) fn is_linkable(node: *mut Node) -> bool {
     node.addr() & !ADDRESS == 0

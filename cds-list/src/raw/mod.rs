@@ -43,6 +43,10 @@
 //! }
 //! ```
 //!
+//! [`rculist`] is written over a [`Space`](urcu_core::space::Space): its functions that end in `_in` work on lists in memory
+//! that several processes map, where links are distances and every one of them is checked. Those that end in `_rcu` are the same
+//! code over the memory of this process, where a link is a pointer.
+//!
 //! Two rules of this tier concern pointers rather than lists. Heads and nodes must not move while they are linked, since
 //! they point at each other. And links given to these functions must come from a pointer to the whole object
 //! (`&raw mut (*object).links`, not a reference to the field) if [`container_of!`](crate::container_of) is to lead back to it.
@@ -55,7 +59,9 @@ mod walk;
 
 pub use hlist::{HlistHead, HlistNode};
 pub use list::ListHead;
-pub use walk::{Backward, BackwardRcu, Forward, ForwardRcu, HlistWalk, SafeHlistWalk, SafeWalk, Step, Walk};
+pub use walk::{
+    Backward, BackwardRcu, Forward, ForwardRcu, HlistWalk, SafeHlistWalk, SafeWalk, SharedWalk, Step, Walk,
+};
 
 /// From a pointer to field `$field` of a `$object` to the object: an address, nothing is read.
 ///

@@ -1,12 +1,15 @@
 //! Walks over raw lists: which way, with which ordering, and whether one step ahead.
 
+use core::fmt;
 use core::marker::PhantomData;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
+use urcu_core::space::{Process, Space};
 use urcu_core::sync::modelled::Ordering;
 
 use super::hlist::{self, HlistHead, HlistNode};
 use super::list::{self, ListHead};
+use super::rculist::{step_back, step_forward, sure};
 
 /// How a walk gets from a node to the next.
 ///
@@ -60,9 +63,10 @@ unsafe impl Step for Backward {
 unsafe impl Step for ForwardRcu {
     #[inline(always)]
     unsafe fn step(node: *const ListHead) -> *mut ListHead {
-        // Acquire: the node is as its updater made it before the Release that linked it. PAIR(list-publish)
+        // SAFETY: live, hence not null.
+        let node = unsafe { NonNull::new_unchecked(node.cast_mut()) };
         // SAFETY: the caller's word.
-        unsafe { list::next_of(node) }.load(Ordering::Acquire)
+        sure(unsafe { step_forward(&Process, node) }).as_ptr()
     }
 }
 
@@ -70,9 +74,10 @@ unsafe impl Step for ForwardRcu {
 unsafe impl Step for BackwardRcu {
     #[inline(always)]
     unsafe fn step(node: *const ListHead) -> *mut ListHead {
-        // Acquire: as forward. PAIR(list-publish)
+        // SAFETY: live, hence not null.
+        let node = unsafe { NonNull::new_unchecked(node.cast_mut()) };
         // SAFETY: the caller's word.
-        unsafe { list::prev_of(node) }.load(Ordering::Acquire)
+        sure(unsafe { step_back(&Process, node) }).as_ptr()
     }
 }
 
@@ -103,6 +108,62 @@ impl<S: Step> Iterator for Walk<S> {
         }
         self.at = next;
         Some(next)
+    }
+}
+
+/// Walks a list in any space beside an updater: see [`iter_in`](super::rculist::iter_in).
+pub struct SharedWalk<S: Space> {
+    space: S,
+    head: NonNull<ListHead>,
+    at: NonNull<ListHead>,
+    steps: S::Steps,
+    ended: bool,
+}
+
+impl<S: Space> SharedWalk<S> {
+    #[inline(always)]
+    pub(super) fn new(space: S, head: NonNull<ListHead>) -> Self {
+        let steps = space.steps();
+        Self { space, head, at: head, steps, ended: false }
+    }
+
+    #[inline(always)]
+    fn step(&mut self) -> Result<NonNull<ListHead>, S::Stop> {
+        self.space.step(&mut self.steps)?;
+        // SAFETY: promised when the walk was made.
+        unsafe { step_forward(&self.space, self.at) }
+    }
+}
+
+impl<S: Space> Iterator for SharedWalk<S> {
+    type Item = Result<NonNull<ListHead>, S::Stop>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.step();
+        match next {
+            Ok(next) if next != self.head => {
+                self.at = next;
+                Some(Ok(next))
+            }
+            Ok(_) => {
+                self.ended = true;
+                None
+            }
+            Err(stop) => {
+                self.ended = true;
+                Some(Err(stop))
+            }
+        }
+    }
+}
+
+impl<S: Space> fmt::Debug for SharedWalk<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedWalk").field("head", &self.head).field("at", &self.at).finish_non_exhaustive()
     }
 }
 

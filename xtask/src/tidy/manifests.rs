@@ -25,7 +25,8 @@ pub(crate) fn check_direction(manifest: &Manifest<'_>, dependencies: &[Dependenc
             continue;
         };
         let for_tests = kind.as_deref() == Some("dev");
-        let forward = layer == Layer::Tool || target == Layer::Core && layer != Layer::Core;
+        let on_segments = layer == Layer::Segment && (target == Layer::Structure || name == "urcu-shm");
+        let forward = layer == Layer::Tool || on_segments || target == Layer::Core && layer != Layer::Core;
         let backward = match (layer, target) {
             (_, Layer::Tool) | (Layer::Core | Layer::Structure, Layer::Flavor) => true,
             // A crate may name itself to switch features on.
@@ -180,6 +181,9 @@ mod tests {
             ("cds-lfht", "rand"),
             ("urcu-benches", "urcu-mb"),
             ("urcu-benches", "cds-lfht"),
+            ("cds-shm", "urcu-core"),
+            ("cds-shm", "urcu-shm"),
+            ("cds-shm", "cds-lfht"),
         ];
         for (package, name) in good {
             assert_eq!(direction(package, name, None, "^0.1.0"), 0, "{package} -> {name}");
@@ -192,6 +196,9 @@ mod tests {
             ("urcu-mb", "urcu-benches"),
             ("cds-lfht", "urcu-mb"),
             ("cds-lfht", "cds-list"),
+            ("cds-shm", "urcu-mb"),
+            ("cds-lfht", "cds-shm"),
+            ("urcu-shm", "cds-shm"),
         ];
         for (package, name) in bad {
             assert_eq!(direction(package, name, None, "^0.1.0"), 1, "{package} -> {name}");

@@ -66,7 +66,7 @@ use crate::lock::RawLock;
 use crate::reader::Reader;
 use crate::registration;
 use crate::report::{Report, Stall, report};
-use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence, spin_loop};
+use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence, in_model, spin_loop};
 use crate::sys;
 use crate::weaken;
 
@@ -285,8 +285,8 @@ fn start<F: Flavor>() -> u64 {
     // Nobody else registered: no section can be open, and one that opens from now on sees the unlinking. A section of
     // the caller's own, whose accesses are in program order, needs no barrier either.
     let others = domain.registry.find(|reader| !core::ptr::eq(reader, own)).is_some();
-    if weaken!("heavy-barrier", others => false) && weaken!("barrier-then-number", true => false) {
-        F::heavy_barrier();
+    if weaken!("heavy-barrier", others => false) {
+        weaken!("barrier-then-number", F::heavy_barrier() => ());
     }
     // U3. Release: R1's Acquire load makes U1 visible to sections that carry the new number. PAIR(period)
     let step = weaken!("number-grows", F::LAYOUT.one_period() => 0);
@@ -364,10 +364,16 @@ fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) -> Result<(), Stuck
         if backoff.snooze() {
             continue;
         }
+        if in_model() {
+            // The sleep may end at any time. Without the mark, whose race with the reader's store the checker does not order.
+            spin_loop();
+            continue;
+        }
         // Asks for a wake-up. Relaxed: the word's own modification order is all that counts, and a mark that a racing
         // store of the reader wipes out costs one bounded sleep.
         let marked = word | F::LAYOUT.awaited();
         if word != marked && reader.word.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            spin_loop();
             continue;
         }
         // The half that holds nesting and marks; the kernel compares it before it sleeps.

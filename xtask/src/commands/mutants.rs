@@ -436,8 +436,7 @@ fn bless(job: &mut Job<'_>, flags: &MutantsFlags, table: &mut Table, cases: &[Ca
     let mut tests = BTreeMap::new();
     for (pattern, control) in &patterns {
         let (start, end) = control.test.split_once('*').unwrap_or((&control.test, ""));
-        let names =
-            programs.tests(control)?.into_iter().filter(|name| name.starts_with(start) && name.ends_with(end));
+        let names = programs.tests(control)?.into_iter().filter(|name| name.starts_with(start) && name.ends_with(end));
         let all: Vec<Control> = names.map(|test| Control { test, ..control.clone() }).collect();
         let times = in_parallel(flags.jobs(), &all, |control| {
             let started = Instant::now();

@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Headers(HeadersFlags),
     /// Run one library's tests with each of the flavors, by changing one line of its manifest.
     Portable,
-    /// Run tests under AddressSanitizer, on nightly.
+    /// Run tests under AddressSanitizer, ThreadSanitizer (both on nightly) and valgrind.
     Sanitize(SanitizeFlags),
     /// Model-check the packages that have a `tests/loom.rs`.
     Loom(LoomFlags),
@@ -72,6 +72,9 @@ pub(crate) struct SanitizeFlags {
     /// The tests of this package only.
     #[arg(long, value_name = "PACKAGE")]
     pub(crate) package: Option<String>,
+    /// Also what takes too long for every change.
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]

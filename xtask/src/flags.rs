@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Sanitize(SanitizeFlags),
     /// Model-check the packages that have a `tests/loom.rs`.
     Loom(LoomFlags),
+    /// Run random programs over all structures and flavors.
+    Fuzz(FuzzFlags),
     /// Weaken the program in one place at a time; a test has to turn red for each.
     Mutants(MutantsFlags),
     /// Check what compilers cannot: dependency direction, SAFETY comments, ordering labels, manifests.
@@ -96,6 +98,19 @@ pub(crate) struct LoomFlags {
     /// Only this package (may be given several times).
     #[arg(long, short, value_name = "PACKAGE")]
     pub(crate) package: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FuzzFlags {
+    /// How long, in seconds, all flavors together.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) duration: u64,
+    /// What programs are made up from; printed by each run.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Only this flavor, such as `qsbr` (may be given several times).
+    #[arg(long, value_name = "FLAVOR", value_delimiter = ',')]
+    pub(crate) flavor: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Sanitize(flags) => commands::sanitize::run(&flags),
         Command::Loom(flags) => commands::loom::run(&flags),
         Command::Mutants(flags) => commands::mutants::run(&flags),
+        Command::Fuzz(flags) => commands::fuzz::run(&flags),
         Command::Tidy => commands::tidy::run(),
     };
     match outcome {

@@ -261,8 +261,9 @@ fn calls_pass_plain_memory_to_the_worker_and_back() {
                             let plain = Box::new(Plain::new(index + round));
                             urcu_core::defer::<_, Mb>(move || {
                                 plain.check();
+                                let place = (place as *mut u64).wrapping_add(index as usize);
                                 // SAFETY: this call's own element, which is read behind the barrier.
-                                unsafe { (place as *mut u64).add(index as usize).write(plain.words[3] + 1) };
+                                unsafe { place.write(plain.words[3] + 1) };
                             });
                         }
                         urcu_core::barrier::<Mb>().expect("outside of calls");

@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Loom(LoomFlags),
     /// Run random programs over all structures and flavors.
     Fuzz(FuzzFlags),
+    /// Check what comes from elsewhere: licences, advisories, the oldest compiler, breaking changes.
+    Deny,
     /// Weaken the program in one place at a time; a test has to turn red for each.
     Mutants(MutantsFlags),
     /// Check what compilers cannot: dependency direction, SAFETY comments, ordering labels, manifests.

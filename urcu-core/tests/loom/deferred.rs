@@ -21,23 +21,25 @@ fn retire(shelf: &Arc<Shelf>) {
     });
 }
 
+/// The first thread reads, so that one preemption is enough to find it inside.
 #[test]
 fn a_call_waits_for_a_section_and_a_barrier_for_the_call() {
     explore(1, || {
         let shelf = Shelf::new();
-        let reader = {
+        let updater = {
             let shelf = shelf.clone();
             thread::spawn(move || {
-                let thread = Thread::<Fenced>::register().expect("a free slot");
-                let guard = thread.read_lock();
-                shelf.read();
-                drop(guard);
+                retire(&shelf);
+                barrier::<Fenced>().expect("outside of calls");
+                assert!(shelf.objects[0].is_reclaimed(), "a barrier that did not wait");
             })
         };
-        retire(&shelf);
-        barrier::<Fenced>().expect("outside of calls");
-        assert!(shelf.objects[0].is_reclaimed(), "a barrier that did not wait");
-        reader.join().unwrap();
+        let thread = Thread::<Fenced>::register().expect("a free slot");
+        let guard = thread.read_lock();
+        shelf.read();
+        drop(guard);
+        drop(thread);
+        updater.join().unwrap();
         urcu_core::stop_default_worker::<Fenced>();
     });
 }

@@ -63,7 +63,7 @@ impl LightBarrier {
     }
 }
 
-#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(any(miri, urcu_loom))))]
 #[inline(always)]
 fn store_with_full_fence(word: &AtomicU64, value: u64) {
     let address = word.as_ptr();
@@ -79,7 +79,7 @@ fn store_with_full_fence(word: &AtomicU64, value: u64) {
     }
 }
 
-#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", not(miri))))]
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", not(any(miri, urcu_loom)))))]
 #[inline(always)]
 fn store_with_full_fence(word: &AtomicU64, value: u64) {
     word.store(value, Ordering::Release);

@@ -71,7 +71,7 @@ use crate::lock::RawLock;
 use crate::reader::Reader;
 use crate::registration;
 use crate::report::{Report, Stall, report};
-use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence, spin_loop};
+use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence, in_model, spin_loop};
 use crate::sys;
 use crate::weaken;
 
@@ -293,8 +293,8 @@ fn start<F: Flavor>() -> (u64, u64) {
     // Nobody else registered: no section can be open, and one that opens from now on sees the unlinking. A section of
     // the caller's own, whose accesses are in program order, needs no barrier either.
     let others = F::MIRRORED || domain.registry.find(|reader| !core::ptr::eq(reader, own)).is_some();
-    if weaken!("heavy-barrier", others => false) && weaken!("barrier-then-number", true => false) {
-        F::heavy_barrier();
+    if weaken!("heavy-barrier", others => false) {
+        weaken!("barrier-then-number", F::heavy_barrier() => ());
     }
     // Before the number that tells others that this has been done.
     let elsewhere = if F::MIRRORED { F::start_elsewhere() } else { 0 };
@@ -375,10 +375,16 @@ fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) -> Result<(), Stuck
         if backoff.snooze() {
             continue;
         }
+        if in_model() {
+            // The sleep may end at any time. Without the mark, whose race with the reader's store the checker does not order.
+            spin_loop();
+            continue;
+        }
         // Asks for a wake-up. Relaxed: the word's own modification order is all that counts, and a mark that a racing
         // store of the reader wipes out costs one bounded sleep.
         let marked = word | F::LAYOUT.awaited();
         if word != marked && reader.word.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            spin_loop();
             continue;
         }
         // The half that holds nesting and marks; the kernel compares it before it sleeps.

@@ -71,6 +71,9 @@ pub use arc_cell::{RcuArcCell, RcuArcExchangeError};
 pub use asymmetric::LightBarrier;
 pub use backoff::Backoff;
 pub use boxed::RcuBox;
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub use defer::stop_default_worker;
 pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
 pub use domain::{Domain, DomainId};
 pub use dyn_thread::DynThread;

@@ -1,7 +1,7 @@
 //! `membarrier(2)` as a heavy barrier, with full fences where it is missing.
 
 use crate::error::InitError;
-use crate::sync::{AtomicU32, Ordering, fence};
+use crate::sync::{AtomicU32, Ordering, fence, in_model};
 use crate::sys;
 use crate::weaken;
 
@@ -34,7 +34,7 @@ impl Membarrier {
         if self.state.load(Ordering::Relaxed) != UNKNOWN {
             return Ok(());
         }
-        let probed = if sys::started_with_environment(c"URCU_MEMBARRIER=off") {
+        let probed = if in_model() || sys::started_with_environment(c"URCU_MEMBARRIER=off") {
             FULL_FENCES
         } else {
             match sys::membarrier_register() {

@@ -39,12 +39,8 @@ pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier
         }
         // A section behind a guard is one for good: it loses the mark R.
         let word = if tier == Tier::Face { word & !F::LAYOUT.raw() } else { word };
-        let word = weaken!("nested-keeps-number", word => {
-            let number = F::domain().period.load(Ordering::Acquire) & !(F::LAYOUT.one_period() - 1);
-            word & (F::LAYOUT.one_period() - 1) | number
-        });
         // Release like every store to the word. PAIR(section-end)
-        reader.word.store(word + 1, Ordering::Release);
+        reader.word.store(weaken!("nested-keeps-number", word => refreshed::<F>(word)) + 1, Ordering::Release);
         return reader;
     }
     // R1. Acquire pairs with U3. PAIR(period)
@@ -57,6 +53,13 @@ pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier
     }
     reader.note_entry(Some(Location::caller()));
     reader
+}
+
+/// What a nested lock must not do: the section's word with the number of a grace period that began after it.
+#[cfg(urcu_mutants)]
+fn refreshed<F: Flavor>(word: u64) -> u64 {
+    let rest = F::LAYOUT.one_period() - 1;
+    word & rest | F::domain().period.load(Ordering::Acquire) & !rest
 }
 
 /// Nested too deeply, not registered, or on full fences.

@@ -4,17 +4,31 @@
 //! takes them from [`modelled`], where the model checker's types are swapped in under `--cfg urcu_loom` without touching an
 //! algorithm.
 
-#[cfg(not(urcu_mutants))]
+#[cfg(not(any(urcu_mutants, urcu_loom)))]
 pub use core::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, compiler_fence, fence,
 };
 
 pub use core::sync::atomic::Ordering;
 
-#[cfg(urcu_mutants)]
+#[cfg(urcu_loom)]
+mod model;
+#[cfg(any(urcu_mutants, urcu_loom))]
 mod weakened;
-#[cfg(urcu_mutants)]
+#[cfg(any(urcu_mutants, urcu_loom))]
 pub use weakened::plain::*;
+
+#[cfg(urcu_loom)]
+pub use model::explore;
+#[cfg(urcu_loom)]
+pub(crate) use model::{futex_wait, futex_wake, in_model};
+
+/// Whether the caller runs in a model of this crate, where there is neither time nor a system.
+#[cfg(not(urcu_loom))]
+#[inline(always)]
+pub(crate) const fn in_model() -> bool {
+    false
+}
 
 /// One rule of an algorithm, and what is left of it when that very rule is taken away: for negative controls.
 ///
@@ -25,6 +39,7 @@ pub use weakened::plain::*;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! weaken {
+    ($name:literal, () => $weak:expr) => {};
     ($name:literal, $strong:expr => $weak:expr) => {
         $strong
     };
@@ -35,6 +50,11 @@ macro_rules! weaken {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! weaken {
+    ($name:literal, () => $weak:expr) => {
+        if $crate::sync::is_mutant($name) {
+            $weak;
+        }
+    };
     ($name:literal, $strong:expr => $weak:expr) => {
         if $crate::sync::is_mutant($name) { $weak } else { $strong }
     };
@@ -47,6 +67,10 @@ pub use weakened::is_mutant;
 /// Tells the processor that this is a spin loop.
 #[inline]
 pub fn spin_loop() {
+    #[cfg(urcu_loom)]
+    if in_model() {
+        return loom::thread::yield_now();
+    }
     core::hint::spin_loop();
 }
 

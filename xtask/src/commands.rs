@@ -3,7 +3,9 @@
 pub(crate) mod api;
 pub(crate) mod asm;
 pub(crate) mod bench;
+pub(crate) mod deny;
 pub(crate) mod features;
+pub(crate) mod fuzz;
 pub(crate) mod headers;
 pub(crate) mod loom;
 pub(crate) mod mutants;

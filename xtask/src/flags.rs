@@ -26,10 +26,14 @@ pub(crate) enum Command {
     Headers(HeadersFlags),
     /// Run one library's tests with each of the flavors, by changing one line of its manifest.
     Portable,
-    /// Run tests under AddressSanitizer, on nightly.
+    /// Run tests under AddressSanitizer, ThreadSanitizer (both on nightly) and valgrind.
     Sanitize(SanitizeFlags),
     /// Model-check the packages that have a `tests/loom.rs`.
     Loom(LoomFlags),
+    /// Run random programs over all structures and flavors.
+    Fuzz(FuzzFlags),
+    /// Check what comes from elsewhere: licences, advisories, the oldest compiler, breaking changes.
+    Deny,
     /// Weaken the program in one place at a time; a test has to turn red for each.
     Mutants(MutantsFlags),
     /// Build the torture program in release mode and run it; all arguments go to it.
@@ -94,6 +98,9 @@ pub(crate) struct SanitizeFlags {
     /// The tests of this package only.
     #[arg(long, value_name = "PACKAGE")]
     pub(crate) package: Option<String>,
+    /// Also what takes too long for every change.
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -115,6 +122,19 @@ pub(crate) struct LoomFlags {
     /// Only this package (may be given several times).
     #[arg(long, short, value_name = "PACKAGE")]
     pub(crate) package: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FuzzFlags {
+    /// How long, in seconds, all flavors together.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) duration: u64,
+    /// What programs are made up from; printed by each run.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Only this flavor, such as `qsbr` (may be given several times).
+    #[arg(long, value_name = "FLAVOR", value_delimiter = ',')]
+    pub(crate) flavor: Vec<String>,
 }
 
 #[derive(Debug, Args)]

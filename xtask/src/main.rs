@@ -35,6 +35,8 @@ fn main() -> ExitCode {
         Command::Mutants(flags) => commands::mutants::run(&flags),
         Command::Spin(flags) => commands::spin::run(&flags),
         Command::Torture(flags) => commands::torture::run(&flags),
+        Command::Fuzz(flags) => commands::fuzz::run(&flags),
+        Command::Deny => commands::deny::run(),
         Command::Tidy => commands::tidy::run(),
     };
     match outcome {

@@ -570,3 +570,13 @@ pub(crate) fn after_fork_in_child<F: Flavor>() {
         deferred.default_worker.start_or_report::<F>();
     }
 }
+
+/// Ends the default worker's thread, so that a model ends.
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub fn stop_default_worker<F: Flavor>() {
+    let worker = &F::domain().deferred.default_worker;
+    if worker.exists() && worker.claim_stop() {
+        worker.stop();
+    }
+}

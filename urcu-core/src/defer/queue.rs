@@ -21,7 +21,7 @@ use core::ptr;
 
 use crate::backoff::Backoff;
 use crate::defer::block::{BLOCK_CALLS, Block, Call};
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, in_model, spin_loop};
 use crate::weaken;
 
 const FREE: u32 = 0;
@@ -137,6 +137,10 @@ impl Queue {
                 return reclaimer;
             }
             if !backoff.snooze() {
+                if in_model() {
+                    spin_loop();
+                    continue;
+                }
                 backoff = Backoff::new();
                 std::thread::sleep(core::time::Duration::from_micros(100));
             }

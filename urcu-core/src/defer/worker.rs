@@ -259,6 +259,11 @@ impl Worker {
     }
 
     fn spawn<F: Flavor>(&'static self, setup: Setup) -> Result<(), WorkerError> {
+        #[cfg(urcu_loom)]
+        if crate::sync::in_model() {
+            loom::thread::spawn(move || Rounds::<F>::new(self, setup.polling).run());
+            return Ok(());
+        }
         registration::pin::<F>();
         let name = setup.name.clone().unwrap_or_else(|| F::NAME.to_owned());
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);

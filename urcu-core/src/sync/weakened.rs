@@ -19,6 +19,9 @@ enum Mutant {
 static MUTANT: OnceLock<Option<Mutant>> = OnceLock::new();
 
 fn mutant() -> Option<&'static Mutant> {
+    if !cfg!(urcu_mutants) {
+        return None;
+    }
     MUTANT.get_or_init(|| Some(parse(&std::env::var("URCU_MUTANT").ok()?))).as_ref()
 }
 
@@ -38,6 +41,7 @@ fn parse(text: &str) -> Mutant {
     Mutant::Order { file: parts.next().expect("URCU_MUTANT: a file").to_owned(), line, column, fails, order }
 }
 
+#[cfg_attr(not(urcu_mutants), expect(dead_code, reason = "for negative controls only"))]
 /// Whether this process runs without the rule of that name.
 pub fn is_mutant(name: &str) -> bool {
     matches!(mutant(), Some(Mutant::Rule(active)) if active == name)
@@ -211,8 +215,13 @@ macro_rules! fences {
 
 /// Around the standard library's.
 pub mod plain {
+    #[cfg(not(urcu_loom))]
     use core::sync::atomic;
+    #[cfg(not(urcu_loom))]
     use core::sync::atomic::AtomicPtr as Inner;
+
+    #[cfg(urcu_loom)]
+    use super::super::model::{self as atomic, AtomicPtr as Inner};
 
     use super::{Ordering, weakened};
 
@@ -264,7 +273,7 @@ pub mod plain {
 }
 
 /// Around the model checker's.
-#[cfg(urcu_loom)]
+#[cfg(all(urcu_loom, urcu_mutants))]
 pub mod modelled {
     use loom::sync::atomic;
     use loom::sync::atomic::AtomicPtr as Inner;

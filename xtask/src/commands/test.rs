@@ -36,7 +36,7 @@ const STEPS: &[Step] = &[
     Step { name: "loom", about: "every interleaving of small programs", run: loom::step },
     Step { name: "doc", about: "the documentation, warnings denied", run: doc },
     Step { name: "asm", about: "machine code of the read side", run: asm::step },
-    Step { name: "sanitize", about: "tests under AddressSanitizer", run: sanitize::step },
+    Step { name: "sanitize", about: "tests under AddressSanitizer and ThreadSanitizer", run: sanitize::step },
     Step { name: "features", about: "every set of features of the published crates", run: features::step },
 ];
 

@@ -63,6 +63,7 @@ fn what_is_pending_runs_in_both_processes() {
 
 #[test]
 fn a_worker_that_stops_during_a_fork_can_be_used_again() {
+    static STOPPED: AtomicUsize = AtomicUsize::new(0);
     alone(|| {
         let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
         // Several, so that a fork waits for one worker while another one stops and leaves the list.
@@ -76,15 +77,17 @@ fn a_worker_that_stops_during_a_fork_can_be_used_again() {
                     random.dawdle();
                     // Returns only if the worker's thread runs, and is not put aside by a fork that is over.
                     worker.stop().expect("not in a callback");
+                    STOPPED.fetch_add(1, Ordering::Relaxed);
                 }
             })
         });
         let mut random = Random::new(9);
-        for _ in 0..2_000 {
+        while STOPPED.load(Ordering::Relaxed) < 1_500 {
             rcu::raw::fork_before();
             // SAFETY: follows `fork_before`; the hooks alone are what is tried.
             unsafe { rcu::raw::fork_after_parent() };
-            random.dawdle();
+            // Now and then: workers have to come to their end between two forks.
+            (0..random.below(20)).for_each(|_| std::thread::yield_now());
         }
         stop.store(true, Ordering::Relaxed);
         owners.into_iter().for_each(join);

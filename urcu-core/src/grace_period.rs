@@ -46,9 +46,9 @@
 //! other, since the numbers that U3 draws grow in the order of the draws.
 //!
 //! `models/grace_period.pml`, a Promela model beside this crate's source, has these steps with store buffers; its README says
-//! what is checked within which bounds. Without the barrier, or without the light one, it finds a section that uses what was freed;
-//! so it does when U3 comes before U2, on a processor whose R4 overtakes R1. The counter-examples are replayed by
-//! `tests/grace_period_model.rs`.
+//! what is checked within which bounds. Without the heavy barrier, or without the light one, it finds a section that uses what was
+//! freed; so it does when U3 comes before U2, where numbers are polled for or where R4 may overtake R1. The counter-examples are
+//! replayed by `tests/grace_period_model.rs`.
 //!
 //! # Sharing
 //!

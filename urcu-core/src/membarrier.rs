@@ -60,13 +60,26 @@ impl Membarrier {
     ///
     /// # Panics
     ///
-    /// When the kernel refuses what it granted before.
+    /// When the kernel refuses what it granted before: going on would be unsound.
     #[inline]
     pub fn heavy_barrier(&self) {
-        if self.state.load(Ordering::Relaxed) == AVAILABLE {
-            weaken!("membarrier", sys::membarrier_expedited() => ());
+        if let Err(error) = self.try_heavy_barrier() {
+            panic!("membarrier(PRIVATE_EXPEDITED) failed with error {error} after it had been registered");
         }
+    }
+
+    /// [`heavy_barrier`](Self::heavy_barrier) for those who can do without: when the kernel refuses, it was a fence of the
+    /// caller's own only.
+    ///
+    /// # Errors
+    ///
+    /// The error number.
+    #[inline]
+    pub(crate) fn try_heavy_barrier(&self) -> Result<(), i32> {
+        let available = self.state.load(Ordering::Relaxed) == AVAILABLE;
+        let issued = if available { weaken!("membarrier", sys::membarrier_expedited() => Ok(())) } else { Ok(()) };
         fence(Ordering::SeqCst);
+        issued
     }
 }
 

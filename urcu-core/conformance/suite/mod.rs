@@ -16,12 +16,15 @@
 pub(crate) mod cast;
 
 mod ages;
+mod allocations;
+mod clocks;
 mod counted;
 mod deferred;
 mod deferred_fork;
 mod dyn_threads;
 mod exit;
 mod exit_destructors;
+mod faults;
 mod fork;
 mod grace_periods;
 mod handlers;
@@ -34,6 +37,7 @@ mod pointers;
 mod raw_tier;
 mod registration;
 mod scale;
+mod stopped;
 mod store_buffers;
 mod vtable;
 mod wake;

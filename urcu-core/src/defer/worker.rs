@@ -6,7 +6,8 @@
 //! the worker looks at the queues after it has set `ASLEEP` there. One of the two has to see the other, which takes a
 //! store-load barrier on both sides. Adding is the hot path, so the barrier is an asymmetric one: a compiler fence
 //! there, `membarrier(2)` here, once per falling asleep. Where that call is missing, `FENCE` is set for good, before the
-//! worker is first there, and makes every addition take the path with a fence. PAIR(worker-sleep)
+//! worker is first there, and makes every addition take the path with a fence. Where it fails later on, `FENCE` is set then,
+//! and sleeps are short ones. PAIR(worker-sleep)
 //!
 //! Who waits for the worker itself (a barrier, a poll, a stop, a fork) says so, fences, and looks at `attention`; a full fence
 //! on this side is the partner, for short rests too. PAIR(worker-call)
@@ -590,7 +591,7 @@ impl<F: Flavor> Rounds<F> {
 
     fn sleep(&self, nap: Option<Duration>) {
         let attention = &self.worker.attention;
-        let (resting, length) = match (self.polling, nap) {
+        let (resting, mut length) = match (self.polling, nap) {
             // Whoever adds calls never makes a system call.
             (Some(period), nap) => (POLLING, Some(nap.unwrap_or(period).min(period))),
             (None, Some(nap)) => (NAPPING, Some(nap)),
@@ -602,7 +603,12 @@ impl<F: Flavor> Rounds<F> {
         let go_on = weaken!("sleep-looks-for-callers", self.is_called_for() => false)
             || (length.is_none() && {
                 // The heavy side. PAIR(worker-sleep)
-                weaken!("sleep-barrier", SLEEP_BARRIER.heavy_barrier() => ());
+                if weaken!("sleep-barrier", SLEEP_BARRIER.try_heavy_barrier() => Ok(())).is_err() {
+                    // Refused after all. From now on whoever adds calls fences; who has just added one without is found
+                    // after a short sleep, and this one does not last until somebody wakes it.
+                    attention.fetch_or(FENCE, Ordering::SeqCst);
+                    length = Some(LONGEST_NAP);
+                }
                 weaken!("sleep-looks-again", self.has_calls() => false)
             });
         let flags = attention.load(Ordering::Relaxed);

@@ -35,7 +35,8 @@ fn parse(line: &str) -> Variant {
     let (holds, small) = match verdict {
         "holds" => (true, true),
         "holds-large" => (true, false),
-        "fails" => (false, false),
+        "fails" => (false, true),
+        "fails-large" => (false, false),
         other => panic!("{name}: {other}?"),
     };
     let (mut rules, mut shape) = (Rules::default(), Shape::default());

@@ -7,7 +7,7 @@ use urcu_membarrier::Flavor;
 use super::{Entrant, Found, Hasher, Map, Session, Step, hasher, value_of};
 
 /// All of them.
-pub const ALL: [Entrant; 7] = [
+pub const ALL: [Entrant; 8] = [
     Entrant { name: "cds-lfht", is_ours: true, make: |capacity| Box::new(Ours(ours(capacity))) },
     Entrant { name: "cds-lfht:get_many", is_ours: true, make: |capacity| Box::new(Batched(ours(capacity))) },
     Entrant {
@@ -35,6 +35,7 @@ pub const ALL: [Entrant; 7] = [
         is_ours: false,
         make: |capacity| Box::new(flurry::HashMap::<u64, u64, Hasher>::with_capacity_and_hasher(capacity, hasher())),
     },
+    Entrant { name: "RwLock<HashMap>", is_ours: false, make: super::locked::make },
 ];
 
 fn ours(capacity: usize) -> LfHashMap<u64, u64, Hasher> {

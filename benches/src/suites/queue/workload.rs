@@ -1,5 +1,6 @@
 //! What threads do to a queue, on the clock.
 
+use std::cell::Cell;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -42,6 +43,8 @@ const VALUES: u64 = 8192;
 const SPLICED: u64 = 1024;
 /// Values of a burst.
 const BURST: u64 = 64;
+/// How long threads try to be at work at the same time.
+const LONGEST: Duration = Duration::from_secs(4);
 /// Bursts that are timed together.
 const BURSTS: u64 = 16;
 
@@ -138,6 +141,7 @@ fn each(
 ) -> Result<Sample, String> {
     let budget = shot.budget;
     let absences = Absences::new(threads);
+    let enough = AtomicUsize::new(0);
     let logs = team(
         shot.cores,
         threads,
@@ -145,7 +149,7 @@ fn each(
         |index, mut worker| {
             let mut log = Log::default();
             let mut first = (index as u64) << 32;
-            let mut run = |budget: Duration, log: &mut Log| {
+            let mut run = |is_over: &dyn Fn(Duration, &Log) -> bool, log: &mut Log| {
                 let start = Instant::now();
                 loop {
                     worker.between();
@@ -162,16 +166,22 @@ fn each(
                     log.taken = log.taken.wrapping_add(taken);
                     log.put = log.put.wrapping_add(sum_from(first, operations));
                     first += operations;
-                    // Some batches at least; but a thread whose partner has ended is alone for ever.
-                    let elapsed = start.elapsed();
-                    if elapsed >= budget && (log.batches.len() > 2 || elapsed >= 4 * budget) {
+                    if is_over(start.elapsed(), log) {
                         return Ok::<(), String>(());
                     }
                 }
             };
-            run(budget / 5, &mut log)?;
+            run(&|elapsed, _| elapsed >= budget / 5, &mut log)?;
             log.batches.clear();
-            run(budget, &mut log)?;
+            let has_enough = Cell::new(false);
+            let is_over = |elapsed, log: &Log| {
+                if elapsed >= budget && log.batches.len() > 2 && !has_enough.replace(true) {
+                    enough.fetch_add(1, Ordering::Relaxed);
+                }
+                // Nobody leaves another one alone that is not done.
+                enough.load(Ordering::Relaxed) == threads || elapsed >= LONGEST
+            };
+            run(&is_over, &mut log)?;
             Ok(log)
         },
     )?;

@@ -58,8 +58,8 @@ use crate::lock::{linger, wait};
 /// *Happens-before.* E3 releases the turn, D2's look at it acquires; D3 releases it, the look of the enqueue one round later acquires.
 /// PAIR(ring-turn)
 ///
-/// A thread that loses an exchange stays away from the cache line for a while, up to a microsecond, which leaves it to the winner:
-/// with two threads that is several times faster than taking turns.
+/// A thread that loses an exchange [stays away](Absence) from the cache line for a few microseconds, which leaves it to the winner: with two
+/// threads that is several times faster than taking turns.
 ///
 /// ```
 /// use cds_wfqueue::{BoundedQueue, Full};

@@ -43,7 +43,7 @@ const fn patience<T>() -> usize {
 /// value there and declares the slot full. A dequeue finds the slot at the head full and claims it by
 /// compare-and-swap. A producer that has claimed a slot and lost the processor does not stop consumers: one of them declares the
 /// slot skipped, and the producer will take another one (Morrison and Afek 2013, Correia and Ramalhete 2016). A consumer that loses
-/// a race stays away for a while, up to a microsecond, which leaves the cache lines to the winner.
+/// a race [stays away](urcu_core::Absence) for a few microseconds, which leaves the cache lines to the winner.
 ///
 /// An array that consumers have left is freed after a grace period: so nobody counts who still looks at it, and a section
 /// is all that an operation needs besides its three locked instructions. Michael and Scott's list needs five, and an allocation,

@@ -1,4 +1,4 @@
-//! A ring behind a lock: the fastest queue where several threads use both ends, and one that blocks.
+//! A growing ring behind a lock.
 
 use core::cell::UnsafeCell;
 use core::{fmt, mem};
@@ -11,8 +11,7 @@ use urcu_core::sync::CachePadded;
 ///
 /// The weaker contract beside [`LfQueue`](crate::LfQueue): whoever is stopped in the middle of an operation stops all others (they
 /// spin, then yield, then look again at least every millisecond). For that it needs no sections, one locked
-/// instruction per operation ([`Turn`]), and one place in memory: with two threads at both ends it is several times faster. FIFO and
-/// linearizable; unbounded. An operation that has to make the ring larger moves what is in it.
+/// instruction per operation ([`Turn`]), and one place in memory. FIFO and linearizable; unbounded. An operation that has to make the ring larger moves what is in it.
 ///
 /// | | progress |
 /// |---|---|

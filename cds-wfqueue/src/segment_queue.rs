@@ -147,6 +147,26 @@ impl<T> SegmentQueue<T> {
         }
     }
 
+    /// An enqueue that is stopped half way, until the returned function is called.
+    #[cfg(all(test, not(urcu_loom)))]
+    pub(crate) fn begin_enqueue(&self, value: T) -> Box<dyn FnOnce() + Send + '_>
+    where
+        T: Send,
+    {
+        let word = self.tail.fetch_add(1, Ordering::SeqCst);
+        assert!(!Position::<T>::unpack(word).is_beyond());
+        Box::new(move || {
+            let at = Position::<T>::unpack(word);
+            // SAFETY: claimed, hence not used again before it has been filled and emptied.
+            let slot = unsafe { at.slot() };
+            // SAFETY: as above.
+            let filled = unsafe { &(*at.segment).generation }.load(Ordering::Relaxed);
+            // SAFETY: claimed by this call alone.
+            unsafe { slot.write(value) };
+            slot.state.store(filled, Ordering::Release);
+        })
+    }
+
     /// Puts a new segment behind `full`, with the value in its first slot.
     ///
     /// # Safety

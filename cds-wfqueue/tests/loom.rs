@@ -367,6 +367,24 @@ fn bounded_queue_two_producers_and_one_consumer() {
     });
 }
 
+/// Who has put a value finds one, also while another producer is half done with the slot before.
+#[test]
+fn bounded_queue_says_empty_only_of_an_empty_queue() {
+    model(2, || {
+        let queue = Arc::new(BoundedQueue::new(2));
+        let one = |queue: &BoundedQueue<Watched>, value| {
+            assert!(queue.enqueue(Watched::new(value)).is_ok());
+            queue.dequeue().expect("there are no more dequeues than values").value()
+        };
+        let other = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || one(&queue, 1))
+        };
+        let mine = one(&queue, 2);
+        assert_eq!(mine + other.join().unwrap(), 3);
+    });
+}
+
 /// Round after round through the same two slots.
 #[test]
 fn bounded_queue_uses_slots_again() {

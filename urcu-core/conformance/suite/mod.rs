@@ -34,6 +34,8 @@ mod pointers;
 mod raw_tier;
 mod registration;
 mod scale;
+#[cfg(target_arch = "x86_64")]
+mod stepped;
 mod store_buffers;
 mod vtable;
 mod wake;

@@ -101,7 +101,7 @@
 //!
 //! Values that must not go to another thread, where they may be dropped, or that borrow what may be gone by then:
 //!
-//! ```compile_fail,E0277
+//! ```compile_fail,E0599
 //! let map = cds_lfht::LfHashMap::<u32, std::rc::Rc<u32>>::new(urcu_mb::vtable());
 //! ```
 //!

@@ -484,7 +484,7 @@ impl Table {
                 Progress::More
             }
             Shrinking::Unmaking { from, next } => {
-                let to = (next + SLICE * CHUNK).min(from);
+                let to = (next + SLICE * CHUNK / 2).min(from);
                 if !self.unmake(next, to) {
                     return Progress::Failed(ResizeError::NotRegistered);
                 }

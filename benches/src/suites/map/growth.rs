@@ -101,7 +101,7 @@ fn grow(entrant: Entrant, entries: u64, threads: usize, cores: &Cores) -> Result
             let start = processor_time();
             let mut stretch = start;
             insert(session.as_mut(), first, first + share, |number| {
-                if !entrant.stalls || (number - first) % STRETCH != 0 {
+                if !entrant.stalls || !(number - first).is_multiple_of(STRETCH) {
                     return true;
                 }
                 let now = processor_time();

@@ -37,6 +37,8 @@ mod pointers;
 mod raw_tier;
 mod registration;
 mod scale;
+#[cfg(target_arch = "x86_64")]
+mod stepped;
 mod stopped;
 mod store_buffers;
 mod vtable;

@@ -28,6 +28,7 @@
 //! a doze without local calls the worker sleeps as before, without a timeout.
 
 use core::ffi::c_void;
+use core::mem::ManuallyDrop;
 use core::ptr;
 use core::time::Duration;
 
@@ -518,13 +519,14 @@ impl<F: Flavor> Rounds<F> {
                 false => Outlook::Sleep,
             };
         }
-        let in_flight = F::domain().deferred.in_flight(self.calls.len(), self.oldest.min(since));
+        // If no grace period can end any more, they stay pending.
+        let in_flight = ManuallyDrop::new(F::domain().deferred.in_flight(self.calls.len(), self.oldest.min(since)));
         self.oldest = u64::MAX;
         if !self.calls.is_empty() || gp_wanted {
             weaken!("worker-waits", grace_period::wait::<F>() => ());
         }
         run_registered::<F>(&mut self.calls);
-        drop(in_flight);
+        drop(ManuallyDrop::into_inner(in_flight));
         self.calls.shrink_to(LASTING_CALLS);
         weaken!("rounds-settle", F::domain().deferred.limits.settle(core::mem::take(&mut self.emptied)) => ());
         if everything {

@@ -132,6 +132,9 @@ fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Re
             continue;
         }
         sys::shared_futex_wait(futex_half(&record.word), marked as u32, LONGEST_SLEEP);
+        if owner_process(owner).is_some_and(|owner| owner.pid() == urcu_core::sys::process_id()) {
+            urcu_core::grace_period::end_gone_threads::<Shm>();
+        }
         let watch = watch.get_or_insert_with(|| owner_process(owner).map(Watch::new));
         if !watch.as_ref().is_some_and(Watch::is_alive) {
             clear(mapping, page, owner);

@@ -207,6 +207,22 @@ fn a_dead_reader_is_reaped_while_somebody_waits_for_it() {
 }
 
 #[test]
+fn readers_that_die_together_are_found_by_one_wait() {
+    const CROWD: u64 = 12;
+    limited("readers_that_die_together_are_found_by_one_wait");
+    let name = Name::new();
+    let segment = segment(&name, Barriers::best());
+    let crowd: Vec<Process> = (0..CROWD).map(|_| reader_inside(name.path())).collect();
+    let number = segment.start_grace_period();
+    crowd.into_iter().for_each(Process::kill);
+    let begin = Instant::now();
+    segment.wait_for(number);
+    println!("{CROWD} dead readers inside: a grace period took {:?}", begin.elapsed());
+    let seen = segment.inspect();
+    assert_eq!((seen.reaped, seen.reaped_inside, seen.processes.len()), (CROWD, CROWD, 0));
+}
+
+#[test]
 fn a_stopped_reader_only_delays_and_is_named() {
     static NAMED: Mutex<Vec<Report>> = Mutex::new(Vec::new());
     limited("a_stopped_reader_only_delays_and_is_named");

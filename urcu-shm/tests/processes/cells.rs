@@ -1,5 +1,7 @@
 //! The simplest structure in a segment: cells that refer to blocks, which a writer replaces and reuses after grace periods.
 
+#![allow(dead_code, reason = "no test program needs all of it")]
+
 use std::collections::VecDeque;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,16 +27,20 @@ struct Block {
     complement: AtomicU64,
 }
 
-fn area(segment: &Segment, at: Offset) -> &Area {
-    let area: NonNull<Area> = segment.resolve(at).expect("within the data");
+fn find(segment: &Segment, at: Offset) -> Option<&Area> {
+    let area: NonNull<Area> = segment.resolve(at)?;
     // SAFETY: mapped as long as the segment is borrowed; atomics may change, and are valid whatever they hold.
-    unsafe { area.as_ref() }
+    Some(unsafe { area.as_ref() })
+}
+
+fn area(segment: &Segment, at: Offset) -> &Area {
+    find(segment, at).expect("within the data")
 }
 
 /// Looks at every cell inside one section, twice; `Err` says what is wrong.
 pub(crate) fn check(segment: &Segment, _guard: &Guard<'_>) -> Result<(), String> {
     let Some(at) = segment.root(ROOT).map_err(|error| error.to_string())? else { return Ok(()) };
-    let area = area(segment, at);
+    let Some(area) = find(segment, at) else { return Err(format!("{at:?} is nowhere")) };
     let mut seen = [None; CELLS];
     for (cell, seen) in area.cells.iter().zip(&mut seen) {
         let offset = Offset::new(cell.load(Ordering::Acquire));

@@ -1,5 +1,7 @@
 //! Other processes: this test program again, told by its environment what to do.
 
+#![allow(dead_code, reason = "no test program needs all of it")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};

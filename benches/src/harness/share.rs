@@ -230,7 +230,8 @@ mod tests {
         let mut shares = Shares::new(settings, Want::of(&case(10), settings));
         std::thread::sleep(Duration::from_millis(3));
         assert_eq!(shares.next(&case(10)), None);
-        let mut shares = Shares::new(Settings { limit: Some(Duration::ZERO), ..settings }, Want::of(&case(10), settings));
+        let mut shares =
+            Shares::new(Settings { limit: Some(Duration::ZERO), ..settings }, Want::of(&case(10), settings));
         assert_eq!(shares.next(&case(10)).map(|share| share.budget), Some(SHORTEST));
     }
 

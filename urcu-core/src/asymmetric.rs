@@ -18,6 +18,7 @@
 //! | mb | one locked read-modify-write, a full fence | a full fence |
 //! | membarrier, bp | compiler fence | `membarrier(PRIVATE_EXPEDITED)`: the kernel interrupts every running thread of the process |
 //! | signal | compiler fence | a signal to every registered thread, whose handler executes a full fence |
+//! | shm | compiler fence, or a full fence | `membarrier(GLOBAL_EXPEDITED)`: as membarrier, for every process that has registered; or a full fence |
 //! | qsbr | none | a full fence (coming online has one, too) |
 //!
 //! # What the language does not say

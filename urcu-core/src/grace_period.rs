@@ -392,6 +392,16 @@ fn report_stall<F: Flavor>(reader: &Reader, waited: Duration) {
     });
 }
 
+/// Ends the sections of threads that do not exist any more and never ran their exit destructors: for flavors whose updaters
+/// wait for mirrors ([`crate::mirror`]) without a grace period of the domain.
+#[doc(hidden)]
+pub fn end_gone_threads<F: Flavor>() {
+    F::domain().registry.for_each(|reader| {
+        // Stuck: then the mirror stays as it is.
+        let _ = end_if_thread_is_gone::<F>(reader);
+    });
+}
+
 /// Ends the section of a thread that does not exist any more and never ran its exit destructor.
 fn end_if_thread_is_gone<F: Flavor>(reader: &'static Reader) -> Result<(), Stuck> {
     if reader.is_abandoned() {

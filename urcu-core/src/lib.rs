@@ -1,6 +1,6 @@
 //! The flavor-neutral core of userspace RCU.
 //!
-//! Programs depend on a flavor crate (`urcu-membarrier`, `urcu-qsbr`, `urcu-mb`, `urcu-signal`, `urcu-bp`), which
+//! Programs depend on a flavor crate (`urcu-membarrier`, `urcu-qsbr`, `urcu-mb`, `urcu-signal`, `urcu-bp`, `urcu-shm`), which
 //! presents everything here under its own name; structure crates depend on this one and take a flavor's
 //! [`FlavorVtable`]. To learn what RCU is and how to use it, read the [`guide`].
 //!

@@ -1,4 +1,48 @@
-//! Userspace RCU across processes: the **shm** flavor.
+//! Userspace RCU across processes: the flavor for readers in shared memory.
+//!
+//! A [`Segment`] is memory that several processes map. One of them at a time is its [`Writer`]; any number of others read in it,
+//! in sections that grace periods of every process wait for. Within a process it has the API that all flavors have.
+//!
+//! Choose it where readers are in several processes. The guide of `urcu-core` has [a chapter][chapter] about what happens when a
+//! process dies, and about the limits; structures for a segment are in the crate `cds-shm`.
+//!
+//! ```
+//! use urcu_shm as rcu;
+//!
+//! let segment = rcu::Segment::create_memfd("example", 1 << 16)?;
+//! rcu::attach(&segment)?;
+//!
+//! let thread = rcu::register()?;
+//! let guard = thread.read_lock();
+//! let number = segment.start_grace_period();
+//! assert!(!segment.has_elapsed(number), "it waits for the section");
+//! drop(guard);
+//! assert!(segment.has_elapsed(number));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | | |
+//! |---|---|
+//! | a section costs | five stores and eight loads ([`Barriers::Membarrier`]), or a full fence on top ([`Barriers::Fences`]) |
+//! | a grace period costs | one `membarrier(GLOBAL_EXPEDITED)`, or a fence, and a scan of all processes |
+//! | registration | explicit, after [`attach`] |
+//! | quiescent states | none |
+//! | blocking inside a section | holds up grace periods of all processes |
+//! | reading in signal handlers | after registration |
+//! | needs | `/proc`; Linux 4.16 for [`Barriers::Membarrier`]; 5.3 for descriptors of processes, otherwise it compares their ids and start times |
+//!
+//! [chapter]: https://docs.rs/urcu-core/latest/urcu_core/guide/processes/index.html
+//!
+//! # Who waits for whom
+//!
+//! | | waits for sections of |
+//! |---|---|
+//! | [`synchronize`], what is retired, [`barrier`], polling: with [`Access::Write`] | every process |
+//! | the same with [`Access::Read`]: it can have unlinked nothing but its own memory | this process |
+//! | [`Segment::wait_for`], [`Segment::has_elapsed`] | every process |
+//!
+//! Two grace periods of different processes run side by side. Each waits for readers of processes that live, and blocks
+//! as long as their sections are open: a process that is stopped inside one holds it up, one that has died does not.
 //!
 //! # For structures in a segment
 //!
@@ -10,6 +54,34 @@
 //! | freeing | unlink; [`Segment::start_grace_period`] gives a [`GraceNumber`] (a `u64`; may be stored next to the retired block, in the segment); free once [`Segment::has_elapsed`] or after [`Segment::wait_for`]. One number serves everything that was unlinked before it was drawn: batch. A new writer frees what the last one retired by the stored numbers, or draws a new number for all of it |
 //! | dead readers | `wait_for` notices them; who only asks `has_elapsed` calls [`Segment::reap`] now and then |
 //! | guards | sections of this crate's flavor, on a process that has attached this segment: [`Segment::assert_guard`] |
+//!
+//! # Deferred reclamation
+//!
+//! A [`Retired`] value that is dropped is freed after a grace period: by a worker if it has a destructor, else by the
+//! retiring thread itself at some later retirement, or by the worker. `retire` and `defer` do the same with boxes and
+//! closures; `barrier` waits for all of it, `set_limits` bounds it. Beyond the hard limit retiring waits like
+//! [`synchronize`] (inside a section, the end of the outermost one does), so neither is done with a lock held that sections
+//! or deferred calls take.
+//!
+//! # Features
+//!
+//! All are on by default, and only add functions: `callbacks` (retire, defer, barrier, limits, workers), `poll` (grace
+//! periods that are asked about or awaited), `stats` (counters, the limit of the stall report).
+//!
+//! # Forbidden and limited uses
+//!
+//! - **Fork.** When parent and child both go on using RCU, call [`raw::fork_before`] before `fork` and one of
+//!   [`raw::fork_after_parent`], [`raw::fork_after_child`] after it. What is pending at the fork then runs in both
+//!   processes. `fork` followed by `exec` needs nothing. A child is a process of its own in the segment: its grace periods wait
+//!   for its parent's readers. What its parent had registered before must not read in it unless the hooks were called.
+//! - **Thread exit.** A thread that ends without dropping its [`Thread`] is unregistered by its exit. If it ends inside
+//!   a section of the raw tier, the section is ended. A section behind a leaked [`Guard`] is never ended, since its
+//!   references may live on: from then on whoever waits for a grace period panics (in other processes: waits). A [`Report`] tells of either.
+//! - **Signal handlers.** Reading in them: see the table. Nothing else: no `register`, no waiting, no retiring.
+//! - **Process exit.** Pending calls are not run. Call `barrier` before, if their effects matter.
+//! - **`dlclose`.** Exit destructors need their code, so the shared object that holds this crate stays loaded once a
+//!   thread has been registered or a worker runs. Before another object is unloaded whose destructors or callbacks may
+//!   be pending, call `barrier`.
 
 mod attach;
 mod barrier;

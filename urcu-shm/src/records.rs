@@ -132,6 +132,9 @@ fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Re
             continue;
         }
         sys::shared_futex_wait(futex_half(&record.word), marked as u32, LONGEST_SLEEP);
+        if owner_process(owner).is_some_and(|owner| owner.pid() == urcu_core::sys::process_id()) {
+            urcu_core::grace_period::end_gone_threads::<Shm>();
+        }
         let watch = watch.get_or_insert_with(|| owner_process(owner).map(Watch::new));
         if !watch.as_ref().is_some_and(Watch::is_alive) {
             clear(mapping, page, owner);
@@ -170,12 +173,16 @@ fn clear(mapping: &Mapping, page: &RecordPage, owner: u64) -> bool {
         return false;
     }
     let inside = wipe(page);
-    let counters = &mapping.control().counters;
-    counters.reaped.fetch_add(1, Ordering::Relaxed);
-    counters.reaped_inside.fetch_add(inside, Ordering::Relaxed);
+    count_reaped(mapping, inside);
     // Release: cleared before the next owner claims it. PAIR(page-owner)
     page.owner.store(0, Ordering::Release);
     true
+}
+
+fn count_reaped(mapping: &Mapping, inside: u64) {
+    let counters = &mapping.control().counters;
+    counters.reaped.fetch_add(1, Ordering::Relaxed);
+    counters.reaped_inside.fetch_add(inside, Ordering::Relaxed);
 }
 
 /// Makes a page all zeros but for its owner; how many of its readers were inside a section.
@@ -223,7 +230,10 @@ fn try_claim(mapping: &Mapping, index: usize, owner: u64, process: ProcessId) ->
     if page.owner.compare_exchange(owner, clearing, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         return false;
     }
-    wipe(page);
+    let inside = wipe(page);
+    if owner != 0 && mapping.access() == Access::Write {
+        count_reaped(mapping, inside);
+    }
     page.access.store(u32::from(mapping.access() == Access::Write), Ordering::Relaxed);
     // Release: cleared. PAIR(page-owner)
     page.owner.store(process.bits(), Ordering::Release);

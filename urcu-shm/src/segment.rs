@@ -420,8 +420,14 @@ impl Segment {
     ///
     /// # Panics
     ///
-    /// With [`Access::Read`].
+    /// With [`Access::Read`]; inside a section, if this is the attached segment: it would wait for itself.
+    #[track_caller]
     pub fn wait_for(&self, number: GraceNumber) {
+        assert!(
+            !(crate::raw::read_ongoing() && crate::attach::is_attached(self)),
+            "urcu-shm: thread '{}' waits for a grace period inside a read-side critical section of its own",
+            urcu_core::sys::thread_name()
+        );
         records::wait(&self.mapping, number);
     }
 

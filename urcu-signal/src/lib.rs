@@ -37,6 +37,8 @@
 //! | reading in signal handlers | no | after registration | after registration | always | after registration |
 //! | needs | an application built around it | Linux 4.14, else full fences | a signal number | as membarrier | nothing |
 //!
+//! For readers in several processes there is a sixth, [shm](https://docs.rs/urcu-shm).
+//!
 //! Sections in all flavors: may nest, may block, belong to their thread. Not allowed inside one: waiting for a grace period
 //! of the same flavor, in any disguise (`barrier`, a lock whose holder does so, a join of such a thread).
 //!

@@ -13,6 +13,7 @@
 //! 9. [`rules`]: what the compiler checks, what panics, and what is left to you.
 //! 10. [`patterns`]: five shapes that most uses of RCU fall into.
 //! 11. [`mixing`]: several flavors in one program: what may be passed between libraries, and what waits for what.
+//! 12. [`processes`]: readers in several processes, over shared memory.
 //!
 //! # Words
 //!
@@ -111,4 +112,10 @@ pub mod mixing {
     //! Chapter 11: libraries with flavors of their own in one program.
     //!
     #![doc = include_str!("mixing.md")]
+}
+
+pub mod processes {
+    //! Chapter 12: readers in several processes.
+    //!
+    #![doc = include_str!("processes.md")]
 }

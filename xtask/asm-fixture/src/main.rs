@@ -45,6 +45,7 @@ read_side!(urcu_mb: mb_read_thread, mb_read_free, mb_read_raw);
 read_side!(urcu_membarrier: membarrier_read_thread, membarrier_read_free, membarrier_read_raw);
 read_side!(urcu_signal: signal_read_thread, signal_read_free, signal_read_raw);
 read_side!(urcu_bp: bp_read_thread, bp_read_free, bp_read_raw);
+read_side!(urcu_shm: shm_read_thread, shm_read_free, shm_read_raw);
 
 /// What `qsbr_read_thread` has to equal: no section at all.
 ///

@@ -16,10 +16,17 @@ pub(crate) struct Allowance {
     pub(crate) crates: Vec<String>,
     /// Why users are better off with the difference.
     pub(crate) reason: String,
+    /// Covers only what the other crates do not have at all: additions, not changes.
+    #[serde(default)]
+    pub(crate) extra: bool,
 }
 
 impl Allowance {
-    fn covers(&self, item: &str) -> bool {
+    fn covers(&self, item: &str, all: &BTreeMap<&str, Option<&String>>) -> bool {
+        let mut others = all.iter().filter(|(name, _)| !self.crates.iter().any(|own| own == *name));
+        if self.extra && others.any(|(_, version)| version.is_some()) {
+            return false;
+        }
         match self.item.strip_suffix('*') {
             Some(start) => item.starts_with(start),
             None => item == self.item,
@@ -39,7 +46,7 @@ pub(crate) fn compare(crates: &BTreeMap<String, Surface>, allowed: &[Allowance])
             continue;
         }
         let mut rest = all.clone();
-        for (index, allowance) in allowed.iter().enumerate().filter(|(_, allowance)| allowance.covers(item)) {
+        for (index, allowance) in allowed.iter().enumerate().filter(|(_, allowance)| allowance.covers(item, &all)) {
             used[index] = true;
             rest.retain(|name, _| !allowance.crates.iter().any(|other| other == name));
         }
@@ -92,7 +99,20 @@ mod tests {
             item: item.to_owned(),
             crates: names.iter().map(|name| (*name).to_owned()).collect(),
             reason: reason.to_owned(),
+            extra: false,
         }
+    }
+
+    #[test]
+    fn extras_are_what_nobody_else_has() {
+        let extras = [Allowance { extra: true, ..allow("*", &["c"], "needs more") }];
+        let same: &[(&str, &str)] = &[("init", "fn init()")];
+        let more: &[(&str, &str)] = &[("init", "fn init()"), ("open", "fn open()")];
+        let other: &[(&str, &str)] = &[("init", "fn init(much: u32)")];
+        assert_eq!(compare(&crates(&[("a", same), ("b", same), ("c", more)]), &extras), [""; 0]);
+        assert!(compare(&crates(&[("a", same), ("b", same), ("c", other)]), &extras).len() > 1);
+        assert!(compare(&crates(&[("a", same), ("b", more), ("c", same)]), &extras).len() > 1);
+        assert!(!compare(&crates(&[("a", same), ("b", same), ("c", &[])]), &extras).is_empty());
     }
 
     #[test]

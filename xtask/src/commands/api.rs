@@ -112,7 +112,7 @@ mod tests {
         let workspace = Workspace::load().expect("this workspace");
         let allowed = allowances(&workspace.root.join(ALLOWED)).expect("the allow list");
         let crates = surfaces(&workspace).expect("the flavors");
-        assert_eq!(crates.len(), 5);
+        assert_eq!(crates.len(), 6);
         assert_eq!(api::compare(&crates, &allowed), [""; 0]);
 
         let drifts = [

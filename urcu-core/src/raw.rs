@@ -9,7 +9,7 @@ use crate::defer::{self, Call};
 use crate::error::{BarrierError, InitError, RegisterError};
 use crate::flavor::{Flavor, ReadSide};
 use crate::head::{Callback, RcuHead};
-use crate::reader::Reader;
+use crate::reader::{LastGuard, Reader, ThreadRecord};
 use crate::section::Tier;
 use crate::sync::{AtomicPtr, Ordering};
 use crate::{fork, poll, quiescence, reclaim, registration, section, thread};
@@ -160,6 +160,10 @@ pub unsafe fn thread_online<F: Flavor>() {
         }
         if !quiescence::is_online::<F>(reader) {
             quiescence::go_online::<F>(reader);
+        } else if reader.last_guard_does(LastGuard::GoesOffline) && !F::with_record(ThreadRecord::is_reclaiming) {
+            // By a guard that a deferred call has left, which ran here while the thread was offline. From now on it is online for
+            // its own sake.
+            reader.at_last_guard(LastGuard::Nothing);
         }
     }
 }

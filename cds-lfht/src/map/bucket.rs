@@ -360,6 +360,7 @@ impl<'l> Locked<'l> {
         if ptr::eq(line, self.first) { self.meta } else { Meta(line.meta.load(Ordering::Relaxed)) }
     }
 
+    #[inline]
     fn set_meta(&mut self, line: &Bucket, meta: Meta) {
         if ptr::eq(line, self.first) {
             self.meta = meta;
@@ -415,16 +416,24 @@ impl<'l> Locked<'l> {
     /// Adds an entry; whether the first line had no room.
     #[inline]
     pub(super) fn add(&mut self, tag: u8, word: Word) -> bool {
-        if let Some(slot) = self.meta.free().next() {
+        let Some(slot) = self.meta.free().next() else {
+            self.add_to_chain(tag, word);
+            return true;
+        };
+        let place = &self.first.slots[slot];
+        // Relaxed: only the holder of the lock writes it.
+        if place.load(Ordering::Relaxed).is_null() {
+            // As `fill` does it, without a call. Release: the entry's contents come first. PAIR(map-entry)
+            place.store(word.0, Ordering::Release);
+            self.meta = self.meta.with_tag(slot, tag);
+        } else {
             self.fill(self.first, self.meta, slot, tag, word);
-            return false;
         }
-        self.add_to_chain(tag, word);
-        true
+        false
     }
 
     /// Puts an entry into a free slot of `line`, whose tags are `meta`. Invariant 5.
-    #[inline]
+    #[inline(never)]
     fn fill(&mut self, line: &Bucket, meta: Meta, slot: usize, tag: u8, word: Word) {
         let meta = meta.with_tag(slot, tag);
         let place = &line.slots[slot];
@@ -529,6 +538,31 @@ impl<'l> Locked<'l> {
             meta = self.meta_of(line);
         }
         unlinked
+    }
+
+    /// Copies all entries to two buckets that are empty and that nobody else gets at: to the second those whose bits of the
+    /// hash have this one set. Whether it could: not if the bucket is chained.
+    #[inline]
+    pub(super) fn split(&self, targets: [&Bucket; 2], bit: u32) -> bool {
+        if self.meta.is_chained() {
+            return false;
+        }
+        let mut metas = [Meta(0); 2];
+        let mut counts = [0; 2];
+        for slot in self.meta.occupied() {
+            let word = self.first.word(slot);
+            // Without a branch: nobody could foresee it.
+            let to = usize::from(word.bits() >> bit & 1);
+            // Release: the entry's contents come first. PAIR(map-entry)
+            targets[to].slots[counts[to]].store(word.0, Ordering::Release);
+            metas[to] = metas[to].with_tag(counts[to], self.meta.tag(slot));
+            counts[to] += 1;
+        }
+        for (target, meta) in targets.into_iter().zip(metas) {
+            // Release: slots before tags. PAIR(map-entry)
+            target.meta.store(meta.0, Ordering::Release);
+        }
+        true
     }
 
     /// Marks the bucket as migrated: all its entries can be found elsewhere. What is unlinked are its chained lines.

@@ -29,6 +29,11 @@
 //! - *Its bucket is migrated.* All entries are published in the new table before the bucket is marked. A lookup that has seen the
 //!   tags before finds it in the old bucket, whose slots are never written again; one that sees the mark goes to the new table.
 //!
+//! A lookup that has loaded the tags long ago may look into a slot that has another entry by now. So that it does not find there
+//! what a later lookup, with the tags of that moment, would still miss, an entry comes into a slot that was used before in
+//! three steps: the slot is emptied, the tag is published, the slot is filled. Likewise a new line is published before anything
+//! is added to it. So each insertion has one moment from which on every lookup finds it (invariant 5).
+//!
 //! Nothing ever moves to a line that a lookup passes earlier. If a key is not found it was not there at some moment between
 //! the lookup's loads. What was removed meanwhile may be found: it was there when the tags were loaded.
 //!

@@ -71,6 +71,8 @@
 //! - *Re-entrancy.* Closures, hashers and drops may use the map. `Eq` of a key, and the `Hash` of stored keys, must not use the same
 //!   map: they may run while a bucket is locked.
 //! - Keys must keep their hash and what they are equal to. Otherwise entries may not be found; nothing worse happens.
+//! - *Fork.* The child has the map as it was. An update that another thread of the parent had under way is never finished there,
+//!   and its bucket stays locked: a child may use only maps that no other thread was updating, and may drop no others.
 //! - *Hashing.* The default is the standard library's `RandomState`, which resists floods of chosen keys. `foldhash` or
 //!   `ahash` with a random key are several times faster on small keys, with less of a promise.
 //! - A map has a share of its memory per processor (a few kilobytes); thousands of tiny maps are not what it is made for.

@@ -17,8 +17,16 @@ use super::table::Table;
 
 /// Entries per bucket, on the average, beyond which the table grows.
 pub(super) const MOST_LOAD: usize = 4;
-/// Buckets that an update takes on.
-const BATCH: usize = 8;
+/// Buckets that an update takes on, some 20 microseconds. Many, and seldom: so few of all updates are slow ones, and threads seldom
+/// meet at the count of what is taken.
+const BATCH: usize = if cfg!(urcu_loom) { 8 } else { 512 };
+/// Of the updates of a thread every so manyth takes some on.
+const PACE: usize = if cfg!(urcu_loom) { 1 } else { 16 };
+/// The same when all are taken, and perhaps not all done.
+const AGAIN_BATCH: usize = 8;
+const AGAIN_PACE: usize = 8;
+/// Buckets between what is fetched and what is migrated.
+const AHEAD: usize = 8;
 /// Updates by one thread between two looks at the number of entries.
 const PERIOD: usize = 64;
 /// The smallest table.
@@ -29,8 +37,10 @@ const MOST_SHRINKS: u32 = 16;
 /// What a thread that takes part in a move has achieved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// So many buckets.
-    Migrated(usize),
+    /// Some buckets.
+    Migrated,
+    /// Nothing: so many buckets were done, or locked.
+    Passed(usize),
     /// A bucket cannot be migrated, because hashing a key panics.
     Stuck,
 }
@@ -64,16 +74,17 @@ impl<T> Index<T> {
         let table = unsafe { self.current() };
         // Relaxed: who goes on loads it again.
         let is_leaving = !table.next.load(Ordering::Relaxed).is_null();
-        if (is_leaving && self.has_work(table, number)) || is_crowded || number.is_multiple_of(PERIOD) {
+        if if is_leaving { self.has_work(table, number) } else { is_crowded || number.is_multiple_of(PERIOD) } {
             // SAFETY: as promised.
             unsafe { self.grow_or_help(table, is_leaving, rehash) };
         }
     }
 
-    /// Whether a thread should take on buckets of `table`: each time as long as nobody has, and then sometimes.
+    /// Whether a thread should take on buckets of `table` at its `number`th update.
+    #[inline]
     fn has_work(&self, table: &Table, number: usize) -> bool {
-        // Relaxed: a hint.
-        table.progress.taken.load(Ordering::Relaxed) < table.count() || number.is_multiple_of(8)
+        // The smaller one first: so most updates need not look at what others write.
+        number.is_multiple_of(AGAIN_PACE) && (number.is_multiple_of(PACE) || table.are_all_taken())
     }
 
     /// # Safety
@@ -103,7 +114,7 @@ impl<T> Index<T> {
         // Relaxed: who goes on loads it again.
         let is_leaving = !table.next.load(Ordering::Relaxed).is_null();
         let is_due = number.is_multiple_of(PERIOD.min(table.count() / 4));
-        if is_due || (is_leaving && self.has_work(table, number)) {
+        if if is_leaving { self.has_work(table, number) } else { is_due } {
             // SAFETY: as promised.
             unsafe { self.shrink_or_help(table, is_leaving, rehash) };
         }
@@ -192,23 +203,21 @@ impl<T> Index<T> {
     unsafe fn help(&self, table: &Table, rehash: &impl Fn(&T) -> u64) -> Progress {
         // SAFETY: as promised; set, since the table is being left.
         let new = unsafe { self.after(table) };
-        let batch = BATCH.min(table.count());
+        let most = if table.are_all_taken() { AGAIN_BATCH } else { BATCH };
+        let batch = most.min(table.count());
         // Relaxed: a bucket that two take on is migrated by one of them, under its lock.
         let first = table.progress.taken.fetch_add(batch, Ordering::Relaxed);
         let mut migrated = 0;
         let mut is_stuck = false;
-        // What comes next, for the next call.
-        for index in first + batch..first + 2 * batch {
-            let index = index & (table.count() - 1);
-            prefetch(table.bucket(index));
+        for number in first..first + batch {
+            let ahead = (number + AHEAD) & (table.count() - 1);
+            prefetch(table.bucket(ahead));
             if new.bits() == table.bits() + 1 {
-                prefetch(new.bucket(index));
-                prefetch(new.bucket(index + table.count()));
+                prefetch(new.bucket(ahead));
+                prefetch(new.bucket(ahead + table.count()));
             }
-        }
-        for index in first..first + batch {
             // SAFETY: as promised.
-            match unsafe { self.migrate(table, new, index & (table.count() - 1), rehash) } {
+            match unsafe { self.migrate(table, new, number & (table.count() - 1), rehash) } {
                 Ok(done) => migrated += usize::from(done),
                 Err(Stuck) => is_stuck = true,
             }
@@ -221,7 +230,11 @@ impl<T> Index<T> {
                 unsafe { self.finish(table) };
             }
         }
-        if is_stuck { Progress::Stuck } else { Progress::Migrated(migrated) }
+        match (is_stuck, migrated) {
+            (true, _) => Progress::Stuck,
+            (false, 0) => Progress::Passed(batch),
+            (false, _) => Progress::Migrated,
+        }
     }
 
     /// Moves the entries of one bucket; whether there was something left to do.
@@ -256,7 +269,13 @@ impl<T> Index<T> {
             };
             target.add(tag, word.with_bits(new.word_bits(hash)));
         };
-        if new.bits() <= table.known() {
+        let is_split = new.bits() == table.bits() + 1
+            && new.bits() <= table.known()
+            // The words' bits begin where they did, so they can stay; the one that tells the two buckets apart is among them. Nobody
+            // gets at the two: see below.
+            && locked.split([new.bucket(index), new.bucket(index + table.count())], table.bits() - table.base());
+        if is_split {
+        } else if new.bits() <= table.known() {
             locked.for_each(|tag, word| put(tag, word, table.known_hash(index, word.bits())));
         } else {
             // User code, which may panic: before anything is changed.
@@ -324,14 +343,14 @@ impl<T> Index<T> {
             }
             // SAFETY: as promised.
             match unsafe { self.help(table, rehash) } {
-                Progress::Migrated(0) => {
-                    passed += BATCH;
+                Progress::Passed(batch) => {
+                    passed += batch;
                     if passed >= table.count() {
                         passed = 0;
                         wait(&mut backoff);
                     }
                 }
-                Progress::Migrated(_) => (passed, backoff) = (0, Backoff::brisk()),
+                Progress::Migrated => (passed, backoff) = (0, Backoff::brisk()),
                 Progress::Stuck => return false,
             }
         }

@@ -17,7 +17,7 @@ use core::mem;
 use core::ptr::{self, NonNull};
 
 use urcu_core::sync::CachePadded;
-use urcu_core::sync::modelled::{AtomicPtr, AtomicUsize};
+use urcu_core::sync::modelled::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::bucket::Bucket;
 
@@ -88,6 +88,19 @@ impl Table {
     #[inline]
     pub(super) fn known(&self) -> u32 {
         self.base + WINDOW
+    }
+
+    /// Where the bits in its entries' words begin.
+    #[inline]
+    pub(super) fn base(&self) -> u32 {
+        self.base
+    }
+
+    /// Whether somebody has taken on the last bucket. A hint.
+    #[inline]
+    pub(super) fn are_all_taken(&self) -> bool {
+        // Relaxed: a hint.
+        self.progress.taken.load(Ordering::Relaxed) >= self.count()
     }
 
     /// Those bits.

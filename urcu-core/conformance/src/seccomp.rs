@@ -13,16 +13,30 @@ const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 ///
 /// Where the kernel has no filters, or a filter forbids them.
 pub fn refuse_membarrier() -> io::Result<()> {
+    refuse(&[libc::SYS_membarrier], libc::EPERM)
+}
+
+/// From now on, the calling thread cannot make threads or processes: `EAGAIN`, as where there are too many. Other threads can.
+/// Cannot be undone.
+///
+/// # Errors
+///
+/// As [`refuse_membarrier`].
+pub fn refuse_threads() -> io::Result<()> {
+    refuse(&[libc::SYS_clone, libc::SYS_clone3], libc::EAGAIN)
+}
+
+fn refuse(calls: &[libc::c_long], errno: i32) -> io::Result<()> {
     let instruction = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-    let number = u32::try_from(libc::SYS_membarrier).expect("small");
-    let mut filter = [
-        // The number of the call is the first field of what a filter looks at. (Calls of other architectures' tables
-        // are not told apart: the tests make none.)
-        instruction(LOAD_WORD, 0, 0, 0),
-        instruction(JUMP_IF_EQUAL, 0, 1, number),
-        instruction(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        instruction(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
+    // The number of the call is the first field of what a filter looks at. (Calls of other architectures' tables are not told
+    // apart: the tests make none.)
+    let mut filter = vec![instruction(LOAD_WORD, 0, 0, 0)];
+    for &call in calls {
+        let number = u32::try_from(call).expect("small");
+        filter.push(instruction(JUMP_IF_EQUAL, 0, 1, number));
+        filter.push(instruction(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32));
+    }
+    filter.push(instruction(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW));
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
     // SAFETY: plain integers.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {

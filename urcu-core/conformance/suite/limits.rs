@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use urcu_conformance::{Gate, until};
 
-use super::cast::{Inside, NAME, Updater, Way, alone, in_section, join, named, register};
+use super::cast::{Inside, NAME, Updater, Way, alone, in_section, join, named, on_a_thread, register};
 use super::deferred::barrier;
-use crate::rcu::{self, Limits};
+use crate::TRAITS;
+use crate::rcu::{self, Limits, workers};
 
 const HARD: usize = 4096;
 /// Blocks are counted when they are full, and each of the two queues of a thread has one that is not.
@@ -191,6 +192,26 @@ fn a_wait_for_room_that_takes_long_is_reported() {
         drop(held);
         producer.finish();
         barrier();
+    });
+}
+
+/// The default worker has nothing to do, and so does not find out.
+#[test]
+fn nobody_waits_for_room_that_a_worker_of_ones_own_cannot_make_any_more() {
+    alone(|| {
+        on_a_thread(|| {
+            let _thread = (!TRAITS.registers_itself).then(register);
+            std::mem::forget(rcu::read_lock());
+        });
+        rcu::set_limits(Limits { hard_items: 4, ..Limits::UNLIMITED });
+        let worker = workers::Builder::new().spawn().expect("a worker");
+        on_a_thread(move || {
+            workers::set_of_thread(Some(worker));
+            // Each is beyond the limit.
+            (0..64).for_each(|_| rcu::defer(|| unreachable!("after a grace period that never ends")));
+        });
+        let stats = rcu::stats();
+        assert_eq!((stats.queued, stats.executed, stats.pending), (64, 0, 64));
     });
 }
 

@@ -28,11 +28,14 @@ mod handlers;
 mod limits;
 mod misuse;
 mod nesting;
+mod no_worker;
 mod offline;
 mod pointers;
 mod raw_tier;
 mod registration;
 mod scale;
+#[cfg(target_arch = "x86_64")]
+mod stepped;
 mod store_buffers;
 mod vtable;
 mod wake;

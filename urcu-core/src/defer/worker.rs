@@ -18,6 +18,7 @@
 //! default worker leaves it alone, and looks again after a nap, which grows from 100 us to 10 ms and which local calls do not end.
 
 use core::ffi::c_void;
+use core::mem::ManuallyDrop;
 use core::ptr;
 use core::time::Duration;
 
@@ -484,13 +485,14 @@ impl<F: Flavor> Rounds<F> {
             }
             return if busy { Outlook::Nap } else { Outlook::Sleep };
         }
-        let in_flight = F::domain().deferred.in_flight(self.calls.len(), self.oldest.min(since));
+        // If no grace period can end any more, they stay pending.
+        let in_flight = ManuallyDrop::new(F::domain().deferred.in_flight(self.calls.len(), self.oldest.min(since)));
         self.oldest = u64::MAX;
         if !self.calls.is_empty() || gp_wanted {
             grace_period::wait::<F>();
         }
         run_registered::<F>(&mut self.calls);
-        drop(in_flight);
+        drop(ManuallyDrop::into_inner(in_flight));
         self.calls.shrink_to(LASTING_CALLS);
         F::domain().deferred.limits.settle(core::mem::take(&mut self.emptied));
         if everything {

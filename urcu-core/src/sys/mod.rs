@@ -5,14 +5,12 @@ compile_error!("userspace RCU for Rust needs Linux: futex, membarrier and per-th
 
 mod exit_key;
 mod fork_mark;
-mod huge_pages;
 mod linux;
 mod pages;
 mod pthread_mutex;
 
 pub(crate) use exit_key::{DESTRUCTOR_ROUNDS, ExitKey};
 pub(crate) use fork_mark::ForkMark;
-pub use huge_pages::{HUGE_PAGE, map_huge, unmap_huge};
 pub use linux::*;
 pub use pages::*;
 pub use pthread_mutex::PthreadMutex;

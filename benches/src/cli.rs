@@ -61,6 +61,15 @@ pub struct Arguments {
     /// Used by the program on itself: idles with this implementation's worker and prints the processor time of it.
     #[arg(long, value_name = "NAME", hide = true)]
     pub idle_process: Option<String>,
+    /// Used by the program on itself: a process beside the one that measures, in this role.
+    #[arg(long, value_name = "ROLE", hide = true)]
+    pub shm_process: Option<String>,
+    /// Where it finds what it reads.
+    #[arg(long, value_name = "PATH", hide = true, default_value = "")]
+    pub shm_path: String,
+    /// Where it runs.
+    #[arg(long, value_name = "CORE", hide = true, default_value = "any")]
+    pub shm_core: String,
     /// Used by the program on itself: fills this map and prints its bytes per entry.
     #[arg(long, value_name = "NAME", hide = true)]
     pub map_process: Option<String>,

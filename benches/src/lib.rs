@@ -26,6 +26,7 @@ pub mod queues;
 pub mod reclaim;
 pub mod record;
 pub mod report;
+pub mod shm;
 pub mod stacks;
 pub mod suites;
 pub mod verdict;

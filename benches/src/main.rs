@@ -19,6 +19,7 @@ use urcu_benches::machine::Machine;
 use urcu_benches::map_process;
 use urcu_benches::output::{Output, default_report, prepare};
 use urcu_benches::record::{Recorder, Run};
+use urcu_benches::shm;
 use urcu_benches::suites::instructions;
 use urcu_benches::suites::map::bytes_per_entry;
 
@@ -41,6 +42,15 @@ fn main() -> ExitCode {
     }
     if let Some(name) = &arguments.counted {
         return figure(instructions::child(name, arguments.operations));
+    }
+    if let Some(role) = &arguments.shm_process {
+        return match shm::child::play(role, &arguments.shm_path, &arguments.shm_core) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                eprintln!("error: {role}: {reason}");
+                ExitCode::FAILURE
+            }
+        };
     }
     if let Some(name) = &arguments.map_process {
         return figure(map_process::measure(name, arguments.map_entries));

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 
 use cds_lfht::raw::{Node, Table, TableBox};
 use urcu_core::AnyGuard;
-use urcu_core::space::Stop;
+use urcu_core::space::{Space, Stop};
 use urcu_core::sync::{AtomicU64, Ordering};
 use urcu_shm::Segment;
 
@@ -211,8 +211,7 @@ impl<K: Stored, V: Stored> ShmHashMap<K, V> {
     /// If the section is not one of this segment.
     pub fn iter<'g>(&'g self, guard: &'g impl AnyGuard) -> Iter<'g, K, V> {
         self.segment().assert_guard(guard);
-        let most = self.segment().data_len() / Self::LEAST;
-        Iter { map: self, at: None, left: most, ended: false }
+        Iter { map: self, at: None, steps: self.table.ground().steps(), ended: false }
     }
 }
 
@@ -226,8 +225,8 @@ impl<K: Stored, V: Stored> fmt::Debug for ShmHashMap<K, V> {
 pub struct Iter<'g, K: Stored, V: Stored> {
     map: &'g ShmHashMap<K, V>,
     at: Option<cds_lfht::raw::Iter>,
-    /// So many more can there be.
-    left: usize,
+    /// What is left of its allowance: there cannot be more nodes and buckets.
+    steps: usize,
     ended: bool,
 }
 
@@ -245,13 +244,12 @@ impl<K: Stored, V: Stored> Iter<'_, K, V> {
         let map = self.map;
         let at = match self.at {
             // SAFETY: inside the section that `iter` was given.
-            None => unsafe { map.table.try_first() }?,
+            None => unsafe { map.table.try_first(&mut self.steps) }?,
             // SAFETY: as above; found in it.
-            Some(at) => unsafe { map.table.try_next(at) }?,
+            Some(at) => unsafe { map.table.try_next(at, &mut self.steps) }?,
         };
         self.at = Some(at);
         let Some(node) = at.node() else { return Ok(None) };
-        self.left = self.left.checked_sub(1).ok_or(Stop::Endless)?;
         Ok(Some((map.key(node)?, map.value(node)?)))
     }
 }
@@ -436,16 +434,13 @@ impl<K: Stored, V: Stored> MapWriter<K, V> {
     ///
     /// [`ShmError::Corrupt`].
     pub fn clear(&mut self) -> Result<(), ShmError> {
-        let mut nodes = Vec::new();
+        let (mut nodes, mut steps) = (Vec::new(), self.map.table.ground().steps());
         // SAFETY: this is the writer, who frees nothing meanwhile.
-        let mut iter = unsafe { self.map.table.try_first() }?;
+        let mut iter = unsafe { self.map.table.try_first(&mut steps) }?;
         while let Some(node) = iter.node() {
-            if nodes.len() > self.map.segment().data_len() / ShmHashMap::<K, V>::LEAST {
-                return Err(Stop::Endless.into());
-            }
             nodes.push(node);
             // SAFETY: as above.
-            iter = unsafe { self.map.table.try_next(iter) }?;
+            iter = unsafe { self.map.table.try_next(iter, &mut steps) }?;
         }
         for node in nodes {
             // SAFETY: each is freed after it was removed, here.

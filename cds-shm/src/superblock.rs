@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use cds_lfht::raw::{Table, TableBox};
 use cds_list::raw::{ListHead, rculist};
-use urcu_core::space::Stop;
+use urcu_core::space::{Space, Stop};
 use urcu_core::sync::{AtomicU64, Ordering};
 use urcu_shm::{Offset, RootName, Segment, Writer};
 
@@ -282,13 +282,14 @@ impl Marks {
             self.mark(view, view.place(piece?.0))?;
         }
         self.nodes = 0;
+        let mut steps = table.ground().steps();
         // SAFETY: only the writer frees nodes, and that is the caller. The walk ends: no node is marked twice.
-        let mut iter = unsafe { table.try_first() }?;
+        let mut iter = unsafe { table.try_first(&mut steps) }?;
         while let Some(node) = iter.node() {
             self.mark(view, view.place(node))?;
             self.nodes += 1;
             // SAFETY: as above.
-            iter = unsafe { table.try_next(iter) }?;
+            iter = unsafe { table.try_next(iter, &mut steps) }?;
         }
         Ok(())
     }

@@ -65,6 +65,16 @@ fn workers() {
 }
 
 #[test]
+fn routes_shm() {
+    let output = run(env!("CARGO_BIN_EXE_routes_shm"));
+    assert_eq!(number(&output, "routes in a segment"), 564_579);
+    assert_ne!(number(&output, "updates meanwhile"), 0);
+    assert_ne!(number(&output, "lookups by"), 0);
+    assert_eq!(number(&output, "wrong answers"), 0);
+    assert_eq!(number(&output, "bytes lost"), 0);
+}
+
+#[test]
 fn polling() {
     let output = run(env!("CARGO_BIN_EXE_polling"));
     assert_eq!(number(&output, "frames published"), 500);

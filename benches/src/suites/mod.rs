@@ -11,12 +11,13 @@ pub mod read;
 pub mod reclaim;
 pub mod route;
 pub mod scale;
+pub mod shm;
 pub mod stack;
 
 use crate::harness::plan::Suite;
 
 /// All of them, in the order of the run.
-pub const ALL: [Suite; 11] = [
+pub const ALL: [Suite; 12] = [
     read::SUITE,
     grace::SUITE,
     reclaim::SUITE,
@@ -27,5 +28,6 @@ pub const ALL: [Suite; 11] = [
     route::SUITE,
     mixing::SUITE,
     scale::SUITE,
+    shm::SUITE,
     instructions::SUITE,
 ];

@@ -286,7 +286,7 @@ impl<G: Ground> Table<G> {
         Ok(Iter::NONE)
     }
 
-    /// See [`first`](Table::first).
+    /// See [`first`](Table::first). `steps`: the allowance of a whole traversal, from [`Space::steps`](urcu_core::space::Space::steps).
     ///
     /// # Errors
     ///
@@ -295,15 +295,14 @@ impl<G: Ground> Table<G> {
     /// # Safety
     ///
     /// As there.
-    pub unsafe fn try_first(&self) -> Result<Iter, G::Stop> {
+    pub unsafe fn try_first(&self, steps: &mut G::Steps) -> Result<Iter, G::Stop> {
         // SAFETY: every table has it (invariant 1 of `Table`).
         let start = unsafe { self.buckets.at(0) }?;
         // SAFETY: read in this section.
-        unsafe { self.walk(load(start)) }
+        unsafe { self.walk(load(start), steps) }
     }
 
-    /// See [`next`](Table::next). In shared memory, a traversal ends if it takes no more steps than there can be nodes: that is the
-    /// caller's to count.
+    /// See [`next`](Table::next). In shared memory, `steps` are those that [`try_first`](Self::try_first) was given.
     ///
     /// # Errors
     ///
@@ -312,21 +311,20 @@ impl<G: Ground> Table<G> {
     /// # Safety
     ///
     /// As there.
-    pub unsafe fn try_next(&self, iter: Iter) -> Result<Iter, G::Stop> {
+    pub unsafe fn try_next(&self, iter: Iter, steps: &mut G::Steps) -> Result<Iter, G::Stop> {
         if iter.node.is_null() {
             return Ok(Iter::NONE);
         }
         // SAFETY: read in this section.
-        unsafe { self.walk(Word(iter.next)) }
+        unsafe { self.walk(Word(iter.next), steps) }
     }
 
     /// # Safety
     ///
     /// Inside the section that `word` was read in.
-    unsafe fn walk(&self, mut word: Word) -> Result<Iter, G::Stop> {
-        let mut steps = self.buckets.ground.steps();
+    unsafe fn walk(&self, mut word: Word, steps: &mut G::Steps) -> Result<Iter, G::Stop> {
         loop {
-            self.step(&mut steps)?;
+            self.step(steps)?;
             if word.is_bucket() {
                 if word.level() == 0 {
                     return Ok(Iter::NONE);
@@ -391,7 +389,7 @@ impl Table {
     #[doc(alias = "cds_lfht_first")]
     pub unsafe fn first(&self) -> Iter {
         // SAFETY: the caller's word.
-        sure(unsafe { self.try_first() })
+        sure(unsafe { self.try_first(&mut ()) })
     }
 
     /// The node behind `iter`, whatever its hash. None if `iter` has no node.
@@ -405,7 +403,7 @@ impl Table {
     #[doc(alias = "cds_lfht_for_each")]
     pub unsafe fn next(&self, iter: Iter) -> Iter {
         // SAFETY: the caller's word.
-        sure(unsafe { self.try_next(iter) })
+        sure(unsafe { self.try_next(iter, &mut ()) })
     }
 
     /// Counts the nodes by a walk, and by the counters before and after it.

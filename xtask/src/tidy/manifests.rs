@@ -46,9 +46,10 @@ pub(crate) fn check_direction(manifest: &Manifest<'_>, dependencies: &[Dependenc
     found
 }
 
-/// What published crates may bring into every program: the system's interface, and the one trait by which maps from
-/// everywhere look up borrowed keys. More has to be argued for, here.
-const EVERYWHERE: &[&str] = &["equivalent", "libc"];
+/// What published crates may bring into every program: the system's interface, the one trait by which maps from
+/// everywhere look up borrowed keys, and, for maps in segments, the traits by which everybody says that any bit pattern is a
+/// value. More has to be argued for, here.
+const EVERYWHERE: &[&str] = &["equivalent", "libc", "zerocopy"];
 
 /// Published crates depend on next to nothing. Features and other `cfg`s may bring more.
 pub(crate) fn check_count(manifest: &Manifest<'_>, dependencies: &[Dependency]) -> Vec<Finding> {

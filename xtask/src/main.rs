@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Loom(flags) => commands::loom::run(&flags),
         Command::Mutants(flags) => commands::mutants::run(&flags),
         Command::Fuzz(flags) => commands::fuzz::run(&flags),
+        Command::Coverage(flags) => commands::coverage::run(&flags),
         Command::Deny => commands::deny::run(),
         Command::Tidy => commands::tidy::run(),
     };

@@ -322,7 +322,7 @@ pub(crate) fn begin<F: Flavor>() -> u64 {
         let _turn = Held(&domain.grace_periods);
         return start::<F>().0;
     }
-    domain.period.load(Ordering::Relaxed).wrapping_add(weaken!("begin-next-but-one", 2 => 1) * F::LAYOUT.one_period())
+    domain.period.load(Ordering::Relaxed).wrapping_add(weaken!("begin-next-but-one", 2 => 0) * F::LAYOUT.one_period())
 }
 
 /// Sees to it that `period`, an answer of [`begin`], is published at all: when nobody else has, and nobody is at it.

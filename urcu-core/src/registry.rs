@@ -237,7 +237,7 @@ impl<S: Storage> Registry<S> {
                 while bits != 0 {
                     let reader = &chunk.readers[at * WORD_SLOTS + bits.trailing_zeros() as usize];
                     bits &= bits - 1;
-                    if weaken!("scan-every-slot", false => reader.slot() == 1) {
+                    if weaken!("scan-every-slot", false => reader.slot() == 0) {
                         continue;
                     }
                     if wanted(reader) {

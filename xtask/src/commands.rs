@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod asm;
 pub(crate) mod bench;
+pub(crate) mod coverage;
 pub(crate) mod deny;
 pub(crate) mod features;
 pub(crate) mod fuzz;

@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Loom(LoomFlags),
     /// Run random programs over all structures and flavors.
     Fuzz(FuzzFlags),
+    /// Tell which lines of the library crates the tests run, where cargo-tarpaulin is installed.
+    Coverage(CoverageFlags),
     /// Check what comes from elsewhere: licences, advisories, the oldest compiler, breaking changes.
     Deny,
     /// Weaken the program in one place at a time; a test has to turn red for each.
@@ -119,6 +121,13 @@ pub(crate) struct ApiFlags {
 
 #[derive(Debug, Args)]
 pub(crate) struct LoomFlags {
+    /// Only this package (may be given several times).
+    #[arg(long, short, value_name = "PACKAGE")]
+    pub(crate) package: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CoverageFlags {
     /// Only this package (may be given several times).
     #[arg(long, short, value_name = "PACKAGE")]
     pub(crate) package: Vec<String>,

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Command::Spin(flags) => commands::spin::run(&flags),
         Command::Torture(flags) => commands::torture::run(&flags),
         Command::Fuzz(flags) => commands::fuzz::run(&flags),
+        Command::Coverage(flags) => commands::coverage::run(&flags),
         Command::Deny => commands::deny::run(),
         Command::Tidy => commands::tidy::run(),
     };

@@ -18,7 +18,7 @@ use crate::{disturbance, flood, race, reader, signals};
 /// How often it tells.
 const TICK: Duration = Duration::from_millis(250);
 /// How long the end of all threads and the execution of all calls may take.
-const CLOSING: Duration = Duration::from_secs(120);
+const CLOSING: Duration = Duration::from_secs(240);
 
 pub(crate) fn run(flags: &Flags) -> ExitCode {
     match flags.flavor[0] {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use urcu_conformance::seed::Random;
-use urcu_conformance::{forked, task, watchdog};
+use urcu_conformance::{RaisedAtEnd, forked, task, watchdog};
 use urcu_core::{Flavor, Thread, raw};
 
 use crate::object::Object;
@@ -24,7 +24,7 @@ pub(crate) fn forks<F: Flavor>(world: &'static World, stream: u64) {
             raw::fork_before::<F>();
         }
         let child = forked::start(|| {
-            watchdog::end_by_alarm(Duration::from_secs(90));
+            watchdog::end_by_alarm(Duration::from_secs(200));
             if hooks {
                 // SAFETY: follows `fork_before`, on the child's only thread.
                 unsafe { raw::fork_after_child::<F>() };
@@ -46,6 +46,7 @@ pub(crate) fn forks<F: Flavor>(world: &'static World, stream: u64) {
 fn in_child<F: Flavor>(world: &'static World) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        let stop_at_end = RaisedAtEnd(&stop);
         scope.spawn(|| {
             let mut thread = Thread::<F>::register().expect("not registered");
             while !stop.load(Ordering::Acquire) {
@@ -68,7 +69,7 @@ fn in_child<F: Flavor>(world: &'static World) {
             });
         }
         urcu_core::barrier::<F>().expect("not in a deferred call");
-        stop.store(true, Ordering::Release);
+        drop(stop_at_end);
     });
 }
 

@@ -157,6 +157,10 @@ impl WorkerSet {
         self.list.reset_after_fork(Lists { running: Vec::new(), stopped: Vec::new() });
         self.adopted.reset_after_fork(Vec::new());
         self.paused.reset_after_fork(Vec::new());
+        // Some other thread may have been at a fork of its own.
+        let paused = core::mem::take(&mut *self.paused.lock());
+        paused.iter().for_each(|worker| worker.resume());
+        core::mem::forget(paused);
         core::mem::forget(core::mem::take(&mut self.lists().running));
         self.forget_choices();
     }

@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_millis(30);
 /// What a contender takes that does not depend on how long it is measured: what is made for it, and given back.
 const OVERHEAD: Duration = Duration::from_millis(15);
 /// A run that is late by this part of its time leaves out what it has not begun.
-const LATE: f64 = 0.12;
+const LATE: f64 = 0.25;
 
 /// What one case gets.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -12,7 +12,7 @@ use crate::limits::{FREE_AT_ONCE, PLAIN_LOAD};
 use crate::reclaim::{Crew, throughput};
 use crate::suites::grace::synchronize;
 use crate::suites::{map, queue, read, reclaim, stack};
-use crate::workload::{BUSY_LENGTH, READ_BLOCKS, READ_LENGTH, Replacer, Slot, Subject, check_sum};
+use crate::workload::{BUSY_LENGTH, READ_LENGTH, Replacer, Slot, Subject, check_sum};
 
 const COUNTS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 
@@ -80,8 +80,8 @@ fn sections(subject: &dyn Subject, count: usize, shot: &Shot<'_>) -> Result<Samp
             let start = Instant::now();
             let mut blocks = 0;
             loop {
-                check_sum(worker.flat(READ_BLOCKS, READ_LENGTH), READ_BLOCKS, READ_LENGTH)?;
-                blocks += READ_BLOCKS;
+                check_sum(worker.flat(1, READ_LENGTH), 1, READ_LENGTH)?;
+                blocks += 1;
                 let elapsed = start.elapsed();
                 if elapsed >= shot.budget {
                     return Ok((blocks * READ_LENGTH, elapsed));

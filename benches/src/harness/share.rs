@@ -32,7 +32,7 @@ pub struct Share {
     /// How long a measurement takes.
     pub budget: Duration,
     /// Not shorter than this: long ones are long because of contenders that do nothing for milliseconds.
-    least: Duration,
+    pub least: Duration,
     /// No round begins that would end later; the first one always does.
     pub until: Option<Instant>,
 }

@@ -37,7 +37,7 @@ pub struct Arguments {
     /// Measured rounds per contender.
     #[arg(long, value_name = "N")]
     pub rounds: Option<NonZeroUsize>,
-    /// Ends after about so many minutes (20 without it, or 1.6 with `--quick`). Rounds get fewer and shorter when there is more to measure.
+    /// Ends after about so many minutes (20 without it, or 1.5 with `--quick`). Rounds get fewer and shorter when there is more to measure.
     #[arg(long, value_name = "N", value_parser = minutes)]
     pub minutes: Option<Duration>,
     /// Writes one line of JSON per row to this file instead of `run.jsonl` in the folder of the report.
@@ -331,7 +331,7 @@ mod tests {
             .filter(|name| ![GROUP, "none"].contains(&name.as_str()) && !there.contains(name))
             .collect();
         assert_eq!(missing, [""; 0]);
-        assert_eq!(quick.settings.limit, Some(Duration::from_secs(95)));
+        assert_eq!(quick.settings.limit, Some(Duration::from_secs(90)));
         assert!(!quick.left_out.is_empty());
         assert!(parse(&[]).plan().unwrap().left_out.is_empty());
     }

@@ -31,7 +31,7 @@ impl Settings {
     pub const QUICK: Self = Self {
         rounds: 5,
         budget: Duration::from_millis(15),
-        limit: Some(Duration::from_secs(95)),
+        limit: Some(Duration::from_secs(90)),
         stuck: Duration::from_secs(30),
     };
     /// Enough to compare with another commit.

@@ -14,10 +14,13 @@ const FEW: usize = 3;
 /// Shorter measurements are mostly the start of threads.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// As long as measurements have to be in cases that ask for long ones: the C library's worker sleeps 10 ms between two batches,
+/// and has freed nothing in less.
+const LONG: Duration = Duration::from_millis(30);
 /// What a contender takes that does not depend on how long it is measured: what is made for it, and given back.
 const OVERHEAD: Duration = Duration::from_millis(15);
 /// A run that is late by this part of its time leaves out what it has not begun.
-const LATE: f64 = 0.12;
+const LATE: f64 = 0.25;
 
 /// What one case gets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +31,8 @@ pub struct Share {
     pub warm_up: Option<Duration>,
     /// How long a measurement takes.
     pub budget: Duration,
+    /// Not shorter than this: long ones are long because of contenders that do nothing for milliseconds.
+    pub least: Duration,
     /// No round begins that would end later; the first one always does.
     pub until: Option<Instant>,
 }
@@ -39,7 +44,11 @@ impl Share {
             Pace::Rounds(stretch) => (settings.rounds, Some(settings.budget * stretch), settings.budget * stretch),
             Pace::Once(length) => (1, None, length),
         };
-        Self { rounds, warm_up, budget, until: None }
+        let least = match pace {
+            Pace::Rounds(2..) => budget.min(LONG),
+            _ => SHORTEST,
+        };
+        Self { rounds, warm_up, budget, least, until: None }
     }
 
     /// About how long that takes with so many contenders.
@@ -162,7 +171,8 @@ fn cut(whole: Share, wanted: Want, part: f64) -> Share {
     Share {
         rounds,
         warm_up: Some(warm_up.mul_f64(length / 2.0).max(SHORTEST)),
-        budget: whole.budget.mul_f64(length).max(SHORTEST),
+        budget: whole.budget.mul_f64(length).max(whole.least),
+        least: whole.least,
         until: Some(Instant::now() + wanted.overhead + wanted.measured.mul_f64(part)),
     }
 }
@@ -246,6 +256,13 @@ mod tests {
         assert!(little.budget < Duration::from_millis(15) && little.budget > Duration::from_millis(5), "{little:?}");
         let nothing = cut(whole, Want::default(), 0.0);
         assert_eq!((nothing.rounds, nothing.budget), (3, SHORTEST));
+    }
+
+    #[test]
+    fn what_asks_for_long_measurements_gets_fewer_of_them() {
+        let whole = Share::whole(settings(None), Pace::Rounds(2));
+        let little = cut(whole, Want::default(), 0.02);
+        assert_eq!((little.rounds, little.budget), (3, LONG));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 mod child;
 mod transfers;
 mod valgrind;
-mod workloads;
+pub(super) mod workloads;
 
 pub use child::child;
 

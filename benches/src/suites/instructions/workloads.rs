@@ -10,10 +10,10 @@ use crate::workload::{READ_LENGTH, Subject, check_sum};
 use crate::{queues, stacks};
 
 /// So many operations.
-pub(super) type Operations<'o> = dyn FnMut(u64) -> Result<(), String> + 'o;
+pub(in crate::suites) type Operations<'o> = dyn FnMut(u64) -> Result<(), String> + 'o;
 
 /// What the threads of a process share.
-pub(super) trait Workload: Sync {
+pub(in crate::suites) trait Workload: Sync {
     /// Prepares the calling thread, and hands its operations to whoever conducts it.
     ///
     /// # Errors
@@ -25,18 +25,18 @@ pub(super) trait Workload: Sync {
     ) -> Result<(), String>;
 }
 
-pub(super) type Make = Box<dyn Fn() -> Result<Box<dyn Workload>, String>>;
+pub(in crate::suites) type Make = Box<dyn Fn() -> Result<Box<dyn Workload>, String>>;
 
 /// A contender.
-pub(super) struct Counted {
-    pub(super) workload: &'static str,
-    pub(super) name: String,
-    pub(super) kind: Kind,
-    pub(super) flavor: Option<Flavor>,
-    pub(super) make: Result<Make, &'static str>,
+pub(in crate::suites) struct Counted {
+    pub(in crate::suites) workload: &'static str,
+    pub(in crate::suites) name: String,
+    pub(in crate::suites) kind: Kind,
+    pub(in crate::suites) flavor: Option<Flavor>,
+    pub(in crate::suites) make: Result<Make, &'static str>,
 }
 
-pub(super) fn counted() -> Vec<Counted> {
+pub(in crate::suites) fn counted() -> Vec<Counted> {
     let mut all = Vec::new();
     for line in read::lines(Path::Thread, read::Loop::Flat) {
         let (kind, flavor, subject) = (line.kind, line.flavor, line.subject);

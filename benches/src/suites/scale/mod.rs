@@ -16,8 +16,8 @@ pub const SUITE: Suite = Suite {
     cases,
 };
 
-fn cases(options: &Options) -> Vec<Case> {
-    let mut cases = threads::cases(options);
+fn cases(_: &Options) -> Vec<Case> {
+    let mut cases = threads::cases();
     cases.extend(entries::cases());
     cases.extend(sections::cases());
     cases

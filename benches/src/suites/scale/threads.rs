@@ -6,37 +6,105 @@ use std::time::{Duration, Instant};
 use crate::blocks::Manner;
 use crate::clock::{repeat, time};
 use crate::contenders::{self, api::Api, ours};
-use crate::harness::plan::{Better, Case, Contender, Kind, Options, Pace, Sample, Shot, Suite};
+use crate::harness::plan::{Better, Case, Contender, Kind, Pace, Sample, Shot};
 use crate::harness::threads::team;
 use crate::limits::{FREE_AT_ONCE, PLAIN_LOAD};
 use crate::reclaim::{Crew, throughput};
 use crate::suites::grace::synchronize;
-use crate::suites::{map, queue, read, reclaim, stack};
-use crate::workload::{BUSY_LENGTH, READ_BLOCKS, READ_LENGTH, Replacer, Slot, Subject, check_sum};
+use crate::suites::instructions::workloads::{Workload, counted};
+use crate::suites::{read, reclaim};
+use crate::workload::{BUSY_LENGTH, READ_LENGTH, Replacer, Slot, Subject, check_sum};
 
 const COUNTS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 
-pub(super) fn cases(options: &Options) -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(COUNTS.map(read_case));
     cases.extend(COUNTS.map(grace_case));
     cases.extend(COUNTS.map(retire_case));
-    for (curve, suite, case) in [
-        ("stack-threads", stack::SUITE, "pairs"),
-        ("queue-threads", queue::SUITE, "pairs"),
-        ("map-threads", map::SUITE, "mix-100k"),
+    for (curve, workload, about) in [
+        ("stack-threads", "stack", "Pairs of push and pop per second of all threads together."),
+        ("queue-threads", "queue", "Pairs of enqueue and dequeue per second of all threads together."),
+        ("map-threads", "map", "Lookups of keys that are there, per second of all threads together; 10,000 entries."),
     ] {
-        cases.extend(COUNTS.iter().filter_map(|&count| borrowed(curve, suite, case, count, options)));
+        cases.extend(COUNTS.map(|count| operations_case(curve, workload, about, count)));
     }
     cases
 }
 
-/// A case of another suite with so many threads.
-fn borrowed(curve: &str, suite: Suite, case: &str, count: usize, options: &Options) -> Option<Case> {
-    let options = Options { threads: vec![count], ..options.clone() };
-    let mut case = (suite.cases)(&options).into_iter().find(|borrowed| borrowed.name == case)?;
-    case.name = format!("{curve}@{count}");
-    Some(case)
+/// What one thread has done, and from when to when.
+type Done = (u64, Instant, Instant);
+
+/// Operations per second from the moment at which the first thread began to the one at which the last one ended: a thread that has
+/// to wait for a core begins late, and must not count as if it had run at the same time as the others.
+#[allow(clippy::cast_precision_loss, reason = "exact: nobody does 2^52 operations")]
+fn rate(done: &[Done]) -> Result<Sample, String> {
+    let operations: u64 = done.iter().map(|(operations, _, _)| operations).sum();
+    let first = done.iter().map(|(_, start, _)| *start).min();
+    let last = done.iter().map(|(_, _, end)| *end).max();
+    let (Some(first), Some(last)) = (first, last) else { return Err("nothing was measured".into()) };
+    Ok(Sample::figure(operations as f64 / (last - first).as_secs_f64().max(1e-9)))
+}
+
+/// Does so many at a time until the budget is spent.
+fn repeated(budget: Duration, chunk: u64, mut run: impl FnMut(u64) -> Result<(), String>) -> Result<Done, String> {
+    let start = Instant::now();
+    let mut done = 0;
+    loop {
+        run(chunk)?;
+        done += chunk;
+        let end = Instant::now();
+        if end - start >= budget {
+            return Ok((done, start, end));
+        }
+    }
+}
+
+// ---- structures ----
+
+/// Operations between two looks at the clock, and under one guard where there is one.
+const CHUNK: u64 = 256;
+
+fn operations_case(curve: &str, workload: &str, about: &'static str, count: usize) -> Case {
+    let contenders = counted()
+        .into_iter()
+        .filter(|line| line.workload == workload)
+        .map(|line| {
+            let mut contender = match line.make {
+                Err(reason) => Contender::unavailable(line.name, line.kind, reason),
+                Ok(make) => Contender::new(line.name, line.kind, move |shot| operations(make()?.as_ref(), count, shot)),
+            };
+            contender.flavor = line.flavor;
+            contender
+        })
+        .collect();
+    Case {
+        name: format!("{curve}@{count}"),
+        about,
+        unit: "operations/s",
+        better: Better::Higher,
+        threads: count,
+        pace: Pace::Rounds(1),
+        contenders,
+    }
+}
+
+fn operations(made: &dyn Workload, count: usize, shot: &Shot<'_>) -> Result<Sample, String> {
+    let done = team(
+        shot.cores,
+        count,
+        |_| Ok(()),
+        |index, ()| {
+            let mut done = None;
+            made.thread(index, &mut |run| {
+                run(CHUNK)?;
+                done = Some(repeated(shot.budget, CHUNK, &mut *run)?);
+                Ok(())
+            })?;
+            done.ok_or_else(|| "nothing was measured".into())
+        },
+    )?;
+    rate(&done)
 }
 
 // ---- readers ----
@@ -65,8 +133,6 @@ fn read_case(count: usize) -> Case {
     }
 }
 
-/// All sections until the last reader has seen that the time is over, per second of the wall's clock.
-#[allow(clippy::cast_precision_loss, reason = "exact: nobody has 2^52 sections")]
 fn sections(subject: &dyn Subject, count: usize, shot: &Shot<'_>) -> Result<Sample, String> {
     let done = team(
         shot.cores,
@@ -76,22 +142,9 @@ fn sections(subject: &dyn Subject, count: usize, shot: &Shot<'_>) -> Result<Samp
             check_sum(worker.flat(1, READ_LENGTH), 1, READ_LENGTH)?;
             Ok(worker)
         },
-        |_, mut worker| {
-            let start = Instant::now();
-            let mut blocks = 0;
-            loop {
-                check_sum(worker.flat(READ_BLOCKS, READ_LENGTH), READ_BLOCKS, READ_LENGTH)?;
-                blocks += READ_BLOCKS;
-                let elapsed = start.elapsed();
-                if elapsed >= shot.budget {
-                    return Ok((blocks * READ_LENGTH, elapsed));
-                }
-            }
-        },
+        |_, mut worker| repeated(shot.budget, READ_LENGTH, |length| check_sum(worker.flat(1, length), 1, length)),
     )?;
-    let sections: u64 = done.iter().map(|(sections, _)| sections).sum();
-    let longest = done.iter().map(|(_, elapsed)| *elapsed).max().unwrap_or(Duration::MAX);
-    Ok(Sample::figure(sections as f64 / longest.as_secs_f64()))
+    rate(&done)
 }
 
 // ---- an updater beside readers ----
@@ -167,5 +220,19 @@ fn retire_case(count: usize) -> Case {
         // The C library's worker sleeps 10 ms between two batches: a measurement holds several of them.
         pace: Pace::Rounds(2),
         contenders,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_ran_one_after_the_other_do_not_count_as_if_they_had_run_together() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let one_by_one = rate(&[(1_000, at(0), at(10)), (1_000, at(10), at(20))]).unwrap().value;
+        let together = rate(&[(1_000, at(0), at(10)), (1_000, at(0), at(10))]).unwrap().value;
+        assert!((one_by_one - 1e5).abs() < 1.0 && (together - 2e5).abs() < 1.0, "{one_by_one} {together}");
     }
 }

@@ -93,7 +93,11 @@
 //! | step | 1,000 | 100,000 | 4,000,000 |
 //! |---|---|---|---|
 //! | one exchange for each bucket, one doubling at a time, counters with a locked instruction | 1.26 x | 1.59 x | 2.87 x |
-//! | families, steps of eight and four, own counters, no look at the node behind | 4.1 x | 3.6 x | |
+//! | families, steps of eight and four, own counters, no look at the node behind | 4.1 x | 3.6 x | 2.75 x |
+//!
+//! (4.30 x at 4,000,000 with a size from the beginning, over the growing one: there the new buckets cost more than a third, which
+//! go in one by one, each by an exchange of its own and another one that lets searches begin at it, and which updaters put in when
+//! the worker is late. The machine was far busier in the second run.)
 //!
 //! In time: the growth from 512 to 4,096 buckets takes 10 us instead of 27; linking a child by an index that is computed anew
 //! for each took most of those 27. Not looking at the node behind the place saves a cache miss for every second insertion

@@ -63,6 +63,8 @@ pub enum ResizeError {
     },
     /// The calling thread is inside a section (QSBR: or online by a `Thread`), and would wait for itself.
     InsideSection,
+    /// No grace period can end any more: a guard was leaked, and its thread has ended.
+    Stuck,
     /// The calling thread cannot be registered with the table's flavor.
     NotRegistered,
     /// There is no memory for so many buckets. The table goes on with those that it has.
@@ -76,6 +78,9 @@ impl fmt::Display for ResizeError {
         match self {
             Self::NotPowerOfTwo { value } => write!(f, "a table cannot have {value} buckets: not a power of two"),
             Self::InsideSection => f.write_str("a table cannot be resized from inside a section"),
+            Self::Stuck => {
+                f.write_str("no grace period can end any more: a table that has to wait for one keeps its size")
+            }
             Self::NotRegistered => f.write_str("this thread cannot be registered with the table's flavor"),
             Self::OutOfMemory => f.write_str("no memory for so many buckets"),
             Self::Corrupt => f.write_str("the table's data are corrupt"),

@@ -30,6 +30,7 @@
 //! that come while it works make it look again before it ends.
 
 use core::cell::UnsafeCell;
+use core::ffi::c_int;
 use core::ptr;
 
 use urcu_core::space::Process;
@@ -611,6 +612,7 @@ impl Table {
     ///
     /// - [`ResizeError::NotPowerOfTwo`].
     /// - [`ResizeError::InsideSection`], QSBR: also if the thread is online by a `Thread`.
+    /// - [`ResizeError::Stuck`]: no grace period can end any more.
     /// - [`ResizeError::OutOfMemory`]: the table keeps the size that it has, and works.
     /// - [`ResizeError::NotRegistered`]: a thread that is not registered is registered for the time being; that failed.
     #[doc(alias = "cds_lfht_resize")]
@@ -621,9 +623,7 @@ impl Table {
         let goal = buckets.min(self.max);
         let explicit = loop {
             // A grace period as a test whether waiting is allowed; and while waiting, so that an online thread lets others go on.
-            if !self.flavor.synchronize_if_allowed() {
-                return Err(ResizeError::InsideSection);
-            }
+            self.wait()?;
             if let Some(explicit) = self.resize.explicit.try_take() {
                 break explicit;
             }
@@ -633,6 +633,18 @@ impl Table {
         self.resize.goal.store(0, Ordering::Relaxed);
         drop(explicit);
         outcome
+    }
+
+    /// Waits for a grace period.
+    fn wait(&self) -> Result<(), ResizeError> {
+        /// `-EIO`.
+        const STUCK: c_int = -5;
+        // SAFETY: checks its own precondition.
+        match unsafe { (self.flavor.try_synchronize)() } {
+            0 => Ok(()),
+            STUCK => Err(ResizeError::Stuck),
+            _ => Err(ResizeError::InsideSection),
+        }
     }
 
     fn reach(&self, goal: usize) -> Result<(), ResizeError> {
@@ -656,11 +668,7 @@ impl Table {
                 Progress::Failed(error) => return Err(error),
                 Progress::More => backoff = Backoff::new(),
                 Progress::Others if backoff.snooze() => {}
-                Progress::Grace | Progress::Others => {
-                    if !self.flavor.synchronize_if_allowed() {
-                        return Err(ResizeError::InsideSection);
-                    }
-                }
+                Progress::Grace | Progress::Others => self.wait()?,
             }
         }
     }

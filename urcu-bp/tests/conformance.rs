@@ -7,8 +7,8 @@ const TRAITS: Traits = Traits {
     registers_itself: true,
     quiescent_states: false,
     in_handlers: InHandlers::Always,
-    spans_processes: false,
     environment: &[],
+    spans_processes: false,
 };
 
 #[path = "../../urcu-core/conformance/suite/mod.rs"]

@@ -7,8 +7,8 @@ const TRAITS: Traits = Traits {
     registers_itself: false,
     quiescent_states: true,
     in_handlers: InHandlers::Never,
-    spans_processes: false,
     environment: &[],
+    spans_processes: false,
 };
 
 #[path = "../../urcu-core/conformance/suite/mod.rs"]

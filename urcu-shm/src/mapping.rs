@@ -45,6 +45,10 @@ impl Mapping {
         let size = |bytes: u64| usize::try_from(bytes).map_err(|_| SegmentError::BadSize);
         let barriers = Barriers::from_bits(header.barriers)
             .ok_or(SegmentError::NotASegment { why: "unknown kind of barriers" })?;
+        if access == Access::Write {
+            // An updater that finds out later could not go on.
+            barriers.prepare()?;
+        }
         let total = size(header.total_bytes)?;
         let base = sys::map(file.as_fd(), total).map_err(SegmentError::system("mapping the segment"))?;
         let mapping = Self {

@@ -127,11 +127,7 @@ fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Re
         if page.owner.load(Ordering::Acquire) != owner {
             return false;
         }
-        let marked = word | LAYOUT.awaited();
-        if word != marked && record.word.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            continue;
-        }
-        sys::shared_futex_wait(futex_half(&record.word), marked as u32, LONGEST_SLEEP);
+        // Before the first sleep, too: many that have died together are found one after the other.
         if owner_process(owner).is_some_and(|owner| owner.pid() == urcu_core::sys::process_id()) {
             urcu_core::grace_period::end_gone_threads::<Shm>();
         }
@@ -140,6 +136,12 @@ fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Re
             clear(mapping, page, owner);
             return false;
         }
+        // Asks for a wake-up. Relaxed: a mark that a racing store of the reader wipes out costs one bounded sleep.
+        let marked = word | LAYOUT.awaited();
+        if word != marked && record.word.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            continue;
+        }
+        sys::shared_futex_wait(futex_half(&record.word), marked as u32, LONGEST_SLEEP);
         mapping.control().counters.longest_wait.fetch_max(stall.nanos(), Ordering::Relaxed);
         if let Some(waited) = stall.due() {
             report_stall(owner, record, waited);

@@ -83,7 +83,7 @@ impl SegmentOptions {
     pub fn create(&self, path: impl AsRef<Path>) -> Result<Segment, SegmentError> {
         let path = path.as_ref();
         let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}.new", urcu_core::sys::process_id()));
+        name.push(format!(".{:x}.new", ProcessId::current().bits()));
         let unfinished = Path::new(&name);
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
         let file = sys::open(unfinished, flags, 0o600).map_err(SegmentError::system("creating the file"))?;

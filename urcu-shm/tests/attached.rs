@@ -141,6 +141,7 @@ fn a_reader_process_waits_for_its_own_threads_only() {
 }
 
 #[test]
+#[cfg_attr(sanitized, ignore = "the vanished thread leaks what is on its stack")]
 fn a_thread_that_vanishes_inside_a_raw_section_is_noticed() {
     alone(|| {
         let segment = attached();

@@ -9,7 +9,6 @@
 
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* In the order that the keys' cache line is best used. */
 struct entry {
@@ -19,26 +18,17 @@ struct entry {
 	struct rcu_head head;
 };
 
-/* One thread's; layout shared with raw.rs. */
-struct session {
-	struct cds_lfht *table;
-	uint64_t random;
-	struct entry *spare;
+/* Layout of `Step`. */
+struct step {
+	uint64_t kind;
+	uint64_t key;
 };
 
-static inline uint64_t next_random(struct session *session)
-{
-	uint64_t mixed = session->random += 0x9E3779B97F4A7C15;
+enum { GET, INSERT, REMOVE };
 
-	mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9;
-	mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB;
-	return mixed ^ (mixed >> 31);
-}
-
-/* Below `range`. */
-static inline uint64_t scale(uint64_t random, uint64_t range)
+static inline uint64_t value_of(uint64_t key)
 {
-	return (uint64_t)(((unsigned __int128)random * range) >> 64);
+	return (key << 17 | key >> 47) ^ 0x0123456789abcdef;
 }
 
 static inline unsigned long hash_of(uint64_t key)
@@ -60,17 +50,14 @@ static void free_entry(struct rcu_head *head)
 	free(caa_container_of(head, struct entry, head));
 }
 
-static struct entry *new_entry(struct session *session, uint64_t key)
+static inline struct entry *new_entry(uint64_t key)
 {
-	struct entry *entry = session->spare;
+	struct entry *entry = malloc(sizeof(*entry));
 
-	session->spare = NULL;
-	if (!entry)
-		entry = malloc(sizeof(*entry));
 	if (!entry)
 		abort();
 	entry->key = key;
-	entry->value = ~key;
+	entry->value = value_of(key);
 	return entry;
 }
 
@@ -105,80 +92,48 @@ void urcu_bench_lfht_free(struct entry *entry)
 	free(entry);
 }
 
-static inline uint64_t lookup_one(struct session *session, uint64_t key)
+static inline uint64_t get_one(struct cds_lfht *table, uint64_t key, uint64_t *sum)
 {
 	struct cds_lfht_iter iter;
 	struct cds_lfht_node *node;
-	uint64_t value = 0;
+	uint64_t found = 0;
 
 	urcu_memb_read_lock();
-	cds_lfht_lookup(session->table, hash_of(key), matches, &key, &iter);
+	cds_lfht_lookup(table, hash_of(key), matches, &key, &iter);
 	node = cds_lfht_iter_get_node(&iter);
-	if (node)
-		value = caa_container_of(node, struct entry, node)->value;
+	if (node) {
+		*sum += caa_container_of(node, struct entry, node)->value;
+		found = 1;
+	}
 	urcu_memb_read_unlock();
-	return value;
-}
-
-uint64_t urcu_bench_lfht_lookup(struct session *session, uint64_t from, uint64_t range, uint64_t count)
-{
-	uint64_t found = 0;
-
-	for (; count != 0; count--) {
-		uint64_t key = from + scale(next_random(session), range);
-
-		found += lookup_one(session, key) == ~key;
-	}
 	return found;
 }
 
-static uint64_t now(void)
+static inline uint64_t insert_one(struct cds_lfht *table, uint64_t key)
 {
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-uint64_t urcu_bench_lfht_timed(struct session *session, uint64_t from, uint64_t range, uint32_t *times, uint64_t count)
-{
-	uint64_t found = 0;
-
-	for (uint64_t i = 0; i < count; i++) {
-		uint64_t key = from + scale(next_random(session), range);
-		uint64_t start = now();
-
-		found += lookup_one(session, key) == ~key;
-		times[i] = now() - start;
-	}
-	return found;
-}
-
-static inline int insert_one(struct session *session, uint64_t key)
-{
-	struct entry *entry = new_entry(session, key);
+	struct entry *entry = new_entry(key);
 	struct cds_lfht_node *found;
 
 	urcu_memb_read_lock();
-	found = cds_lfht_add_unique(session->table, hash_of(key), matches, &key, &entry->node);
+	found = cds_lfht_add_unique(table, hash_of(key), matches, &key, &entry->node);
 	urcu_memb_read_unlock();
 	if (found != &entry->node) {
-		session->spare = entry;
+		free(entry);
 		return 0;
 	}
 	return 1;
 }
 
-static inline int remove_one(struct session *session, uint64_t key)
+static inline uint64_t remove_one(struct cds_lfht *table, uint64_t key)
 {
 	struct cds_lfht_iter iter;
 	struct cds_lfht_node *node;
-	int removed = 0;
+	uint64_t removed = 0;
 
 	urcu_memb_read_lock();
-	cds_lfht_lookup(session->table, hash_of(key), matches, &key, &iter);
+	cds_lfht_lookup(table, hash_of(key), matches, &key, &iter);
 	node = cds_lfht_iter_get_node(&iter);
-	if (node && cds_lfht_del(session->table, node) == 0) {
+	if (node && cds_lfht_del(table, node) == 0) {
 		removed = 1;
 		urcu_memb_call_rcu(&caa_container_of(node, struct entry, node)->head, free_entry);
 	}
@@ -186,68 +141,52 @@ static inline int remove_one(struct session *session, uint64_t key)
 	return removed;
 }
 
-uint64_t urcu_bench_lfht_insert(struct session *session, uint64_t from, uint64_t to, uint64_t step)
+/* How many of the keys are there, and the sum of their values. */
+uint64_t urcu_bench_lfht_get(struct cds_lfht *table, const uint64_t *keys, uint64_t count, uint64_t *sum)
+{
+	uint64_t found = 0, values = 0;
+
+	for (uint64_t i = 0; i < count; i++)
+		found += get_one(table, keys[i], &values);
+	*sum = values;
+	return found;
+}
+
+uint64_t urcu_bench_lfht_insert(struct cds_lfht *table, const uint64_t *keys, uint64_t count)
 {
 	uint64_t inserted = 0;
 
-	for (uint64_t key = from; key < to; key += step)
-		inserted += insert_one(session, key);
+	for (uint64_t i = 0; i < count; i++)
+		inserted += insert_one(table, keys[i]);
 	return inserted;
 }
 
-uint64_t urcu_bench_lfht_insert_timed(struct session *session, uint64_t from, uint64_t to, uint32_t *times)
-{
-	uint64_t inserted = 0;
-
-	for (uint64_t key = from; key < to; key++) {
-		uint64_t start = now();
-
-		inserted += insert_one(session, key);
-		*times++ = now() - start;
-	}
-	return inserted;
-}
-
-uint64_t urcu_bench_lfht_remove(struct session *session, uint64_t from, uint64_t to)
+uint64_t urcu_bench_lfht_remove(struct cds_lfht *table, const uint64_t *keys, uint64_t count)
 {
 	uint64_t removed = 0;
 
-	for (uint64_t key = from; key < to; key++)
-		removed += remove_one(session, key);
+	for (uint64_t i = 0; i < count; i++)
+		removed += remove_one(table, keys[i]);
 	return removed;
 }
 
-/* 90 lookups, 5 insertions, 5 removals; what was inserted less what was removed. */
-int64_t urcu_bench_lfht_mix(struct session *session, uint64_t range, uint64_t count)
+/* What the lookups among the steps have found. */
+uint64_t urcu_bench_lfht_mixed(struct cds_lfht *table, const struct step *steps, uint64_t count, uint64_t *sum)
 {
-	int64_t net = 0;
-	uint64_t wrong = 0;
+	uint64_t found = 0, values = 0, done = 1;
 
-	for (; count != 0; count--) {
-		uint64_t random = next_random(session);
-		uint64_t key = scale(random, range);
-		/* The low bits do not choose the key. */
-		unsigned int choice = (random & 0xFFFF) * 20 >> 16;
-
-		if (choice == 0) {
-			net += insert_one(session, key);
-		} else if (choice == 1) {
-			net -= remove_one(session, key);
-		} else {
-			uint64_t value = lookup_one(session, key);
-
-			wrong += value != 0 && value != ~key;
-		}
+	for (uint64_t i = 0; i < count; i++) {
+		if (steps[i].kind == GET)
+			found += get_one(table, steps[i].key, &values);
+		else if (steps[i].kind == INSERT)
+			done &= insert_one(table, steps[i].key);
+		else
+			done &= remove_one(table, steps[i].key);
 	}
-	if (wrong)
+	if (!done)
 		abort();
-	return net;
-}
-
-void urcu_bench_lfht_end(struct session *session)
-{
-	free(session->spare);
-	session->spare = NULL;
+	*sum = values;
+	return found;
 }
 
 /* The number of entries, by a registered thread. */

@@ -60,3 +60,52 @@ fn a_size_that_cannot_be_had_does_not_keep_the_table_from_shrinking() {
         assert!(map.map().capacity(map.guard()) < large / 16);
     });
 }
+
+#[test]
+fn growth_ends_whatever_is_done_between_insertions() {
+    within_limit("growth_ends_whatever_is_done_between_insertions", || {
+        // Every so manyth update is an insertion of a new key, and the others replace a value.
+        for every in [2, 16] {
+            for first in 0..every {
+                let map = LfHashMap::<usize, usize>::new(Bp::vtable());
+                let map = map.pin();
+                map.insert(usize::MAX, 0);
+                for number in 0..first {
+                    map.insert(usize::MAX, number);
+                }
+                let entries = 3_000;
+                for key in 0..entries {
+                    map.insert(key, key);
+                    for number in 1..every {
+                        map.insert(usize::MAX, number);
+                    }
+                }
+                let capacity = map.map().capacity(map.guard());
+                assert!(capacity >= entries, "room for {capacity} entries, {first} of {every}");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_table_shrinks_whatever_is_done_between_removals() {
+    within_limit("the_table_shrinks_whatever_is_done_between_removals", || {
+        for first in 0..2 {
+            let map = LfHashMap::<usize, usize>::new(Bp::vtable());
+            let map = map.pin();
+            for key in 0..10_000 {
+                map.insert(key, key);
+            }
+            let large = map.map().capacity(map.guard());
+            for number in 0..first {
+                map.replace(0, number).expect("it is there");
+            }
+            for key in 1..10_000 {
+                map.remove(&key);
+                map.replace(0, key).expect("it is there");
+            }
+            let capacity = map.map().capacity(map.guard());
+            assert!(capacity < large / 16, "room for {capacity} entries, as if there were {large}");
+        }
+    });
+}

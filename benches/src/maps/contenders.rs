@@ -4,38 +4,32 @@ use cds_lfht::LfHashMap;
 use urcu_core::Thread;
 use urcu_membarrier::Flavor;
 
-use super::{Entrant, Found, Hasher, Map, Session, Step, hasher, value_of};
+use super::{Entrant, Found, Hasher, Kind, Make, Map, Session, Step, hasher, value_of};
 
 /// All of them.
-pub const ALL: [Entrant; 7] = [
-    Entrant { name: "cds-lfht", is_ours: true, make: |capacity| Box::new(Ours(ours(capacity))) },
-    Entrant { name: "cds-lfht:get_many", is_ours: true, make: |capacity| Box::new(Batched(ours(capacity))) },
-    Entrant {
-        name: "papaya",
-        is_ours: false,
-        make: |capacity| Box::new(papaya::HashMap::<u64, u64, Hasher>::with_capacity_and_hasher(capacity, hasher())),
-    },
-    Entrant {
-        name: "dashmap",
-        is_ours: false,
-        make: |capacity| Box::new(dashmap::DashMap::<u64, u64, Hasher>::with_capacity_and_hasher(capacity, hasher())),
-    },
-    Entrant {
-        name: "scc:HashMap",
-        is_ours: false,
-        make: |capacity| Box::new(scc::HashMap::<u64, u64, Hasher>::with_capacity_and_hasher(capacity, hasher())),
-    },
-    Entrant {
-        name: "scc:HashIndex",
-        is_ours: false,
-        make: |capacity| Box::new(scc::HashIndex::<u64, u64, Hasher>::with_capacity_and_hasher(capacity, hasher())),
-    },
-    Entrant {
-        name: "flurry",
-        is_ours: false,
-        make: |capacity| Box::new(flurry::HashMap::<u64, u64, Hasher>::with_capacity_and_hasher(capacity, hasher())),
-    },
+pub const FACE: [Entrant; 7] = [
+    entrant("cds-lfht", Kind::Ours, |capacity| Box::new(Ours(ours(capacity)))),
+    Entrant { batched: true, ..entrant("cds-lfht:get_many", Kind::Ours, |capacity| Box::new(Batched(ours(capacity)))) },
+    entrant("papaya", Kind::Other, |capacity| {
+        Box::new(papaya::HashMap::<u64, u64, Hasher>::with_capacity_and_hasher(capacity, hasher()))
+    }),
+    entrant("dashmap", Kind::Other, |capacity| {
+        Box::new(dashmap::DashMap::<u64, u64, Hasher>::with_capacity_and_hasher(capacity, hasher()))
+    }),
+    entrant("scc:HashMap", Kind::Other, |capacity| {
+        Box::new(scc::HashMap::<u64, u64, Hasher>::with_capacity_and_hasher(capacity, hasher()))
+    }),
+    entrant("scc:HashIndex", Kind::Other, |capacity| {
+        Box::new(scc::HashIndex::<u64, u64, Hasher>::with_capacity_and_hasher(capacity, hasher()))
+    }),
+    entrant("flurry", Kind::Other, |capacity| {
+        Box::new(flurry::HashMap::<u64, u64, Hasher>::with_capacity_and_hasher(capacity, hasher()))
+    }),
 ];
+
+const fn entrant(name: &'static str, kind: Kind, make: Make) -> Entrant {
+    Entrant { name, kind, batched: false, presized: false, stalls: false, make: Ok(make) }
+}
 
 fn ours(capacity: usize) -> LfHashMap<u64, u64, Hasher> {
     LfHashMap::with_capacity_and_hasher(capacity, hasher(), urcu_membarrier::vtable())

@@ -1,12 +1,14 @@
 //! Concurrent hash maps from `u64` to `u64`, all with the same hasher: the interface that every contender of the suite `map`
-//! fills, and the contenders.
+//! fills, and the contenders: the typed ones ([`FACE`]), and the intrusive tables ([`RAW`]), which have a hash function of their own.
 //!
 //! Work is handed over in batches. A map whose reads need a guard takes one per batch.
 
 mod contenders;
+mod raw;
 
-pub use contenders::ALL;
+pub use contenders::FACE;
 use foldhash::fast::FixedState;
+pub use raw::RAW;
 
 /// The hasher of all of them.
 pub type Hasher = FixedState;
@@ -60,8 +62,9 @@ pub trait Session {
     fn mixed(&mut self, steps: &[Step]) -> Found;
 }
 
-/// One operation of a mix.
+/// One operation of a mix. Layout shared with `shims/lfht.c`.
 #[derive(Clone, Copy, Debug)]
+#[repr(u64)]
 pub enum Step {
     /// A lookup.
     Get(u64),
@@ -71,15 +74,47 @@ pub enum Step {
     Remove(u64),
 }
 
+/// Makes an empty map with room for so many entries; zero: with nothing said about it.
+pub type Make = fn(usize) -> Box<dyn Map>;
+
+/// Whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// This workspace's, with the membarrier flavor.
+    Ours,
+    /// The C library's, with the same flavor.
+    SameFlavor,
+    /// Somebody else's.
+    Other,
+}
+
 /// Who is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Entrant {
     /// The crate, with a part of its name where it has several maps or ways.
     pub name: &'static str,
-    /// Whether it is this workspace's.
-    pub is_ours: bool,
-    /// An empty map with room for so many entries; zero: with nothing said about it.
-    pub make: fn(usize) -> Box<dyn Map>,
+    /// Whose it is.
+    pub kind: Kind,
+    /// Another way to look up in a map that is measured anyway.
+    pub batched: bool,
+    /// Whether it is told its size from the beginning, and keeps it.
+    pub presized: bool,
+    /// Whether its growth can come to a stop for good.
+    pub stalls: bool,
+    /// What makes one, or why it is missing.
+    pub make: Result<Make, &'static str>,
+}
+
+impl Entrant {
+    /// An empty map that is going to have so many entries.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn empty(&self, entries: u64) -> Result<Box<dyn Map>, String> {
+        #[allow(clippy::cast_possible_truncation, reason = "of 64 bits everywhere")]
+        let capacity = if self.presized { entries as usize } else { 0 };
+        Ok((self.make?)(capacity))
+    }
 }
 
 /// The processor time of the calling thread, in seconds.

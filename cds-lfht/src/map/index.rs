@@ -270,7 +270,9 @@ impl<T> Index<T> {
                 fresh.publish();
                 drop(locked);
                 // SAFETY: unreachable now, by this thread.
-                unsafe { self.retire_replaced(present) };
+                let gone = unsafe { self.nodes.retire(present.handle()) };
+                // SAFETY: inside the section.
+                unsafe { self.after_replace(gone, rehash) };
                 // SAFETY: both were reachable inside this section.
                 return Added::InPlaceOf(unsafe { entry_of(present) }, unsafe { &*entry });
             }
@@ -311,6 +313,7 @@ impl<T> Index<T> {
         hash: u64,
         fresh: Fresh<'g, T>,
         mut wanted: impl FnMut(&'g T) -> bool,
+        rehash: impl Fn(&T) -> u64,
     ) -> Result<(&'g T, &'g T), Fresh<'g, T>> {
         // SAFETY: as promised.
         let (table, mut locked) = unsafe { self.lock(hash) };
@@ -325,7 +328,9 @@ impl<T> Index<T> {
         fresh.publish();
         drop(locked);
         // SAFETY: unreachable now, by this thread.
-        unsafe { self.retire_replaced(present) };
+        let gone = unsafe { self.nodes.retire(present.handle()) };
+        // SAFETY: inside the section.
+        unsafe { self.after_replace(gone, rehash) };
         // SAFETY: both were reachable inside this section.
         Ok((unsafe { entry_of(present) }, unsafe { &*entry }))
     }
@@ -386,15 +391,6 @@ impl<T> Index<T> {
             table = there.next.load(Ordering::Relaxed);
         }
         if table.is_null() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    /// # Safety
-    ///
-    /// The entry has just been replaced.
-    #[inline]
-    unsafe fn retire_replaced(&self, replaced: Word) {
-        // SAFETY: as promised.
-        unsafe { self.nodes.retire(replaced.handle()) };
     }
 
     /// Removes the first entry that is `wanted`.

@@ -77,6 +77,47 @@
 //!   `ahash` with a random key are several times faster on small keys, with less of a promise.
 //! - A map has a share of its memory per processor (a few kilobytes); thousands of tiny maps are not what it is made for.
 //!
+//! # What does not compile
+//!
+//! References that outlive their guard, or the map:
+//!
+//! ```compile_fail,E0505
+//! # let thread = urcu_mb::register().unwrap();
+//! # let map = cds_lfht::LfHashMap::<u32, u32>::new(urcu_mb::vtable());
+//! let guard = thread.read_lock();
+//! let one = map.get(&1, &guard);
+//! drop(guard);
+//! println!("{one:?}");
+//! ```
+//!
+//! ```compile_fail,E0505
+//! # let thread = urcu_mb::register().unwrap();
+//! # let map = cds_lfht::LfHashMap::<u32, u32>::new(urcu_mb::vtable());
+//! let guard = thread.read_lock();
+//! let all = map.iter(&guard);
+//! drop(map);
+//! println!("{}", all.count());
+//! ```
+//!
+//! Values that must not go to another thread, where they may be dropped, or that borrow what may be gone by then:
+//!
+//! ```compile_fail,E0599
+//! let map = cds_lfht::LfHashMap::<u32, std::rc::Rc<u32>>::new(urcu_mb::vtable());
+//! ```
+//!
+//! ```compile_fail,E0597
+//! let text = String::from("gone before it is dropped");
+//! let map = cds_lfht::LfHashMap::<u32, &str>::new(urcu_mb::vtable());
+//! map.pin().insert(1, &text);
+//! ```
+//!
+//! Sharing a map whose values must not be shared:
+//!
+//! ```compile_fail,E0277
+//! fn share<T: Sync>(_: &T) {}
+//! share(&cds_lfht::LfHashMap::<u32, std::cell::Cell<u32>>::new(urcu_mb::vtable()));
+//! ```
+//!
 //! How it works: see the `design` module, and for the table of the C library's model `raw`.
 
 mod bucket;

@@ -120,6 +120,24 @@ impl<T> Index<T> {
         }
     }
 
+    /// After an entry was replaced, the `number`th that this thread has retired. It takes part like a removal, because it counts
+    /// like one: otherwise the numbers that something is done at could always fall on replacements.
+    ///
+    /// # Safety
+    ///
+    /// The caller is inside a section of the flavor.
+    #[inline]
+    pub(super) unsafe fn after_replace(&self, number: usize, rehash: impl Fn(&T) -> u64) {
+        // SAFETY: as promised.
+        let table = unsafe { self.current() };
+        // Relaxed: who goes on loads it again.
+        let is_leaving = !table.next.load(Ordering::Relaxed).is_null();
+        if if is_leaving { self.has_work(table, number) } else { number.is_multiple_of(PERIOD) } {
+            // SAFETY: as promised.
+            unsafe { self.shrink_or_help(table, is_leaving, rehash) };
+        }
+    }
+
     /// # Safety
     ///
     /// As for `after_remove`.

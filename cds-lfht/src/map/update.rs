@@ -105,7 +105,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
         // SAFETY: alive: nobody else has it until it is published, after the last comparison.
         let wanted = |present: &Entry<K, V>| present.key == unsafe { &*entry }.key;
         // SAFETY: inside a section of the flavor, during `'g`; entries are `Send` since `new`.
-        let replaced = unsafe { self.index.replace(hash, fresh, wanted) };
+        let replaced = unsafe { self.index.replace(hash, fresh, wanted, self.rehash()) };
         match replaced {
             Ok((old, _)) => Ok(&old.value),
             Err(fresh) => {
@@ -177,7 +177,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
                 (Operation::Insert(value), Some(entry)) => {
                     let fresh = self.index.nodes.fresh(Entry { key, value });
                     // SAFETY: inside a section of the flavor, during `'g`; entries are `Send` since `new`.
-                    match unsafe { self.index.replace(hash, fresh, |other| ptr::eq(other, entry)) } {
+                    match unsafe { self.index.replace(hash, fresh, |other| ptr::eq(other, entry), self.rehash()) } {
                         Ok((old, new)) => return Computed::Updated { old: &old.value, new: &new.value },
                         Err(fresh) => fresh,
                     }

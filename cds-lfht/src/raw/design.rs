@@ -115,4 +115,4 @@
 //! processes: its pending call is in a queue, which the child has too. If other threads of the parent were updating at that
 //! moment, the child's list is still consistent (each update is one compare-and-swap), a lock that such a thread held is
 //! taken over, and at worst some new buckets stay unused, or a growth that was under way does not end: then the
-//! child's table keeps its size, and works. Nodes that those threads were about to add or to reclaim are lost in the child.
+//! child's table keeps its size, and works, but a `resize` there never returns. Nodes that those threads were about to add or to reclaim are lost in the child.

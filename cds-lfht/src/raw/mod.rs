@@ -24,8 +24,9 @@
 //! sequentially consistent operations; to order it with others, use a fence.
 //!
 //! With [`Options::auto_resize`] an addition may allocate bucket memory, and puts new buckets in place when the
-//! background is late. Background work is a call deferred to the flavor's worker. Not for signal handlers: no other
-//! operation allocates, but an interrupted update of the same thread may be in the allocator.
+//! background is late. Background work is a call deferred to the flavor's worker. No other operation allocates,
+//! but a thread's first update may, for a thread-local destructor. Not for signal handlers: an interrupted update of the same
+//! thread may be in the allocator, or counting.
 //!
 //! # Keys with one node each
 //!

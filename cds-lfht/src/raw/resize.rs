@@ -500,7 +500,7 @@ impl<G: Ground> Table<G> {
                 Progress::More
             }
             Shrinking::Unmaking { from, next } => {
-                let to = (next + if G::OWNED { SLICE } else { SHORT_SLICE } * CHUNK).min(from);
+                let to = (next + if G::OWNED { SLICE / 2 } else { SHORT_SLICE } * CHUNK).min(from);
                 if let Err(error) = self.unmake(next, to) {
                     return Progress::Failed(error);
                 }

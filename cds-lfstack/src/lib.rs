@@ -86,8 +86,6 @@ mod guarded;
 #[cfg(not(urcu_loom))]
 mod kind;
 #[cfg(not(urcu_loom))]
-mod lock;
-#[cfg(not(urcu_loom))]
 mod locked;
 #[cfg(not(urcu_loom))]
 mod node;

@@ -3,9 +3,8 @@
 use core::cell::UnsafeCell;
 use core::{fmt, mem};
 
+use urcu_core::Turn;
 use urcu_core::sync::CachePadded;
-
-use crate::lock::Turn;
 
 /// A stack that blocks: a vector behind a lock.
 ///
@@ -59,16 +58,7 @@ impl<T> LockedStack<T> {
 
     #[inline]
     fn with<R>(&self, work: impl FnOnce(&mut Vec<T>) -> R) -> R {
-        /// Also when growing the vector panics.
-        struct GiveBack<'t>(&'t Turn);
-        impl Drop for GiveBack<'_> {
-            #[inline]
-            fn drop(&mut self) {
-                self.0.give_back();
-            }
-        }
-        self.inner.turn.take();
-        let _turn = GiveBack(&self.inner.turn);
+        let _turn = self.inner.turn.hold();
         // SAFETY: the turn is held (invariant 1).
         work(unsafe { &mut *self.inner.values.get() })
     }

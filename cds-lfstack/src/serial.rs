@@ -11,10 +11,10 @@ use core::marker::PhantomData;
 use core::ptr;
 
 use urcu_core::sync::{AtomicBool, CachePadded, Ordering, fence};
+use urcu_core::{Turn, TurnGuard};
 
 use crate::batch::Batches;
 use crate::kind::Kind;
-use crate::lock::Turn;
 use crate::node::{Node, Remedy};
 use crate::raw::{LfsStack, WfsStack, WouldBlock};
 use crate::stack::{Protection, Stack, sealed};
@@ -132,14 +132,13 @@ impl<K: Kind, T> Stack<K, T, Serial> {
     #[doc(alias = "cds_wfs_pop_lock")]
     #[inline]
     pub fn consumer(&self) -> Consumer<'_, K, T> {
-        self.protection.turn.take();
-        Consumer { stack: self }
+        Consumer { stack: self, _turn: self.protection.turn.hold() }
     }
 
     /// The right to pop, if nobody has it. Wait-free.
     #[inline]
     pub fn try_consumer(&self) -> Option<Consumer<'_, K, T>> {
-        self.protection.turn.try_take().then(|| Consumer { stack: self })
+        self.protection.turn.try_hold().map(|turn| Consumer { stack: self, _turn: turn })
     }
 
     /// Pops the top value. Blocks while there is a [`Consumer`].
@@ -165,6 +164,7 @@ impl<K: Kind, T> Stack<K, T, Serial> {
 #[must_use = "the right to pop ends when it is dropped"]
 pub struct Consumer<'s, K: Kind, T> {
     stack: &'s Stack<K, T, Serial>,
+    _turn: TurnGuard<'s>,
 }
 
 impl<K: Kind, T> Consumer<'_, K, T> {
@@ -254,13 +254,6 @@ impl<K: Kind, T> Consumer<'_, K, T> {
         let first = chains.pop().map_or(ptr::null_mut(), <*mut ()>::cast);
         // SAFETY: popped by this consumer; nobody else pops at the same time.
         unsafe { Batches::new(first, chains.drain(..).map(<*mut ()>::cast)) }
-    }
-}
-
-impl<K: Kind, T> Drop for Consumer<'_, K, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.stack.protection.turn.give_back();
     }
 }
 

@@ -416,3 +416,54 @@ impl<T> core::error::Error for Rejected<T> {}
 impl core::error::Error for Disconnected {}
 impl core::error::Error for RecvTimeoutError {}
 impl core::error::Error for TryRecvError {}
+
+#[cfg(all(test, not(urcu_loom)))]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// A producer that has lost the processor half way stops nobody beyond the deadline, and what it was about to say is received as soon as
+    /// it has.
+    fn stalled<Q: Queue<Value = u64> + Sync + Send>(queue: Q, begin: fn(&Q, u64) -> Box<dyn FnOnce() + Send + '_>)
+    where
+        Q::Local: Send,
+    {
+        const SHORT: Duration = Duration::from_millis(20);
+        let (mut producer, mut consumer) = split(queue);
+        let shared = Arc::clone(&producer.shared);
+        let finish = begin(&shared.queue, 1);
+        assert_eq!(consumer.try_recv(), Err(TryRecvError::WouldBlock));
+        assert_eq!(consumer.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout));
+        let start = Instant::now();
+        assert_eq!(consumer.recv_timeout(SHORT), Err(RecvTimeoutError::Timeout));
+        assert!(start.elapsed() >= SHORT);
+        // What is behind it waits.
+        assert!(producer.enqueue(2).is_ok());
+        assert_eq!(consumer.recv_deadline(Instant::now() + SHORT), Err(RecvTimeoutError::Timeout));
+        thread::scope(|scope| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            scope.spawn(move || {
+                receiver.recv().expect("the test waits");
+                finish();
+            });
+            sender.send(()).expect("the thread waits");
+            // No wake-up comes with the second half.
+            assert_eq!(consumer.recv_timeout(Duration::from_secs(3600)), Ok(1));
+        });
+        assert_eq!(consumer.recv(), Ok(2));
+        let finish = begin(&shared.queue, 3);
+        drop(producer);
+        // Not the end: it is still there.
+        assert_eq!(consumer.recv_timeout(SHORT), Err(RecvTimeoutError::Timeout));
+        finish();
+        assert_eq!(consumer.recv_timeout(SHORT), Ok(3));
+        assert_eq!(consumer.recv_timeout(SHORT), Err(RecvTimeoutError::Disconnected));
+    }
+
+    #[test]
+    fn a_producer_that_is_stalled_does_not_hold_up_a_deadline() {
+        stalled(WfcQueue::new(), |queue, value| queue.begin_enqueue(value));
+        stalled(SegmentQueue::new(), |queue, value| queue.begin_enqueue(value));
+    }
+}

@@ -6,9 +6,9 @@ use core::mem;
 
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicU64, Ordering, spin_loop};
-use urcu_core::{AnyGuard, FlavorVtable};
+use urcu_core::{Absence, AnyGuard, FlavorVtable};
 
-use crate::lock::{Yielding, linger, make_way};
+use crate::lock::{linger, make_way};
 use crate::segment::{Position, Segment, Slot};
 
 /// A slot's states. They only grow.
@@ -43,7 +43,7 @@ const fn patience<T>() -> usize {
 /// value there and declares the slot full. A dequeue finds the slot at the head full and claims it by
 /// compare-and-swap. A producer that has claimed a slot and lost the processor does not stop consumers: one of them declares the
 /// slot skipped, and the producer will take another one (Morrison and Afek 2013, Correia and Ramalhete 2016). A consumer that loses
-/// a race stays away for a while, up to a microsecond, which leaves the cache lines to the winner.
+/// a race [stays away](urcu_core::Absence) for a few microseconds, which leaves the cache lines to the winner.
 ///
 /// An array that consumers have left is freed after a grace period: so nobody counts who still looks at it, and a section
 /// is all that an operation needs besides its three locked instructions. Michael and Scott's list needs five, and an allocation,
@@ -120,7 +120,7 @@ impl<T> LfQueue<T> {
     pub fn enqueue(&self, value: T, guard: &impl AnyGuard) {
         self.flavor.assert_guards(guard);
         let mut value = value;
-        let mut backoff = Yielding::new();
+        let mut absence = Absence::new();
         loop {
             // Acquire: the segment is initialised. PAIR(lf-ends)
             let word = self.tail.load(Ordering::Acquire);
@@ -129,7 +129,7 @@ impl<T> LfQueue<T> {
             if !at.is_beyond()
                 && self.tail.compare_exchange_weak(word, word + 1, Ordering::AcqRel, Ordering::Relaxed).is_err()
             {
-                backoff.lost();
+                absence.stay_away();
                 continue;
             }
             let rest = if at.is_beyond() {
@@ -217,7 +217,7 @@ impl<T> LfQueue<T> {
     #[track_caller]
     pub fn dequeue(&self, guard: &impl AnyGuard) -> Option<T> {
         self.flavor.assert_guards(guard);
-        let mut backoff = Yielding::new();
+        let mut absence = Absence::new();
         let mut follows = !cfg!(urcu_loom);
         loop {
             // Acquire: the segment is initialised, and how far the tail is. PAIR(lf-ends)
@@ -239,7 +239,7 @@ impl<T> LfQueue<T> {
                     // SAFETY: full, and claimed by this call alone.
                     return Some(unsafe { slot.read() });
                 }
-                backoff.lost();
+                absence.stay_away();
                 continue;
             }
             if mem::take(&mut follows) {

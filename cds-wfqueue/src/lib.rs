@@ -5,6 +5,8 @@
 //! | [`WfcQueue`] | many | one at a time | **wait-free** | waits for a half done enqueue | nothing |
 //! | [`SegmentQueue`] | many | one at a time | lock-free except at the end of an array | waits for a half done enqueue | nothing |
 //! | [`LfQueue`] | many | many | lock-free | **lock-free** | sections of one flavor |
+//! | [`BoundedQueue`] | many | many | one locked instruction; says when it is full | one locked instruction; both wait for a half done operation on their slot | room for all its values, beforehand |
+//! | [`LockedQueue`] | many | many | waits for the lock | waits for the lock | nothing |
 //! | [`raw::wfcqueue`] | many | one at a time | wait-free | blocking, or says that it would | your nodes |
 //! | [`raw::lfqueue`] | many | many | lock-free | lock-free | your nodes, sections |
 //!
@@ -14,13 +16,15 @@
 //! # Which one
 //!
 //! - **[`SegmentQueue`]** if one thread consumes: nothing here is faster. A value costs a slot in an array and one locked instruction.
-//! - **[`LfQueue`]** if several do. A section is part of the price.
+//! - **[`BoundedQueue`]** if several do and a limit is known: the fastest where several threads use both ends, and the only one
+//!   that makes producers that are faster than their consumers notice. It allocates once.
+//! - **[`LockedQueue`]** if several do, there is no limit, and a thread that stops in the middle of an operation may stop the others.
+//! - **[`LfQueue`]** if it may not. A section is part of the price.
 //! - **[`WfcQueue`]** if an enqueue must never wait for another thread, whatever that one has been stopped in, or if whole queues are to be
 //!   moved in constant time ([`WfcQueue::splice_from`]).
 //! - **[`raw`]** to link objects that exist already, as in C.
 //!
-//! None is bounded: producers that are faster than their consumers fill the memory. A queue over a fixed array, such as crossbeam's
-//! `ArrayQueue`, knows its segments beforehand and beats all of these where several threads fill it.
+//! All but [`BoundedQueue`] are unbounded: producers that are faster than their consumers fill the memory.
 //!
 //! # Waiting for values
 //!
@@ -104,8 +108,13 @@
 //!   uses nodes again, which saves half; the arrays of [`SegmentQueue`] are used again at once, since the consumer knows when all producers
 //!   have left one; those of [`LfQueue`] are freed after a grace period, which costs next to nothing per value.
 //! - **Turns are slow.** Two threads that take turns on a cache line pay its way for each value; if each goes through a row of values while
-//!   the other stays away, both are several times faster. So whoever loses a race, or meets another producer's half done enqueue, stays
-//!   away for a fraction of a microsecond. That is bounded: wait-free stays wait-free.
+//!   the other stays away, both are several times faster. So whoever loses a race stays away for [a few
+//!   microseconds](urcu_core::Absence), and whoever meets another producer's half done enqueue for a fraction of one. The first absence
+//!   has to be long at once: beginning with one pause and doubling, as back-off is often done, was two to six times slower here, since most
+//!   operations lose once and succeed then. That is bounded: wait-free stays wait-free. The price is a longer wait for the one
+//!   operation that has lost.
+//! - **A lock with the same absences** in front of a ring ([`LockedQueue`]) is faster than the lock-free unbounded queues on one thread, and
+//!   as fast on two; the ring with a claim per slot ([`BoundedQueue`]) is faster than both, since a claim is all that is shared.
 //! - **A consumer at its producer's heels** takes the producer's lines away for each value. When one finds the queue empty just
 //!   after a value, it lingers for about a tenth of a microsecond: a factor of three for one producer and one consumer.
 //! - **An atomic addition claims a slot without ever failing, and is slower** than compare-and-swap when two threads do it: it never finds
@@ -116,23 +125,31 @@
 //! A child may go on with queues that no other thread was using at the fork. A lock that another thread held then stays locked,
 //! and an enqueue that was half done stays so.
 
+mod bounded_queue;
 mod channel;
 mod lf_queue;
 mod lock;
+mod locked_queue;
 mod nodes;
 pub mod raw;
 mod segment;
 mod segment_queue;
 mod wfc_queue;
 
+pub use bounded_queue::{BoundedQueue, Full};
 pub use channel::{Consumer, Disconnected, Producer, Queue, RecvTimeoutError, Rejected, TryRecvError, Value};
 pub use lf_queue::LfQueue;
+pub use locked_queue::LockedQueue;
 pub use raw::wfcqueue::{Spliced, WouldBlock};
 pub use segment_queue::SegmentQueue;
 pub use wfc_queue::{Enqueuer, WfcQueue};
 
 /// The iterators of the queues.
 pub mod iter {
+    /// Of a [`BoundedQueue`](crate::BoundedQueue).
+    pub mod bounded_queue {
+        pub use crate::bounded_queue::IntoIter;
+    }
     /// Of a [`LfQueue`](crate::LfQueue).
     pub mod lf_queue {
         pub use crate::lf_queue::IntoIter;

@@ -2,13 +2,18 @@
 
 use core::time::Duration;
 
-use urcu_core::Backoff;
 use urcu_core::sync::modelled::{AtomicU32, Ordering};
+use urcu_core::{Absence, Backoff};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 /// Held, and somebody may sleep until it is given back.
 const CONTENDED: u32 = 2;
+
+/// How often a thread looks at the lock before it sleeps: with absences in between, some hundred microseconds in all, and then
+/// yielding the processor.
+const LOOKS: u32 = if cfg!(urcu_loom) { 1 } else { 8 };
+const YIELDS: u32 = if cfg!(urcu_loom) { 1 } else { 16 };
 
 /// A lock without what it protects.
 ///
@@ -41,8 +46,9 @@ impl RawLock {
     #[cold]
     #[inline(never)]
     fn take_slowly(&self) {
-        let mut backoff = Backoff::new();
+        let mut absence = Absence::new();
         let mut held = HELD;
+        let mut looks = 0_u32;
         loop {
             // Relaxed: only a hint, the exchange decides.
             let state = self.state.load(Ordering::Relaxed);
@@ -51,15 +57,20 @@ impl RawLock {
                 if self.state.compare_exchange(FREE, held, Ordering::Acquire, Ordering::Relaxed).is_ok() {
                     return;
                 }
-            } else if backoff.snooze() {
-                continue;
-            } else if state == CONTENDED
-                || self.state.compare_exchange(HELD, CONTENDED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            } else if looks >= LOOKS + YIELDS
+                && (state == CONTENDED
+                    || self.state.compare_exchange(HELD, CONTENDED, Ordering::Relaxed, Ordering::Relaxed).is_ok())
             {
                 held = CONTENDED;
                 self.sleep();
+                continue;
             }
-            pause();
+            if looks < LOOKS {
+                absence.stay_away();
+            } else {
+                yield_now();
+            }
+            looks += 1;
         }
     }
 
@@ -96,7 +107,9 @@ impl RawLock {
     }
 }
 
-fn pause() {
+fn yield_now() {
+    #[cfg(not(urcu_loom))]
+    std::thread::yield_now();
     #[cfg(urcu_loom)]
     urcu_core::sync::modelled::spin_loop();
 }
@@ -105,7 +118,7 @@ fn pause() {
 #[cold]
 pub(crate) fn wait(backoff: &mut Backoff) {
     if cfg!(urcu_loom) {
-        pause();
+        yield_now();
     } else if !backoff.snooze() {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -129,32 +142,7 @@ pub(crate) fn linger() {
     }
 }
 
-/// What a thread does that has lost a race for a cache line: it leaves the line to the winner for a while, longer each time, so that the
-/// winner goes through many operations on a line that stays its own. With two threads that is several times faster than
-/// taking turns.
-pub(crate) struct Yielding {
-    step: u32,
-}
-
-impl Yielding {
-    /// The longest absence, in pauses.
-    const LONGEST: u32 = if cfg!(urcu_loom) { 1 } else { 64 };
-
-    #[inline]
-    pub(crate) fn new() -> Self {
-        Self { step: 1 }
-    }
-
-    #[cold]
-    pub(crate) fn lost(&mut self) {
-        for _ in 0..self.step {
-            urcu_core::sync::modelled::spin_loop();
-        }
-        self.step = (self.step * 2).min(Self::LONGEST);
-    }
-}
-
-/// What a thread does after an operation that met another thread: see [`Yielding`]. Bounded, a fraction of a microsecond.
+/// What a thread does after an operation that met another thread: see [`Absence`]. Bounded, a fraction of a microsecond.
 #[cold]
 pub(crate) fn make_way() {
     if !cfg!(urcu_loom) {

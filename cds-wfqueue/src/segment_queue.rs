@@ -5,11 +5,11 @@ use core::fmt;
 use core::mem;
 use core::ptr;
 
-use urcu_core::Backoff;
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use urcu_core::{Absence, Backoff};
 
-use crate::lock::{Held, RawLock, Yielding, linger, make_way, wait};
+use crate::lock::{Held, RawLock, linger, make_way, wait};
 use crate::raw::wfcqueue::WouldBlock;
 use crate::segment::{Position, Segment};
 
@@ -109,7 +109,7 @@ impl<T> SegmentQueue<T> {
     /// What the caller did before happens before what follows the value's dequeue.
     #[inline]
     pub fn enqueue(&self, value: T) {
-        let mut backoff = Yielding::new();
+        let mut absence = Absence::new();
         // Relaxed: the claim acquires.
         let mut word = self.tail.load(Ordering::Relaxed);
         loop {
@@ -121,7 +121,7 @@ impl<T> SegmentQueue<T> {
             // Claims a slot. Acquire: the segment is initialised. SeqCst: either a consumer that is about to sleep finds this
             // claim, or the producer's wake-up finds that consumer. PAIR(segment-tail), PAIR(queue-sleep)
             if self.tail.compare_exchange_weak(word, word + 1, Ordering::SeqCst, Ordering::Relaxed).is_err() {
-                backoff.lost();
+                absence.stay_away();
                 word = self.tail.load(Ordering::Relaxed);
                 continue;
             }
@@ -145,6 +145,26 @@ impl<T> SegmentQueue<T> {
             }
             return;
         }
+    }
+
+    /// An enqueue that is stopped half way, until the returned function is called.
+    #[cfg(all(test, not(urcu_loom)))]
+    pub(crate) fn begin_enqueue(&self, value: T) -> Box<dyn FnOnce() + Send + '_>
+    where
+        T: Send,
+    {
+        let word = self.tail.fetch_add(1, Ordering::SeqCst);
+        assert!(!Position::<T>::unpack(word).is_beyond());
+        Box::new(move || {
+            let at = Position::<T>::unpack(word);
+            // SAFETY: claimed, hence not used again before it has been filled and emptied.
+            let slot = unsafe { at.slot() };
+            // SAFETY: as above.
+            let filled = unsafe { &(*at.segment).generation }.load(Ordering::Relaxed);
+            // SAFETY: claimed by this call alone.
+            unsafe { slot.write(value) };
+            slot.state.store(filled, Ordering::Release);
+        })
     }
 
     /// Puts a new segment behind `full`, with the value in its first slot.

@@ -87,6 +87,13 @@ impl<T> WfcQueue<T> {
         nodes.has_enqueued(node, before, raw::is_head(&self.ends.head.0, before));
     }
 
+    /// An enqueue that is stopped half way, until the returned function is called.
+    #[cfg(all(test, not(urcu_loom)))]
+    pub(crate) fn begin_enqueue(&self, value: T) -> Box<dyn FnOnce() + Send + '_> {
+        // SAFETY: fresh; the function cannot outlive the queue.
+        Box::new(unsafe { raw::begin_enqueue(&self.ends.tail.0, Producing::fill_fresh(value)) })
+    }
+
     /// Removes the first value; `None` if the queue is empty. Waits for the lock, and for an enqueue that is half done.
     #[inline]
     pub fn dequeue(&self) -> Option<T> {

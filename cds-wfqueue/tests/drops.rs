@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use cds_wfqueue::{LfQueue, Rejected, SegmentQueue, WfcQueue};
+use cds_wfqueue::{BoundedQueue, LfQueue, LockedQueue, Rejected, SegmentQueue, WfcQueue};
 use structure_conformance::{Bp, Counts, Tested};
 
 fn guard() -> urcu_core::Guard<'static, Bp> {
@@ -19,19 +19,24 @@ fn what_remains_is_dropped_with_the_queue() {
     for (put, taken) in [(0, 0), (1, 0), (1, 1), (700, 0), (700, 248), (700, 249), (700, 600), (496, 496)] {
         let counts = Counts::new();
         let (wfc, segments, lf) = (WfcQueue::new(), SegmentQueue::new(), LfQueue::new(Bp::vtable()));
+        let (locked, bounded) = (LockedQueue::new(), BoundedQueue::new(700));
         for value in 0..put {
             wfc.enqueue(counts.make(value));
             segments.enqueue(counts.make(value));
             lf.enqueue(counts.make(value), &guard());
+            locked.enqueue(counts.make(value));
+            bounded.enqueue(counts.make(value)).expect("there is room");
         }
         for value in 0..taken {
             assert_eq!(wfc.dequeue().map(|it| it.value()), Some(value));
             assert_eq!(segments.dequeue().map(|it| it.value()), Some(value));
             assert_eq!(lf.dequeue(&guard()).map(|it| it.value()), Some(value));
+            assert_eq!(locked.dequeue().map(|it| it.value()), Some(value));
+            assert_eq!(bounded.dequeue().map(|it| it.value()), Some(value));
         }
-        assert_eq!(counts.dropped() as u64, 3 * taken);
-        drop((wfc, segments, lf));
-        assert_eq!((counts.made() as u64, counts.dropped() as u64), (3 * put, 3 * put));
+        assert_eq!(counts.dropped() as u64, 5 * taken);
+        drop((wfc, segments, lf, locked, bounded));
+        assert_eq!((counts.made() as u64, counts.dropped() as u64), (5 * put, 5 * put));
     }
 }
 
@@ -61,17 +66,34 @@ fn a_drop_that_panics_does_not_keep_the_rest_from_being_dropped() {
     let lf = LfQueue::new(Bp::vtable());
     values().for_each(|value| lf.enqueue(value, &guard()));
     let (wfc, segments) = (values().collect::<WfcQueue<_>>(), values().collect::<SegmentQueue<_>>());
+    let (locked, bounded) = (values().collect::<LockedQueue<_>>(), BoundedQueue::new(500));
+    values().for_each(|value| bounded.enqueue(value).expect("there is room"));
     for (index, result) in [
         catch_unwind(AssertUnwindSafe(|| drop(lf))),
         catch_unwind(AssertUnwindSafe(|| drop(wfc))),
         catch_unwind(AssertUnwindSafe(|| drop(segments))),
+        catch_unwind(AssertUnwindSafe(|| drop(locked))),
+        catch_unwind(AssertUnwindSafe(|| drop(bounded))),
     ]
     .into_iter()
     .enumerate()
     {
         assert!(result.is_err(), "{index}: the panic goes on");
     }
-    assert_eq!(dropped.load(Ordering::Relaxed), 1500);
+    assert_eq!(dropped.load(Ordering::Relaxed), 2500);
+}
+
+#[test]
+fn what_a_full_queue_refuses_comes_back() {
+    let counts = Counts::new();
+    let queue = BoundedQueue::new(2);
+    for value in 0..2 {
+        assert!(queue.enqueue(counts.make(value)).is_ok());
+    }
+    let Err(full) = queue.enqueue(counts.make(2)) else { panic!("there is no room") };
+    assert_eq!((full.to_string(), full.0.value(), counts.dropped()), ("the queue is full".into(), 2, 0));
+    drop((full, queue));
+    assert_eq!((counts.made(), counts.dropped()), (3, 3));
 }
 
 #[test]

@@ -4,9 +4,11 @@
 
 mod common;
 
-use cds_wfqueue::{LfQueue, SegmentQueue, WfcQueue};
+use cds_wfqueue::{BoundedQueue, LfQueue, LockedQueue, SegmentQueue, WfcQueue};
 use common::{Fifo, RawLf, RawWfc};
-use structure_conformance::linearizability::{Queue, QueueOp, QueueRet, Rounds};
+use std::collections::VecDeque;
+
+use structure_conformance::linearizability::{Model, Queue, QueueOp, QueueRet, Rounds};
 use structure_conformance::{Tested, Thread, on_every_flavor};
 
 /// How many rounds, and values that are there before: so that rounds begin near the end of a segment, too.
@@ -68,6 +70,17 @@ fn segment_queue() {
 }
 
 #[test]
+fn locked_queue() {
+    check::<structure_conformance::Bp, LockedQueue<u64>>(true, 20);
+}
+
+/// Never full: a history has fewer values than there is room.
+#[test]
+fn bounded_queue() {
+    check::<structure_conformance::Bp, BoundedQueue<u64>>(true, 20);
+}
+
+#[test]
 fn raw_wfcqueue() {
     check::<structure_conformance::Bp, RawWfc>(true, 0);
 }
@@ -93,6 +106,69 @@ fn wfc_queue_with_splices() {
                 QueueRet::All(std::iter::from_fn(|| own.take()).collect())
             }
             _ => QueueRet::One(queue.take()),
+        },
+    );
+}
+
+/// First in, first out, with room for two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct RoomForTwo(VecDeque<u64>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum RingOp {
+    /// Returns whether there was room.
+    Enqueue(u64),
+    Dequeue,
+    IsEmpty,
+    IsFull,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum RingRet {
+    Said(bool),
+    Got(Option<u64>),
+}
+
+impl Model for RoomForTwo {
+    type Op = RingOp;
+    type Ret = RingRet;
+
+    fn apply(&mut self, op: &RingOp) -> RingRet {
+        match *op {
+            RingOp::Enqueue(_) if self.0.len() == 2 => RingRet::Said(false),
+            RingOp::Enqueue(value) => {
+                self.0.push_back(value);
+                RingRet::Said(true)
+            }
+            RingOp::Dequeue => RingRet::Got(self.0.pop_front()),
+            RingOp::IsEmpty => RingRet::Said(self.0.is_empty()),
+            RingOp::IsFull => RingRet::Said(self.0.len() == 2),
+        }
+    }
+}
+
+/// What it says of its being full or empty was true at some moment of the call.
+#[test]
+fn bounded_queue_that_is_full_and_empty() {
+    Rounds::<RoomForTwo>::new(3 * ROUNDS).closing(vec![RingOp::Dequeue; 3]).run::<structure_conformance::Bp, _>(
+        |random| {
+            let queue = BoundedQueue::new(2);
+            for value in 0..random.below(5) {
+                assert_eq!((queue.enqueue(value), queue.dequeue()), (Ok(()), Some(value)));
+            }
+            (RoomForTwo::default(), queue)
+        },
+        |choice| match choice.random.below(8) {
+            0 => RingOp::IsEmpty,
+            1 => RingOp::IsFull,
+            2..4 => RingOp::Dequeue,
+            _ => RingOp::Enqueue(choice.value()),
+        },
+        |queue, _, op| match *op {
+            RingOp::Enqueue(value) => RingRet::Said(queue.enqueue(value).is_ok()),
+            RingOp::Dequeue => RingRet::Got(queue.dequeue()),
+            RingOp::IsEmpty => RingRet::Said(queue.is_empty()),
+            RingOp::IsFull => RingRet::Said(queue.is_full()),
         },
     );
 }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use cds_wfqueue::raw::wfcqueue::{BareHead, Tail};
 use cds_wfqueue::raw::{lfqueue, wfcqueue};
-use cds_wfqueue::{Disconnected, LfQueue, SegmentQueue, Spliced, WfcQueue};
+use cds_wfqueue::{BoundedQueue, Disconnected, Full, LfQueue, SegmentQueue, Spliced, WfcQueue};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -340,6 +340,105 @@ fn wfc_queue_wakes_its_consumer() {
         }
         assert!(matches!(consumer.recv(), Err(Disconnected)));
         other.join().unwrap();
+    });
+}
+
+// ---- a fixed array ----
+
+#[test]
+fn bounded_queue_two_producers_and_one_consumer() {
+    model(2, || {
+        let queue = Arc::new(BoundedQueue::new(2));
+        let producers = [11, 21].map(|value| {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || assert!(queue.enqueue(Watched::new(value)).is_ok()))
+        });
+        let mut got = Vec::new();
+        while got.len() < 2 {
+            match queue.dequeue() {
+                Some(value) => got.push(value.value()),
+                None => thread::yield_now(),
+            }
+        }
+        producers.into_iter().for_each(|producer| producer.join().unwrap());
+        assert!(queue.dequeue().is_none() && queue.is_empty());
+        got.sort_unstable();
+        assert_eq!(got, [11, 21]);
+    });
+}
+
+/// Who has put a value finds one, also while another producer is half done with the slot before.
+#[test]
+fn bounded_queue_says_empty_only_of_an_empty_queue() {
+    model(2, || {
+        let queue = Arc::new(BoundedQueue::new(2));
+        let one = |queue: &BoundedQueue<Watched>, value| {
+            assert!(queue.enqueue(Watched::new(value)).is_ok());
+            queue.dequeue().expect("there are no more dequeues than values").value()
+        };
+        let other = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || one(&queue, 1))
+        };
+        let mine = one(&queue, 2);
+        assert_eq!(mine + other.join().unwrap(), 3);
+    });
+}
+
+/// Round after round through the same two slots.
+#[test]
+fn bounded_queue_uses_slots_again() {
+    model(3, || {
+        let queue = Arc::new(BoundedQueue::new(2));
+        let producer = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                for number in 0..4 {
+                    let mut value = Watched::new(number);
+                    while let Err(Full(again)) = queue.enqueue(value) {
+                        value = again;
+                        thread::yield_now();
+                    }
+                }
+            })
+        };
+        let mut next = 0;
+        while next < 4 {
+            match queue.dequeue() {
+                Some(value) => {
+                    assert_eq!(value.value(), next);
+                    next += 1;
+                }
+                None => thread::yield_now(),
+            }
+        }
+        producer.join().unwrap();
+        assert!(queue.is_empty());
+    });
+}
+
+/// Full is said only of a queue that is; a value that is there is found by one of two consumers.
+#[test]
+fn bounded_queue_two_consumers_of_a_full_queue() {
+    model(2, || {
+        let queue = Arc::new(BoundedQueue::new(2));
+        (1..=2).for_each(|value| assert!(queue.enqueue(Watched::new(value)).is_ok()));
+        assert!(queue.enqueue(Watched::new(0)).is_err());
+        let other = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                let got = queue.dequeue().map(|value| value.value());
+                // Its own place is free, whatever others do.
+                assert!(queue.enqueue(Watched::new(3)).is_ok());
+                got
+            })
+        };
+        let mut got: Vec<u64> = (0..2).filter_map(|_| queue.dequeue()).map(|value| value.value()).collect();
+        assert!(got.is_sorted());
+        got.extend(other.join().unwrap());
+        got.extend(std::iter::from_fn(|| queue.dequeue()).map(|value| value.value()));
+        got.sort_unstable();
+        assert_eq!(got, [1, 2, 3]);
     });
 }
 

@@ -7,7 +7,7 @@ mod common;
 use std::collections::VecDeque;
 
 use cds_wfqueue::raw::wfcqueue::{self, State};
-use cds_wfqueue::{LfQueue, SegmentQueue, Spliced, WfcQueue, WouldBlock};
+use cds_wfqueue::{BoundedQueue, Full, LfQueue, LockedQueue, SegmentQueue, Spliced, WfcQueue, WouldBlock};
 use common::{Fifo, RawLf, RawWfc, WfcItem};
 use proptest::prelude::*;
 use structure_conformance::{Bp, Tested, Thread};
@@ -125,6 +125,71 @@ proptest! {
                     next += 1;
                 }
                 _ => assert_eq!(queue.try_dequeue(), Ok(model.pop_front())),
+            }
+        }
+        assert!(queue.into_iter().eq(model));
+    }
+
+    #[test]
+    fn locked_queue(ops in ops()) {
+        let mut queue = LockedQueue::new();
+        let mut model = VecDeque::new();
+        let mut next = 0_u64;
+        for op in ops {
+            match op {
+                Op::Enqueue(count) => {
+                    let values = next..next + u64::from(count);
+                    next = values.end;
+                    model.extend(values.clone());
+                    match count % 3 {
+                        0 => values.for_each(|value| queue.enqueue(value)),
+                        1 => queue.enqueue_all(values),
+                        _ => (&queue).extend(values),
+                    }
+                }
+                Op::Dequeue(count) => (0..count).for_each(|_| assert_eq!(queue.dequeue(), model.pop_front())),
+                Op::TryDequeue | Op::First => assert_eq!(queue.len(), model.len()),
+                Op::DequeueMut => assert_eq!(queue.dequeue_mut(), model.pop_front()),
+                Op::IsEmpty => assert_eq!(queue.is_empty(), model.is_empty()),
+                Op::Swap => {
+                    queue = queue.into_iter().collect();
+                    queue.extend([next]);
+                    model.push_back(next);
+                    next += 1;
+                }
+                _ => assert!(queue.take_all().eq(model.drain(..))),
+            }
+        }
+        assert!(queue.into_iter().eq(model));
+    }
+
+    #[test]
+    fn bounded_queue(ops in ops(), room in 1..700_usize) {
+        let mut queue = BoundedQueue::new(room);
+        let capacity = queue.capacity();
+        assert_eq!(capacity, room.max(2).next_power_of_two());
+        let mut model = VecDeque::new();
+        let mut next = 0_u64;
+        for op in ops {
+            match op {
+                Op::Enqueue(count) => {
+                    for _ in 0..count {
+                        let has_room = model.len() < capacity;
+                        assert_eq!(queue.enqueue(next), if has_room { Ok(()) } else { Err(Full(next)) });
+                        if has_room {
+                            model.push_back(next);
+                        }
+                        next += 1;
+                    }
+                }
+                Op::Dequeue(count) | Op::Drain(count) => {
+                    (0..count).for_each(|_| assert_eq!(queue.dequeue(), model.pop_front()));
+                }
+                Op::DequeueMut | Op::Swap => assert_eq!(queue.dequeue_mut(), model.pop_front()),
+                _ => {
+                    assert_eq!(queue.len(), model.len());
+                    assert_eq!((queue.is_empty(), queue.is_full()), (model.is_empty(), model.len() == capacity));
+                }
             }
         }
         assert!(queue.into_iter().eq(model));
@@ -288,6 +353,12 @@ fn a_queue_that_is_not_empty_is_not_destroyed() {
 #[should_panic(expected = "a guard of urcu-bp")]
 fn a_guard_of_another_flavor_is_refused() {
     LfQueue::new(structure_conformance::Mb::vtable()).enqueue(1, &urcu_core::read_lock::<Bp>());
+}
+
+#[test]
+#[should_panic(expected = "a queue without room")]
+fn a_queue_without_room_is_refused() {
+    BoundedQueue::<u8>::new(0);
 }
 
 #[test]

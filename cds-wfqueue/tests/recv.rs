@@ -155,4 +155,8 @@ fn ends_may_go_to_other_threads() {
     shared::<cds_wfqueue::LfQueue<std::cell::Cell<u8>>>();
     shared::<WfcQueue<std::cell::Cell<u8>>>();
     shared::<SegmentQueue<std::cell::Cell<u8>>>();
+    shared::<cds_wfqueue::LockedQueue<std::cell::Cell<u8>>>();
+    shared::<cds_wfqueue::BoundedQueue<std::cell::Cell<u8>>>();
+    sent::<cds_wfqueue::LockedQueue<std::cell::Cell<u8>>>();
+    sent::<cds_wfqueue::BoundedQueue<std::cell::Cell<u8>>>();
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use cds_wfqueue::raw::wfcqueue::{self, BareHead, Tail};
-use cds_wfqueue::{LfQueue, SegmentQueue, Spliced, WfcQueue};
+use cds_wfqueue::{BoundedQueue, LfQueue, LockedQueue, SegmentQueue, Spliced, WfcQueue};
 use common::{Fifo, RawLf, RawWfc, WfcItem};
 use structure_conformance::{Tested, Thread, on_every_flavor, within_limit};
 use urcu_conformance::seed::Random;
@@ -89,6 +89,44 @@ fn many_to_many<F: Tested, Q: Fifo<F>>(consumers: u64) {
     assert_eq!(queue.dequeue(&thread), None);
 }
 
+/// Consumers that never rest find a producer in the middle of writing a value most of the time, and skip its slot when that takes
+/// too long: the value still comes, once, whole and in order.
+fn slow_values<F: Tested>() {
+    const WORDS: usize = 2048;
+    const EACH: u64 = 400;
+    let queue = LfQueue::<[u64; WORDS]>::new(F::vtable());
+    let count = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let (queue, count) = (&queue, &count);
+        for producer in 0..2 {
+            scope.spawn(move || {
+                let mut thread = Thread::<F>::register().expect("a thread of its own");
+                for number in 0..EACH {
+                    queue.enqueue([value(producer, number); WORDS], &thread.read_lock());
+                    thread.quiescent_state();
+                }
+            });
+        }
+        for _ in 0..CONSUMERS {
+            scope.spawn(move || {
+                let mut thread = Thread::<F>::register().expect("a thread of its own");
+                let mut seen = Seen::default();
+                while count.load(Ordering::Relaxed) < 2 * EACH {
+                    if let Some(words) = queue.dequeue(&thread.read_lock()) {
+                        assert!(words.iter().all(|word| *word == words[0]), "a value that was not whole");
+                        seen.see(words[0], false);
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                    thread.quiescent_state();
+                }
+            });
+        }
+    });
+    let thread = Thread::<F>::register().expect("not registered yet");
+    assert_eq!(count.into_inner(), 2 * EACH);
+    assert!(queue.dequeue(&thread.read_lock()).is_none());
+}
+
 on_every_flavor! {
     fn lf_queue<F>() {
         many_to_many::<F, LfQueue<u64>>(CONSUMERS);
@@ -112,6 +150,20 @@ on_every_flavor! {
     fn segment_queue<F>() {
         many_to_many::<F, SegmentQueue<u64>>(CONSUMERS);
         many_to_many::<F, SegmentQueue<u64>>(1);
+    }
+
+    fn locked_queue<F>() {
+        many_to_many::<F, LockedQueue<u64>>(CONSUMERS);
+    }
+
+    /// Full and empty all the time.
+    fn bounded_queue<F>() {
+        many_to_many::<F, BoundedQueue<u64>>(CONSUMERS);
+        many_to_many::<F, BoundedQueue<u64>>(1);
+    }
+
+    fn values_that_take_long_to_write<F>() {
+        slow_values::<F>();
     }
 
     /// The order within each producer survives when several queues of different flavors share threads.

@@ -3,8 +3,13 @@
 use urcu_bp as rcu;
 use urcu_conformance::{InHandlers, Traits};
 
-const TRAITS: Traits =
-    Traits { registers_itself: true, quiescent_states: false, in_handlers: InHandlers::Always, environment: &[] };
+const TRAITS: Traits = Traits {
+    registers_itself: true,
+    quiescent_states: false,
+    in_handlers: InHandlers::Always,
+    environment: &[],
+    spans_processes: false,
+};
 
 #[path = "../../urcu-core/conformance/suite/mod.rs"]
 mod suite;

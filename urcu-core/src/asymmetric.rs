@@ -35,6 +35,7 @@
 //! orders an `xchg` against all loads and stores on both its sides.
 
 use crate::sync::{AtomicU64, Ordering, compiler_fence};
+use crate::weaken;
 
 /// What a flavor's readers do between storing their word and their first protected load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,9 @@ impl LightBarrier {
     #[inline(always)]
     pub(crate) fn store_and_fence(self, word: &AtomicU64, value: u64) {
         match self {
-            Self::Full => store_with_full_fence(word, value),
+            Self::Full => {
+                weaken!("light-barrier", store_with_full_fence(word, value) => word.store(value, Ordering::Release));
+            }
             Self::Compiler => {
                 // Release, because a scan may meet this store instead of the end of the section before it, which
                 // must then happen before the scan all the same. PAIR(section-end)
@@ -61,7 +64,7 @@ impl LightBarrier {
     }
 }
 
-#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(any(miri, urcu_loom))))]
 #[inline(always)]
 fn store_with_full_fence(word: &AtomicU64, value: u64) {
     let address = word.as_ptr();
@@ -77,7 +80,7 @@ fn store_with_full_fence(word: &AtomicU64, value: u64) {
     }
 }
 
-#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", not(miri))))]
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", not(any(miri, urcu_loom)))))]
 #[inline(always)]
 fn store_with_full_fence(word: &AtomicU64, value: u64) {
     word.store(value, Ordering::Release);

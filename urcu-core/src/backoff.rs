@@ -1,6 +1,6 @@
 //! Spin, then yield, then tell the caller to sleep.
 
-use crate::sync::spin_loop;
+use crate::sync::{in_model, spin_loop};
 use crate::sys;
 
 /// Waiting in growing steps.
@@ -41,6 +41,10 @@ impl Backoff {
     /// Waits a little, longer each time; `false` (at once) when it is time to sleep.
     #[inline]
     pub fn snooze(&mut self) -> bool {
+        if in_model() {
+            // Nothing to learn from spinning.
+            return false;
+        }
         if self.pauses != 0 {
             let step = self.step.min(self.pauses);
             for _ in 0..step {

@@ -4,6 +4,7 @@ use crate::defer;
 use crate::flavor::Flavor;
 use crate::reader::ThreadRecord;
 use crate::sys::{self, SignalsBlocked};
+use crate::weaken;
 
 /// Before `fork`: waits out the running grace period and keeps others from starting.
 ///
@@ -18,7 +19,7 @@ pub(crate) fn before<F: Flavor>() {
     );
     // Workers finish their rounds first, which takes grace periods.
     defer::before_fork::<F>();
-    domain.grace_periods.hold();
+    weaken!("fork-holds-grace-periods", domain.grace_periods.hold() => ());
     F::with_record(|record| record.set_forking(true));
 }
 

@@ -45,6 +45,11 @@
 //! Two grace periods may run side by side: the argument never uses that U2 and U3 of different updaters exclude each
 //! other, since the numbers that U3 draws grow in the order of the draws.
 //!
+//! `models/grace_period.pml`, a Promela model beside this crate's source, has these steps with store buffers; its README says
+//! what is checked within which bounds. Without the heavy barrier, or without the light one, it finds a section that uses what was
+//! freed; so it does when U3 comes before U2, where numbers are polled for or where R4 may overtake R1. The counter-examples are
+//! replayed by `tests/grace_period_model.rs`.
+//!
 //! # Sharing
 //!
 //! A caller is served by any grace period that *starts* after its call. `started` and `completed` count grace periods;
@@ -66,8 +71,9 @@ use crate::lock::RawLock;
 use crate::reader::Reader;
 use crate::registration;
 use crate::report::{Report, Stall, report};
-use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence, spin_loop};
+use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence, in_model, spin_loop};
 use crate::sys;
+use crate::weaken;
 
 /// The longest sleep of an updater that waits for a reader.
 ///
@@ -125,7 +131,7 @@ impl GracePeriods {
         // Orders the caller's unlinking before the load. PAIR(gp-share)
         fence(Ordering::SeqCst);
         // Relaxed: the fence does the ordering, the number is compared only.
-        self.inner.started.load(Ordering::Relaxed) + 1
+        self.inner.started.load(Ordering::Relaxed) + weaken!("share-what-starts-later", 1 => 0)
     }
 
     /// Whether grace period `number` has completed. Wait-free.
@@ -264,7 +270,8 @@ fn run<F: Flavor>() -> Result<(), Stuck> {
     let (period, elsewhere) = start::<F>();
     let stuck = domain.registry.find(|reader| {
         // Acquire. PAIR(section-end)
-        F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period) && wait_for::<F>(reader, period).is_err()
+        F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period)
+            && weaken!("wait-for-readers", wait_for::<F>(reader, period).is_err() => false)
     });
     if let Some(reader) = stuck {
         return Err(Stuck(reader));
@@ -285,14 +292,17 @@ fn start<F: Flavor>() -> (u64, u64) {
     let own = F::reader();
     // Nobody else registered: no section can be open, and one that opens from now on sees the unlinking. A section of
     // the caller's own, whose accesses are in program order, needs no barrier either.
-    if F::MIRRORED || domain.registry.find(|reader| !core::ptr::eq(reader, own)).is_some() {
-        F::heavy_barrier();
+    let others = F::MIRRORED || domain.registry.find(|reader| !core::ptr::eq(reader, own)).is_some();
+    if weaken!("heavy-barrier", others => false) {
+        weaken!("barrier-then-number", F::heavy_barrier() => ());
     }
     // Before the number that tells others that this has been done.
     let elsewhere = if F::MIRRORED { F::start_elsewhere() } else { 0 };
     // U3. Release: R1's Acquire load makes U1 visible to sections that carry the new number. PAIR(period)
-    let before = domain.period.fetch_add(F::LAYOUT.one_period(), Ordering::AcqRel);
-    (before.wrapping_add(F::LAYOUT.one_period()), elsewhere)
+    let step = weaken!("number-grows", F::LAYOUT.one_period() => 0);
+    let period = domain.period.fetch_add(step, Ordering::AcqRel).wrapping_add(step);
+    weaken!("barrier-then-number", () => if others { F::heavy_barrier() });
+    (period, elsewhere)
 }
 
 /// Starts a grace period for everything that the caller has unlinked, without waiting for its end; returns the period
@@ -312,7 +322,7 @@ pub(crate) fn begin<F: Flavor>() -> u64 {
         let _turn = Held(&domain.grace_periods);
         return start::<F>().0;
     }
-    domain.period.load(Ordering::Relaxed).wrapping_add(2 * F::LAYOUT.one_period())
+    domain.period.load(Ordering::Relaxed).wrapping_add(weaken!("begin-next-but-one", 2 => 1) * F::LAYOUT.one_period())
 }
 
 /// Sees to it that `period`, an answer of [`begin`], is published at all: when nobody else has, and nobody is at it.
@@ -336,12 +346,14 @@ pub(crate) fn has_elapsed<F: Flavor>(period: u64) -> bool {
         return true;
     }
     // Acquire: U3 has happened, so U2 has. PAIR(period)
-    if F::LAYOUT.is_older(domain.period.load(Ordering::Acquire), period) {
+    let published = domain.period.load(Ordering::Acquire);
+    if weaken!("elapsed-is-published", F::LAYOUT.is_older(published, period) => false) {
         return false;
     }
     // Acquire. PAIR(section-end)
     let held_up = |reader: &Reader| F::LAYOUT.holds_up(reader.word.load(Ordering::Acquire), period);
-    if domain.registry.find(held_up).is_some() || F::MIRRORED && !F::is_quiet_elsewhere() {
+    let held = domain.registry.find(held_up).is_some() || F::MIRRORED && !F::is_quiet_elsewhere();
+    if weaken!("elapsed-scans", held => false) {
         return false;
     }
     // A racing store of an older period makes somebody scan again, no more. PAIR(elapsed)
@@ -363,14 +375,20 @@ fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) -> Result<(), Stuck
         if backoff.snooze() {
             continue;
         }
+        if in_model() {
+            // The sleep may end at any time. Without the mark, whose race with the reader's store the checker does not order.
+            spin_loop();
+            continue;
+        }
         // Asks for a wake-up. Relaxed: the word's own modification order is all that counts, and a mark that a racing
         // store of the reader wipes out costs one bounded sleep.
         let marked = word | F::LAYOUT.awaited();
         if word != marked && reader.word.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            spin_loop();
             continue;
         }
         // The half that holds nesting and marks; the kernel compares it before it sleeps.
-        sys::futex_wait_raw(reader.futex_half(), marked as u32, Some(LONGEST_SLEEP));
+        sys::futex_wait_raw(reader.futex_half(), marked as u32, weaken!("bounded-sleep", Some(LONGEST_SLEEP) => None));
         end_if_thread_is_gone::<F>(reader)?;
         if let Some(waited) = stall.due() {
             report_stall::<F>(reader, waited);

@@ -15,10 +15,12 @@
 //! | grace periods and their proof | [`grace_period`], [`asymmetric`], [`quiescence`], [`mirror`], [`word`], [`registry`] |
 //! | deferred reclamation | [`Retired`], [`Limits`], [`FlushOnDrop`], [`WorkerBuilder`], [`GracePeriod`] |
 //! | sleeping until something has happened, for queues | [`Event`] |
+//! | contention: a lock for turns of nanoseconds, staying away from a cache line, waiting in growing steps | [`Turn`], [`Absence`], [`Backoff`] |
 //! | where a structure lives, and how its links name what they point to | [`space`] |
 //! | the C library's model | [`raw`] |
 //! | what cannot be returned as an error | [`Report`], [`set_report_hook`] |
 
+mod absence;
 mod arc;
 mod arc_cell;
 pub mod asymmetric;
@@ -57,16 +59,21 @@ pub mod sync;
 #[doc(hidden)]
 pub mod sys;
 mod thread;
+mod turn;
 mod util;
 mod vtable;
 pub mod word;
 pub mod workers;
 
+pub use absence::Absence;
 pub use arc::{RcuArc, RcuArcRef};
 pub use arc_cell::{RcuArcCell, RcuArcExchangeError};
 pub use asymmetric::LightBarrier;
 pub use backoff::Backoff;
 pub use boxed::RcuBox;
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub use defer::stop_default_worker;
 pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
 pub use domain::{Domain, DomainId};
 pub use dyn_thread::DynThread;
@@ -92,4 +99,5 @@ pub use report::{Report, ReportHook, set_report_hook};
 #[doc(hidden)]
 pub use report::{Stall, report};
 pub use thread::{Offline, Thread, read_lock, synchronize};
+pub use turn::{Turn, TurnGuard};
 pub use vtable::{FlavorVtable, VTABLE_VERSION, VtableError};

@@ -1,8 +1,9 @@
 //! `membarrier(2)` as a heavy barrier, with full fences where it is missing.
 
 use crate::error::InitError;
-use crate::sync::{AtomicU32, Ordering, fence};
+use crate::sync::{AtomicU32, Ordering, fence, in_model};
 use crate::sys;
+use crate::weaken;
 
 /// Whether the heavy barrier is `membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)` or a fence; one static per flavor.
 ///
@@ -33,7 +34,7 @@ impl Membarrier {
         if self.state.load(Ordering::Relaxed) != UNKNOWN {
             return Ok(());
         }
-        let probed = if sys::started_with_environment(c"URCU_MEMBARRIER=off") {
+        let probed = if in_model() || sys::started_with_environment(c"URCU_MEMBARRIER=off") {
             FULL_FENCES
         } else {
             match sys::membarrier_register() {
@@ -59,13 +60,26 @@ impl Membarrier {
     ///
     /// # Panics
     ///
-    /// When the kernel refuses what it granted before.
+    /// When the kernel refuses what it granted before: going on would be unsound.
     #[inline]
     pub fn heavy_barrier(&self) {
-        if self.state.load(Ordering::Relaxed) == AVAILABLE {
-            sys::membarrier_expedited();
+        if let Err(error) = self.try_heavy_barrier() {
+            panic!("membarrier(PRIVATE_EXPEDITED) failed with error {error} after it had been registered");
         }
+    }
+
+    /// [`heavy_barrier`](Self::heavy_barrier) for those who can do without: when the kernel refuses, it was a fence of the
+    /// caller's own only.
+    ///
+    /// # Errors
+    ///
+    /// The error number.
+    #[inline]
+    pub(crate) fn try_heavy_barrier(&self) -> Result<(), i32> {
+        let available = self.state.load(Ordering::Relaxed) == AVAILABLE;
+        let issued = if available { weaken!("membarrier", sys::membarrier_expedited() => Ok(())) } else { Ok(()) };
         fence(Ordering::SeqCst);
+        issued
     }
 }
 

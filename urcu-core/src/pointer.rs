@@ -13,6 +13,7 @@ use crate::raw;
 use crate::reclaim;
 use crate::sync::{AtomicPtr, Ordering};
 use crate::thread::{self, Thread};
+use crate::weaken;
 
 /// A pointer that readers dereference inside a section while updaters replace it.
 ///
@@ -213,7 +214,7 @@ impl<T, F: Flavor> Retired<T, F> {
     /// As the flavor's `synchronize()`.
     #[track_caller]
     pub fn synchronize_and_into_inner(self) -> T {
-        thread::synchronize::<F>();
+        weaken!("into-inner-waits", thread::synchronize::<F>() => ());
         self.into_box().into_inner()
     }
 

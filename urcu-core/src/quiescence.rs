@@ -18,6 +18,7 @@ use crate::sync::{Ordering, fence};
 use crate::sys;
 use crate::thread;
 use crate::util::OnDrop;
+use crate::weaken;
 
 /// Whether the thread with this record is online.
 #[inline]
@@ -34,7 +35,7 @@ pub(crate) fn announce<F: Flavor>(reader: &Reader) {
     let period = F::domain().period.load(Ordering::Acquire);
     let word = reader.word.load(Ordering::Relaxed);
     if word != period && F::LAYOUT.nesting(word) != 0 {
-        change::<F>(reader, word, period);
+        weaken!("quiescent-state", change::<F>(reader, word, period) => ());
     }
     pay::<F>(reader);
 }
@@ -67,7 +68,7 @@ fn pay_offline<F: Flavor>(reader: &Reader) {
 pub(crate) fn go_offline<F: Flavor>(reader: &Reader) {
     let word = reader.word.load(Ordering::Relaxed);
     if F::LAYOUT.nesting(word) != 0 {
-        change::<F>(reader, word, 0);
+        weaken!("offline", change::<F>(reader, word, 0) => ());
     }
 }
 
@@ -118,7 +119,8 @@ pub(crate) fn run_offline<F: Flavor>(run: impl FnOnce()) {
 /// other thread.
 #[cold]
 pub(crate) fn visit<F: Flavor>(reader: &Reader) -> bool {
-    let may_visit = reader.is_registered() && F::with_record(ThreadRecord::is_reclaiming);
+    let may_visit =
+        weaken!("guards-come-online", reader.is_registered() => false) && F::with_record(ThreadRecord::is_reclaiming);
     if may_visit {
         go_online::<F>(reader);
         reader.at_last_guard(LastGuard::GoesOffline);

@@ -2,6 +2,20 @@
 //!
 //! The pointer functions are the same for every flavor. The others are generic here; each flavor crate's `raw` module
 //! has them under the same names without the parameter.
+//!
+//! # When the system refuses
+//!
+//! | what is missing | what happens |
+//! |---|---|
+//! | memory for deferred calls (a block for 512 of them, lists of those that are run), for a new worker, or for the fork hooks | the process is aborted, as by any allocation of Rust's that fails. Sections, registration and waiting for a grace period allocate nothing on the heap |
+//! | memory for another reader | [`RegisterError::OutOfMemory`]; nothing is half done |
+//! | a thread for the default worker | reported once ([`Report::NoWorker`](crate::Report::NoWorker)); calls run on the threads that wait: in [`barrier`], in [`defer_barrier_thread`], and beyond the hard limit. It is tried again once per block |
+//! | a thread for another worker | [`WorkerError::NoThread`](crate::WorkerError::NoThread) |
+//! | `membarrier(2)`, from the start | full fences in its place |
+//! | `membarrier(2)`, later on | grace periods of the flavors that use it panic; workers of the others go on, and look for calls a hundred times a second instead of being woken |
+//!
+//! Time is measured by the monotonic clock only: setting the date has no effect. A reader that is stopped inside a section holds
+//! up grace periods until it goes on, and nothing else; [`Report::GracePeriodStalled`](crate::Report::GracePeriodStalled) tells of it.
 
 use core::ffi::c_void;
 

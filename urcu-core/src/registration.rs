@@ -9,8 +9,9 @@ use crate::fork;
 use crate::quiescence;
 use crate::reader::Reader;
 use crate::report::{Report, report};
-use crate::sync::{Ordering, fence};
+use crate::sync::{Ordering, fence, in_model};
 use crate::sys::{self, DESTRUCTOR_ROUNDS, SignalsBlocked};
+use crate::weaken;
 
 /// Registers the calling thread, which is not inside a signal handler.
 pub(crate) fn register<F: Flavor>() -> Result<&'static Reader, RegisterError> {
@@ -27,6 +28,9 @@ pub(crate) fn register<F: Flavor>() -> Result<&'static Reader, RegisterError> {
 
 /// Keeps the flavor's code loaded for the exit destructors of its readers.
 pub(crate) fn pin<F: Flavor>() {
+    if in_model() {
+        return;
+    }
     // Relaxed: pinning twice is harmless.
     if !F::domain().pinned.swap(true, Ordering::Relaxed) {
         sys::pin_shared_object(on_thread_exit::<F> as unsafe extern "C" fn(*mut c_void) as usize);
@@ -187,13 +191,16 @@ fn end<F: Flavor>(reader: &'static Reader) {
 
 /// Makes the thread's end end its registration and its updater.
 pub(crate) fn arm_exit<F: Flavor>() -> Result<(), i32> {
+    if in_model() {
+        return Ok(());
+    }
     // SAFETY: the one destructor of this domain's key; it takes any value at the end of any thread.
-    unsafe { F::domain().exit_key.arm(on_thread_exit::<F>, 1) }
+    weaken!("exit-ends-registration", unsafe { F::domain().exit_key.arm(on_thread_exit::<F>, 1) } => Ok(()))
 }
 
 /// Undoes that, unless the thread has deferred calls.
 fn disarm_exit<F: Flavor>() {
-    if F::with_record(|record| record.updater()).is_none() {
+    if F::with_record(|record| record.updater()).is_none() && !in_model() {
         F::domain().exit_key.disarm();
     }
 }
@@ -211,7 +218,7 @@ unsafe extern "C" fn on_thread_exit<F: Flavor>(round: *mut c_void) {
     if round < DESTRUCTOR_ROUNDS && unsafe { F::domain().exit_key.arm(on_thread_exit::<F>, round + 1) }.is_ok() {
         return;
     }
-    defer::end_updater::<F>();
+    weaken!("exit-gives-updater-back", defer::end_updater::<F>() => ());
     let reader = F::reader();
     if reader.is_registered() {
         set_reader::<F>(Reader::exited());

@@ -12,6 +12,7 @@ use core::mem::size_of;
 use crate::reader::Reader;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use crate::sys;
+use crate::weaken;
 use crate::word::WordLayout;
 
 /// Slots per bitmap word.
@@ -227,7 +228,7 @@ impl<S: Storage> Registry<S> {
     /// The first reader, in slot order, for which `wanted` holds.
     #[inline]
     pub(crate) fn find(&'static self, mut wanted: impl FnMut(&'static Reader) -> bool) -> Option<&'static Reader> {
-        for index in 0..CHUNKS {
+        for index in 0..weaken!("scan-every-chunk", CHUNKS => 1) {
             let chunk = self.storage.chunk(index)?;
             for (at, in_use) in chunk.in_use.iter().enumerate() {
                 // Acquire pairs with the Release of `release`: a reader that is not found because it has gone read
@@ -236,6 +237,9 @@ impl<S: Storage> Registry<S> {
                 while bits != 0 {
                     let reader = &chunk.readers[at * WORD_SLOTS + bits.trailing_zeros() as usize];
                     bits &= bits - 1;
+                    if weaken!("scan-every-slot", false => reader.slot() == 1) {
+                        continue;
+                    }
                     if wanted(reader) {
                         return Some(reader);
                     }
@@ -296,7 +300,7 @@ impl<S: Storage> Registry<S> {
     /// Frees every slot but `own`: what a forked child does with the threads it did not inherit.
     pub(crate) fn prune(&'static self, own: &'static Reader) {
         self.for_each(|reader| {
-            if !core::ptr::eq(reader, own) {
+            if weaken!("child-prunes", !core::ptr::eq(reader, own) => false) {
                 self.release(reader);
             }
         });

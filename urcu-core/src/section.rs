@@ -11,6 +11,7 @@ use crate::reader::Reader;
 use crate::registration;
 use crate::sync::{Ordering, fence};
 use crate::sys;
+use crate::weaken;
 
 /// Who enters a section, and so what its thread's end means for it (mark R of [`crate::word`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier
         // A section behind a guard is one for good: it loses the mark R.
         let word = if tier == Tier::Face { word & !F::LAYOUT.raw() } else { word };
         // Release like every store to the word. PAIR(section-end)
-        reader.word.store(word + 1, Ordering::Release);
+        reader.word.store(weaken!("nested-keeps-number", word => refreshed::<F>(word)) + 1, Ordering::Release);
         return reader;
     }
     // R1. Acquire pairs with U3. PAIR(period)
@@ -52,6 +53,13 @@ pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier
     }
     reader.note_entry(Some(Location::caller()));
     reader
+}
+
+/// What a nested lock must not do: the section's word with the number of a grace period that began after it.
+#[cfg(urcu_mutants)]
+fn refreshed<F: Flavor>(word: u64) -> u64 {
+    let rest = F::LAYOUT.one_period() - 1;
+    word & rest | F::domain().period.load(Ordering::Acquire) & !rest
 }
 
 /// Nested too deeply, not registered, or on full fences.
@@ -131,11 +139,11 @@ fn unlock_slow<F: Flavor>(reader: &'static Reader, word: u64) {
     if F::MIRRORED {
         mirror::leave::<F>(reader);
     }
-    if word & F::LAYOUT.awaited() != 0 {
+    if weaken!("unlock-wakes", word & F::LAYOUT.awaited() != 0 => false) {
         sys::futex_wake_raw(reader.futex_half(), i32::MAX);
     }
     if owes {
-        defer::wait_for_room::<F>();
+        weaken!("section-pays", defer::wait_for_room::<F>() => ());
     }
 }
 

@@ -32,7 +32,7 @@ unsafe impl Flavor for Signal {
     }
 
     fn heavy_barrier() {
-        barrier::heavy();
+        urcu_core::weaken!("signals", barrier::heavy() => ());
     }
 
     fn init() -> Result<(), InitError> {

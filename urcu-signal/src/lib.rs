@@ -56,6 +56,10 @@
 //! [`synchronize`] (inside a section, the end of the outermost one does), so neither is done with a lock held that sections
 //! or deferred calls take.
 //!
+//! A thread that retires values without destructors sends the signals of their grace periods itself, for 512 values at a time, and waits
+//! for the handlers: some 20 us where every registered thread has a processor, up to a time slice of the scheduler where
+//! one is waiting for its turn. (The other flavors' barriers do not wait for threads that are not running.)
+//!
 //! # Features
 //!
 //! All are on by default, and only add functions: `callbacks` (retire, defer, barrier, limits, workers), `poll` (grace

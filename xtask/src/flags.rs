@@ -26,10 +26,20 @@ pub(crate) enum Command {
     Headers(HeadersFlags),
     /// Run one library's tests with each of the flavors, by changing one line of its manifest.
     Portable,
-    /// Run tests under AddressSanitizer, on nightly.
+    /// Run tests under AddressSanitizer, ThreadSanitizer (both on nightly) and valgrind.
     Sanitize(SanitizeFlags),
     /// Model-check the packages that have a `tests/loom.rs`.
     Loom(LoomFlags),
+    /// Run random programs over all structures and flavors.
+    Fuzz(FuzzFlags),
+    /// Check what comes from elsewhere: licences, advisories, the oldest compiler, breaking changes.
+    Deny,
+    /// Weaken the program in one place at a time; a test has to turn red for each.
+    Mutants(MutantsFlags),
+    /// Build the torture program in release mode and run it; all arguments go to it.
+    Torture(TortureFlags),
+    /// Check the Promela model of the grace period with spin, in all its variants.
+    Spin(SpinFlags),
     /// Check what compilers cannot: dependency direction, SAFETY comments, ordering labels, manifests.
     Tidy,
 }
@@ -56,6 +66,24 @@ pub(crate) struct BenchFlags {
 }
 
 #[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct TortureFlags {
+    /// Arguments of the torture program (`--help` shows them).
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpinFlags {
+    /// Only these variants (comma-separated; `urcu-core/models/variants.txt` lists them).
+    #[arg(long, value_name = "VARIANT", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Keep the counter-examples that are found, for the tests to replay.
+    #[arg(long)]
+    pub(crate) bless: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct AsmFlags {
     /// Write the listings instead of comparing them.
     #[arg(long)]
@@ -70,6 +98,9 @@ pub(crate) struct SanitizeFlags {
     /// The tests of this package only.
     #[arg(long, value_name = "PACKAGE")]
     pub(crate) package: Option<String>,
+    /// Also what takes too long for every change.
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -91,6 +122,45 @@ pub(crate) struct LoomFlags {
     /// Only this package (may be given several times).
     #[arg(long, short, value_name = "PACKAGE")]
     pub(crate) package: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FuzzFlags {
+    /// How long, in seconds, all flavors together.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) duration: u64,
+    /// What programs are made up from; printed by each run.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Only this flavor, such as `qsbr` (may be given several times).
+    #[arg(long, value_name = "FLAVOR", value_delimiter = ',')]
+    pub(crate) flavor: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MutantsFlags {
+    /// Only mutants whose name or file contains one of these (may be given several times).
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Print the table and stop.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Look for tests that catch what the table does not name, and write it.
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) bless: bool,
+    /// Look again for those that the table does name.
+    #[arg(long, requires = "bless")]
+    pub(crate) again: bool,
+    /// How many tests run at the same time; half of the processors if not given.
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+}
+
+impl MutantsFlags {
+    pub(crate) fn jobs(&self) -> usize {
+        let half = || std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2));
+        self.jobs.unwrap_or_else(half).max(1)
+    }
 }
 
 #[cfg(test)]

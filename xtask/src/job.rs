@@ -85,6 +85,24 @@ impl<'a> Job<'a> {
         Ok(end.success())
     }
 
+    /// Runs a command and returns the lines of JSON that it prints, if it ended well; the others are its output.
+    pub(crate) fn lines(&mut self, command: Command) -> Result<Option<Vec<String>>> {
+        self.say(format!("$ {}", shown(&command)));
+        let mut lines = Vec::new();
+        let end = runner::run(command, self.limit, |event| match event {
+            Event::Tick => self.progress.tick(),
+            Event::Line(line) if line.starts_with('{') => lines.push(line.to_owned()),
+            Event::Line(line) => {
+                self.progress.status(line);
+                self.log.push(line.to_owned());
+            }
+        })?;
+        if !end.success() {
+            self.echo = false;
+        }
+        Ok(end.success().then_some(lines))
+    }
+
     /// Runs a command whose output nobody needs. True when it ended well, false when it did not or could not start.
     pub(crate) fn probe(&self, command: Command, limit: Duration) -> bool {
         runner::run(command, limit, |_| self.progress.tick()).is_ok_and(|end| end.success())

@@ -8,6 +8,7 @@ mod asm;
 mod commands;
 mod flags;
 mod job;
+mod mutants;
 mod progress;
 mod results;
 mod runner;
@@ -31,6 +32,11 @@ fn main() -> ExitCode {
         Command::Portable => commands::portable::run(),
         Command::Sanitize(flags) => commands::sanitize::run(&flags),
         Command::Loom(flags) => commands::loom::run(&flags),
+        Command::Mutants(flags) => commands::mutants::run(&flags),
+        Command::Spin(flags) => commands::spin::run(&flags),
+        Command::Torture(flags) => commands::torture::run(&flags),
+        Command::Fuzz(flags) => commands::fuzz::run(&flags),
+        Command::Deny => commands::deny::run(),
         Command::Tidy => commands::tidy::run(),
     };
     match outcome {

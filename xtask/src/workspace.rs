@@ -52,6 +52,12 @@ pub(crate) struct Dependency {
     pub(crate) kind: Option<String>,
     /// `*` for a path without a version.
     pub(crate) req: String,
+    /// Only with a feature.
+    #[serde(default)]
+    pub(crate) optional: bool,
+    /// Only for some targets, or under a `cfg`.
+    #[serde(default)]
+    pub(crate) target: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

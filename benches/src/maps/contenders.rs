@@ -7,7 +7,7 @@ use urcu_membarrier::Flavor;
 use super::{Entrant, Found, Hasher, Kind, Make, Map, Session, Step, hasher, value_of};
 
 /// All of them.
-pub const FACE: [Entrant; 7] = [
+pub const FACE: [Entrant; 8] = [
     entrant("cds-lfht", Kind::Ours, |capacity| Box::new(Ours(ours(capacity)))),
     Entrant { batched: true, ..entrant("cds-lfht:get_many", Kind::Ours, |capacity| Box::new(Batched(ours(capacity)))) },
     entrant("papaya", Kind::Other, |capacity| {
@@ -25,6 +25,7 @@ pub const FACE: [Entrant; 7] = [
     entrant("flurry", Kind::Other, |capacity| {
         Box::new(flurry::HashMap::<u64, u64, Hasher>::with_capacity_and_hasher(capacity, hasher()))
     }),
+    entrant("RwLock<HashMap>", Kind::Other, super::locked::make),
 ];
 
 const fn entrant(name: &'static str, kind: Kind, make: Make) -> Entrant {

@@ -4,6 +4,7 @@
 //! Work is handed over in batches. A map whose reads need a guard takes one per batch.
 
 mod contenders;
+mod locked;
 mod raw;
 
 pub use contenders::FACE;

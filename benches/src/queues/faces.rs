@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex as StdMutex;
 use std::sync::mpsc;
 
-use cds_wfqueue::{Consumer, Enqueuer, LfQueue, Producer, Queue, SegmentQueue, WfcQueue};
+use cds_wfqueue::{BoundedQueue, Consumer, Enqueuer, LfQueue, LockedQueue, Producer, Queue, SegmentQueue, WfcQueue};
 use parking_lot::Mutex;
 
 use super::{MOST, Subject, Taken, Worker, opaque};
@@ -135,6 +135,56 @@ impl Ends for &SegmentQueue<u64> {
 
     fn drain(&mut self) -> Taken {
         sum_of(SegmentQueue::drain(self))
+    }
+}
+
+/// `LockedQueue`.
+pub fn locked_queue() -> Box<dyn Subject> {
+    Box::new(LockedQueue::<u64>::new())
+}
+
+impl Subject for LockedQueue<u64> {
+    fn worker(&self, _: usize) -> Result<Box<dyn Worker + '_>, String> {
+        Ok(Box::new(Looped(self)))
+    }
+}
+
+impl Ends for &LockedQueue<u64> {
+    #[inline(always)]
+    fn push(&mut self, value: u64) {
+        self.enqueue(value);
+    }
+
+    #[inline(always)]
+    fn pop(&mut self) -> Option<u64> {
+        self.dequeue()
+    }
+
+    fn drain(&mut self) -> Taken {
+        sum_of(self.take_all())
+    }
+}
+
+/// `BoundedQueue`, with room for every workload.
+pub fn bounded_queue() -> Box<dyn Subject> {
+    Box::new(BoundedQueue::<u64>::new(usize::try_from(MOST).unwrap_or(usize::MAX)))
+}
+
+impl Subject for BoundedQueue<u64> {
+    fn worker(&self, _: usize) -> Result<Box<dyn Worker + '_>, String> {
+        Ok(Box::new(Looped(self)))
+    }
+}
+
+impl Ends for &BoundedQueue<u64> {
+    #[inline(always)]
+    fn push(&mut self, value: u64) {
+        self.enqueue(value).expect("a workload has exceeded its own limit");
+    }
+
+    #[inline(always)]
+    fn pop(&mut self) -> Option<u64> {
+        self.dequeue()
     }
 }
 

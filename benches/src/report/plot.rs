@@ -12,10 +12,10 @@ use crate::harness::stats::Summary;
 use crate::harness::table::figure;
 use crate::verdict;
 
-const WIDTH: u32 = 440;
-const FONT: i32 = 12;
+const WIDTH: u32 = 400;
+const FONT: i32 = 16;
 /// A row of bars or of a legend.
-const ROW: i32 = 19;
+const ROW: i32 = 21;
 /// Figures further apart than this are drawn on a logarithmic axis.
 const FAR: f64 = 12.0;
 
@@ -142,7 +142,7 @@ pub fn bars(table: &Table) -> Option<String> {
     }
     let widest = rows.iter().map(|(row, _)| row.name.chars().count()).max()?;
     // About what a letter takes.
-    let left = (7 * i32::try_from(widest).unwrap_or(0)).clamp(60, 190);
+    let left = (7 * i32::try_from(widest).unwrap_or(0) + 8).clamp(60, 190);
     let right = i32::try_from(WIDTH).unwrap_or(0) - 62;
     let figures: Vec<f64> = rows.iter().map(|(_, summary)| summary.median).collect();
     let scale = Scale::of(&figures, left, right)?;
@@ -225,7 +225,7 @@ pub fn curve(curve: &Curve<'_>) -> Option<String> {
         }
         for (number, line) in lines.iter().enumerate() {
             let (column, row) = (i32::try_from(number % 2).unwrap_or(0), i32::try_from(number / 2).unwrap_or(0));
-            let (left, middle) = (10 + column * 218, row * ROW + ROW / 2);
+            let (left, middle) = (4 + column * 200, row * ROW + ROW / 2);
             let ends = [(left, middle), (left + 22, middle)];
             let style = look(number, line);
             if is_dashed(line) {
@@ -236,7 +236,7 @@ pub fn curve(curve: &Curve<'_>) -> Option<String> {
             } else {
                 below.draw(&PathElement::new(ends.to_vec(), style))?;
             }
-            text(&below, line.name, (left + 28, middle), Ink::Text, HPos::Left)?;
+            text(&below, line.name, (left + 26, middle), Ink::Text, HPos::Left)?;
         }
         Ok(())
     });

@@ -1,3 +1,5 @@
+//! A made-up run as a page, as plots and as Markdown.
+
 use super::*;
 use crate::harness::plan::{Better, Flavor, Kind};
 use crate::harness::run::{Outcome, Row};

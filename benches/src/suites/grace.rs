@@ -198,8 +198,8 @@ fn latency(api: &'static Api, slot: &Slot, budget: Duration, ready: impl Fn()) -
 }
 
 /// Waits for a grace period from a thread that is no reader.
-fn synchronize(api: &Api) {
-    // SAFETY: the updaters of this suite open no sections.
+pub(super) fn synchronize(api: &Api) {
+    // SAFETY: the updaters of these suites open no sections.
     unsafe { api.synchronize() }
 }
 

@@ -12,13 +12,13 @@ pub const SUITE: Suite = Suite {
     cases,
 };
 
-type Make = Box<dyn Fn() -> Result<Box<dyn Subject>, String>>;
+pub(super) type Make = Box<dyn Fn() -> Result<Box<dyn Subject>, String>>;
 
-struct Line {
-    name: &'static str,
-    kind: Kind,
-    flavor: Option<Flavor>,
-    make: Make,
+pub(super) struct Line {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) flavor: Option<Flavor>,
+    pub(super) make: Make,
 }
 
 fn line(name: &'static str, kind: Kind, make: impl Fn() -> Result<Box<dyn Subject>, String> + 'static) -> Line {
@@ -45,7 +45,7 @@ fn raw_lines(lfs: bool, locked: bool) -> Vec<Line> {
     ]
 }
 
-fn face_lines(single: bool) -> Vec<Line> {
+pub(super) fn face_lines(single: bool) -> Vec<Line> {
     let mut lines = vec![
         line("LfStack-qsbr", Kind::Ours, || Ok(faces::lf::<urcu_qsbr::Flavor>(urcu_qsbr::vtable()))).of(Flavor::Qsbr),
         line("LfStack-mb", Kind::Ours, || Ok(faces::lf::<urcu_mb::Flavor>(urcu_mb::vtable()))).of(Flavor::Mb),

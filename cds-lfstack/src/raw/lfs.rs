@@ -12,10 +12,9 @@ use core::fmt;
 use core::ops::Deref;
 use core::ptr;
 
+use urcu_core::Absence;
 use urcu_core::sync::modelled::{AtomicPtr, Ordering};
 use urcu_core::sys::PthreadMutex;
-
-use super::delay::Delay;
 
 /// The link inside of an element of an [`LfsStack`].
 #[doc(alias = "cds_lfs_node")]
@@ -160,9 +159,9 @@ impl LfsStack {
     #[cold]
     #[inline(never)]
     unsafe fn push_contended(&self, top: *mut LfsNode, bottom: *mut LfsNode) -> bool {
-        let mut delay = Delay::new();
+        let mut absence = Absence::new();
         loop {
-            delay.wait();
+            absence.stay_away();
             // SAFETY: as promised.
             if let Some(below) = unsafe { self.try_push(top, bottom) } {
                 return below;
@@ -219,9 +218,9 @@ impl LfsStack {
     #[cold]
     #[inline(never)]
     unsafe fn pop_contended(&self) -> *mut LfsNode {
-        let mut delay = Delay::new();
+        let mut absence = Absence::new();
         loop {
-            delay.wait();
+            absence.stay_away();
             // SAFETY: as promised.
             if let Some(node) = unsafe { self.try_pop() } {
                 return node;

@@ -44,7 +44,6 @@
 //! | for-each loops | [`LfsIter`], [`WfsIter`] |
 //! | `cds_lfs_init_rcu`, `cds_lfs_push_rcu`, `cds_lfs_pop_rcu` of the deprecated `rculfstack.h` | [`LfsStack`] under the first remedy: it is the same stack with sections as the only choice |
 
-mod delay;
 pub mod lfs;
 pub mod wfs;
 

@@ -11,11 +11,9 @@ use core::fmt;
 use core::ops::Deref;
 use core::ptr;
 
-use urcu_core::Backoff;
 use urcu_core::sync::modelled::{AtomicPtr, Ordering, spin_loop};
 use urcu_core::sys::PthreadMutex;
-
-use super::delay::Delay;
+use urcu_core::{Absence, Backoff};
 
 /// Below the last node.
 const END: *mut WfsHead = ptr::without_provenance_mut(1);
@@ -266,9 +264,9 @@ impl WfsStack {
     #[cold]
     #[inline(never)]
     unsafe fn pop_contended(&self) -> Popped {
-        let mut delay = Delay::new();
+        let mut absence = Absence::new();
         loop {
-            delay.wait();
+            absence.stay_away();
             // SAFETY: as promised.
             if let Ok(popped) = unsafe { self.attempt(|node| Ok(node.link_blocking())) } {
                 return popped;

@@ -352,6 +352,24 @@ pub unsafe fn link(node: NonNull<Node>, next: NonNull<Node>) {
     node.next.store(next.as_ptr(), Ordering::Relaxed);
 }
 
+/// An enqueue that is stopped between its two steps, until the returned function is called.
+///
+/// # Safety
+///
+/// As for [`enqueue`]; the function is called before the queue goes.
+#[cfg(all(test, not(urcu_loom)))]
+pub(crate) unsafe fn begin_enqueue(tail: &Tail, node: NonNull<Node>) -> impl FnOnce() + Send + use<> {
+    struct Halves(*mut Node, *mut Node);
+    // SAFETY: what any thread may do that enqueues.
+    unsafe impl Send for Halves {}
+    let halves = Halves(tail.p.swap(node.as_ptr(), Ordering::SeqCst), node.as_ptr());
+    move || {
+        let Halves(before, first) = { halves };
+        // SAFETY: not dequeued before it has a successor, as in `append`.
+        unsafe { &*before }.next.store(first, Ordering::Release);
+    }
+}
+
 /// # Safety
 ///
 /// A chain of nodes that are in no queue.

@@ -5,7 +5,7 @@
 use std::ptr::NonNull;
 
 use cds_wfqueue::raw::{lfqueue, wfcqueue};
-use cds_wfqueue::{LfQueue, SegmentQueue, WfcQueue};
+use cds_wfqueue::{BoundedQueue, LfQueue, LockedQueue, SegmentQueue, WfcQueue};
 use structure_conformance::{Tested, Thread};
 
 /// A queue of numbers, used by threads that are registered with flavor `F`.
@@ -41,6 +41,45 @@ impl<F: Tested> Fifo<F> for SegmentQueue<u64> {
 
     fn enqueue(&self, _: &Thread<F>, value: u64) {
         self.enqueue(value);
+    }
+
+    fn dequeue(&self, _: &Thread<F>) -> Option<u64> {
+        self.dequeue()
+    }
+
+    fn is_empty(&self, _: &Thread<F>) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<F: Tested> Fifo<F> for LockedQueue<u64> {
+    fn fresh() -> Self {
+        Self::new()
+    }
+
+    fn enqueue(&self, _: &Thread<F>, value: u64) {
+        self.enqueue(value);
+    }
+
+    fn dequeue(&self, _: &Thread<F>) -> Option<u64> {
+        self.dequeue()
+    }
+
+    fn is_empty(&self, _: &Thread<F>) -> bool {
+        self.is_empty()
+    }
+}
+
+/// Enqueues wait for room.
+impl<F: Tested> Fifo<F> for BoundedQueue<u64> {
+    fn fresh() -> Self {
+        Self::new(16)
+    }
+
+    fn enqueue(&self, _: &Thread<F>, value: u64) {
+        while self.enqueue(value).is_err() {
+            std::thread::yield_now();
+        }
     }
 
     fn dequeue(&self, _: &Thread<F>) -> Option<u64> {

@@ -10,7 +10,7 @@
 //! | deterministic interleavings | [`Gate`], [`Count`], [`until`], [`task`] |
 //! | random numbers that can be repeated | [`seed`] |
 //! | ends of processes and threads | [`forked`], [`c_thread`], [`panics`] |
-//! | signals and refused system calls | [`signal`], [`seccomp`] |
+//! | signals, refused system calls, allocations that fail | [`signal`], [`seccomp`], [`allocator`] |
 //! | objects that notice being reclaimed | [`Shelf`], [`Counted`] |
 //! | programs that must not compile | [`compile_fail`] |
 //!
@@ -20,7 +20,7 @@
 //! | `URCU_PATIENCE=<factor>` | multiplies all time limits: for sanitizers and slow machines |
 //! | `URCU_BLESS=1` | takes what the compiler says for what it has to say |
 
-mod allocator;
+pub mod allocator;
 pub mod c_thread;
 pub mod compile_fail;
 pub mod forked;

@@ -1,7 +1,9 @@
 //! Objects that notice being reclaimed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use urcu_core::sync::AtomicPtr;
 
 /// An object whose memory stays, so that a reader may find out that it has been reclaimed too early without reading
 /// freed memory.

@@ -1,5 +1,6 @@
 //! Panics that a rule promises.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `body`, which has to panic, and returns its message.
@@ -7,13 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub fn message_of<R>(body: impl FnOnce() -> R) -> String {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(_) => panic!("no panic, although a rule was broken"),
-        Err(payload) => match payload.downcast::<String>() {
-            Ok(message) => *message,
-            Err(payload) => {
-                payload.downcast::<&str>().map_or_else(|_| String::from("?"), |message| (*message).to_owned())
-            }
-        },
+        Err(payload) => text_of(&*payload),
     }
+}
+
+/// What a panic says.
+pub fn text_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("?").to_owned()
 }
 
 /// Fails unless `text` contains all `parts`.

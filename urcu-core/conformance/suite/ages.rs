@@ -1,12 +1,13 @@
 //! Torture: objects age by one with each grace period after they were unlinked. A reader may find an object that is
 //! current or has just been unlinked; an older one has survived a grace period under its eyes.
 
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use urcu_conformance::seed::Random;
 use urcu_conformance::{RaisedAtEnd, until};
+use urcu_core::sync::AtomicPtr;
 
 use super::cast::{Way, alone, in_section, register, registered};
 use crate::rcu::{self, raw};

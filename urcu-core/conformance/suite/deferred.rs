@@ -3,13 +3,14 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
 use urcu_conformance::{Counts, Gate, libc, task, until};
 use urcu_core::RcuHead;
+use urcu_core::sync::AtomicPtr;
 
 use super::cast::{
     Inside, NAME, Updater, Way, alone, in_section, join, leaked_shelf, named, on_a_thread, register, registered,

@@ -62,6 +62,39 @@ fn what_is_pending_runs_in_both_processes() {
 }
 
 #[test]
+fn a_worker_that_stops_during_a_fork_can_be_used_again() {
+    static STOPPED: AtomicUsize = AtomicUsize::new(0);
+    alone(|| {
+        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        // Several, so that a fork waits for one worker while another one stops and leaves the list.
+        let owners = [0, 1, 2, 3].map(|at| {
+            named("owner", move || {
+                let mut random = Random::new(at);
+                while !stop.load(Ordering::Relaxed) {
+                    let worker = rcu::workers::Builder::new().spawn().expect("a worker");
+                    rcu::workers::set_of_thread(Some(worker));
+                    (0..random.below(4)).for_each(|_| rcu::defer(count));
+                    random.dawdle();
+                    // Returns only if the worker's thread runs, and is not put aside by a fork that is over.
+                    worker.stop().expect("not in a callback");
+                    STOPPED.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        });
+        let mut random = Random::new(9);
+        while STOPPED.load(Ordering::Relaxed) < 1_500 {
+            rcu::raw::fork_before();
+            // SAFETY: follows `fork_before`; the hooks alone are what is tried.
+            unsafe { rcu::raw::fork_after_parent() };
+            // Now and then: workers have to come to their end between two forks.
+            (0..random.below(20)).for_each(|_| std::thread::yield_now());
+        }
+        stop.store(true, Ordering::Relaxed);
+        owners.into_iter().for_each(join);
+    });
+}
+
+#[test]
 fn forks_amid_a_storm() {
     alone(|| {
         let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));

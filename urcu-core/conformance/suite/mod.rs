@@ -16,12 +16,15 @@
 pub(crate) mod cast;
 
 mod ages;
+mod allocations;
+mod clocks;
 mod counted;
 mod deferred;
 mod deferred_fork;
 mod dyn_threads;
 mod exit;
 mod exit_destructors;
+mod faults;
 mod fork;
 mod grace_periods;
 mod handlers;
@@ -36,6 +39,7 @@ mod registration;
 mod scale;
 #[cfg(target_arch = "x86_64")]
 mod stepped;
+mod stopped;
 mod store_buffers;
 mod vtable;
 mod wake;

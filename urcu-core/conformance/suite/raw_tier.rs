@@ -1,10 +1,11 @@
 //! The raw tier: one source for all flavors, and pointer functions.
 
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use urcu_conformance::{Object, Shelf};
+use urcu_core::sync::AtomicPtr;
 
 use super::cast::{alone, leaked_shelf, named, registered};
 use crate::rcu::{self, raw};

@@ -10,12 +10,13 @@
 
 use std::hint::spin_loop;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use urcu_conformance::seed::Random;
 use urcu_conformance::{RaisedAtEnd, until};
+use urcu_core::sync::AtomicPtr;
 
 use super::cast::{alone, register};
 use crate::{TRAITS, rcu};

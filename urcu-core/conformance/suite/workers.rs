@@ -176,6 +176,34 @@ fn an_idle_worker_does_not_wake_up() {
     });
 }
 
+/// How often a thread has gone to sleep by itself.
+fn sleeps(tid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/self/task/{tid}/status")).expect("a thread");
+    let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).expect("a line of its own");
+    line.split_whitespace().last().and_then(|count| count.parse().ok()).expect("a number")
+}
+
+#[test]
+fn local_calls_that_trickle_in_do_not_wake_the_worker_one_by_one() {
+    alone(|| {
+        const CALLS: u64 = 400;
+        rcu::retire(Box::new(0));
+        barrier();
+        let tid = workers::default_tid().expect("there is one now");
+        let (before, since) = (sleeps(tid), Instant::now());
+        for at in 1..=CALLS {
+            // If this one wakes it, so will the next.
+            until("the worker rests", || task::is_asleep(tid));
+            rcu::retire(Box::new(at));
+        }
+        let (slept, millis) = (sleeps(tid) - before, since.elapsed().as_millis() as u64);
+        // It wakes up by itself, a few times in ten milliseconds.
+        assert!(slept < CALLS / 4 + millis, "{slept} times for {CALLS} calls in {millis} ms");
+        // Nobody retires any more, and nobody calls for it.
+        until("what came in during a nap is freed", || rcu::stats().pending == 0);
+    });
+}
+
 static STALLS: Mutex<Vec<(i32, u64)>> = Mutex::new(Vec::new());
 
 fn remember_stalls(report: &rcu::Report) {

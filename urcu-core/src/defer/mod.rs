@@ -29,6 +29,7 @@ use crate::lock::Lock;
 use crate::report::{Report, Stall, report};
 use crate::sync::{AtomicU64, Ordering};
 use crate::util::OnDrop;
+use crate::weaken;
 use crate::{fork, grace_period, quiescence, reclaim, registration, section, sys, thread};
 use block::BLOCK_CALLS;
 pub(crate) use block::Call;
@@ -205,7 +206,7 @@ fn step<F: Flavor>(updater: &'static Updater, len: usize) {
     // A worker has it, or this is a call of the queue's that retires: not now.
     if let Some(mut own) = queue.try_reclaim() {
         if own.has_sealed() {
-            own.collect(grace_period::begin::<F>);
+            own.collect(weaken!("block-begins-a-period", grace_period::begin::<F> => || 0));
         }
         if !own.ready && (full || len.is_multiple_of(ASK)) {
             own.ready = own.first_period().is_some_and(elapsed::<F>);
@@ -247,7 +248,7 @@ fn free_some<F: Flavor>(own: &mut queue::Reclaimer<'_>) {
 #[cold]
 pub(crate) fn wait_for_room<F: Flavor>() {
     let limits = &F::domain().deferred.limits;
-    if !limits.beyond_hard() {
+    if weaken!("hard-limit", !limits.beyond_hard() => true) {
         return;
     }
     let reader = F::reader();
@@ -294,10 +295,10 @@ fn help_own_local<F: Flavor>() -> Result<(), Stuck> {
         return Ok(());
     }
     let queued = updater.local.queued();
-    grace_period::try_wait::<F>()?;
+    weaken!("help-waits", grace_period::try_wait::<F>()? => ());
     // Nobody but this thread adds to the queue, but a report hook that ran meanwhile may have: then the grace period is not one
     // for all that is in it.
-    if updater.local.queued() != queued {
+    if weaken!("help-looks-again", updater.local.queued() != queued => false) {
         return Ok(());
     }
     let mut calls = Vec::new();
@@ -328,7 +329,7 @@ fn run_unregistered<F: Flavor>(calls: &mut Vec<Call>) {
 fn run_everything_here<F: Flavor>() -> Result<(), Stuck> {
     let deferred = &F::domain().deferred;
     // One at a time: who waits for a barrier waits for the calls that somebody else has taken.
-    let _round = deferred.round_here.lock();
+    let _round = weaken!("one-round-here", Some(deferred.round_here.lock()) => None);
     let mut calls = Vec::new();
     let mut emptied = Emptied::default();
     deferred.workers.take_adopted(&mut calls);
@@ -372,7 +373,7 @@ pub(crate) unsafe fn call<F: Flavor>(head: *mut RcuHead, callback: Callback) {
 
 /// Waits until every call deferred before has run.
 pub(crate) fn barrier<F: Flavor>() -> Result<(), BarrierError> {
-    if F::with_record(|record| record.is_reclaiming()) {
+    if weaken!("no-barrier-in-callbacks", F::with_record(|record| record.is_reclaiming()) => false) {
         return Err(BarrierError::InCallback { flavor: F::NAME });
     }
     let deferred = &F::domain().deferred;
@@ -420,7 +421,9 @@ pub(crate) fn barrier_thread<F: Flavor>() -> Result<(), BarrierError> {
     for queue in &mut own {
         emptied += queue.take_all(&mut calls);
     }
-    if thread::offline_while::<F, _>(reader, grace_period::try_wait::<F>).is_err() {
+    let waited =
+        weaken!("barrier-thread-waits", thread::offline_while::<F, _>(reader, grace_period::try_wait::<F>) => Ok(()));
+    if waited.is_err() {
         F::domain().deferred.adopt(calls);
         return Err(BarrierError::Stuck { flavor: F::NAME });
     }
@@ -502,9 +505,9 @@ pub(crate) fn stats<F: Flavor>() -> Stats {
 pub(crate) fn before_fork<F: Flavor>() {
     let deferred = &F::domain().deferred;
     deferred.round_here.hold_for_fork();
-    deferred.default_worker.pause();
+    weaken!("fork-pauses-workers", deferred.default_worker.pause() => ());
     deferred.workers.pause_all();
-    deferred.updaters.hold_for_fork();
+    weaken!("fork-holds-queues", deferred.updaters.hold_for_fork() => ());
 }
 
 /// After `fork`, in either process: the queues may be emptied again.
@@ -556,7 +559,7 @@ pub(crate) fn after_unprepared_fork<F: Flavor>() {
 pub(crate) fn after_fork_in_child<F: Flavor>() {
     let deferred = &F::domain().deferred;
     deferred.updaters.reset_after_fork();
-    mend::<F>();
+    weaken!("child-mends-queues", mend::<F>() => ());
     release_queues::<F>();
     deferred.default_worker.forget_thread();
     deferred.workers.forget_threads(deferred);
@@ -565,5 +568,15 @@ pub(crate) fn after_fork_in_child<F: Flavor>() {
     deferred.round_here.release_after_fork();
     if deferred.is_pending() {
         deferred.default_worker.start_or_report::<F>();
+    }
+}
+
+/// Ends the default worker's thread, so that a model ends.
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub fn stop_default_worker<F: Flavor>() {
+    let worker = &F::domain().deferred.default_worker;
+    if worker.exists() && worker.claim_stop() {
+        worker.stop();
     }
 }

@@ -21,7 +21,8 @@ use core::ptr;
 
 use crate::backoff::Backoff;
 use crate::defer::block::{BLOCK_CALLS, Block, Call};
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, in_model, spin_loop};
+use crate::weaken;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -100,8 +101,9 @@ impl Queue {
         let full = unsafe { &*block };
         self.sealed_calls.store(self.sealed_calls.load(Ordering::Relaxed) + full.len() as u64, Ordering::Relaxed);
         // In this order: a reclaimer that finds no block being filled finds this one sealed. PAIR(filling)
-        push(&self.sealed, block);
+        weaken!("sealed-before-let-go", push(&self.sealed, block) => ());
         self.filling.store(ptr::null_mut(), Ordering::Release);
+        weaken!("sealed-before-let-go", () => push(&self.sealed, block));
     }
 
     /// Takes the oldest spare block. The owner alone pops, so a block cannot come back between the two loads.
@@ -135,6 +137,10 @@ impl Queue {
                 return reclaimer;
             }
             if !backoff.snooze() {
+                if in_model() {
+                    spin_loop();
+                    continue;
+                }
                 backoff = Backoff::new();
                 std::thread::sleep(core::time::Duration::from_micros(100));
             }
@@ -354,7 +360,7 @@ impl Reclaimer<'_> {
             // than this one have been taken. (Its address alone would not tell: it may have been sealed, emptied above, and
             // filled again.)
             let filling = self.queue.filling();
-            if self.has_sealed() {
+            if weaken!("take-all-looks-again", self.has_sealed() => false) {
                 continue;
             }
             let Some(filling) = filling else { break };

@@ -6,7 +6,8 @@
 //! the worker looks at the queues after it has set `ASLEEP` there. One of the two has to see the other, which takes a
 //! store-load barrier on both sides. Adding is the hot path, so the barrier is an asymmetric one: a compiler fence
 //! there, `membarrier(2)` here, once per falling asleep. Where that call is missing, `FENCE` is set for good, before the
-//! worker is first there, and makes every addition take the path with a fence. PAIR(worker-sleep)
+//! worker is first there, and makes every addition take the path with a fence. Where it fails later on, `FENCE` is set then,
+//! and sleeps are short ones. PAIR(worker-sleep)
 //!
 //! Who waits for the worker itself (a barrier, a poll, a stop, a fork) says so, fences, and looks at `attention`; a full fence
 //! on this side is the partner, for short rests too. PAIR(worker-call)
@@ -16,6 +17,15 @@
 //! A worker collects whatever is pending, waits for one grace period, runs it all, and looks again: the longer a grace
 //! period takes, the more calls share the next one. While a thread keeps its own queue of local calls moving, the
 //! default worker leaves it alone, and looks again after a nap, which grows from 100 us to 10 ms and which local calls do not end.
+//!
+//! # Dozing
+//!
+//! Waking a thread costs the one who does it far more than a deferred call does, and local calls are in no hurry: they only give
+//! memory back. So once local calls have come in, the default worker does not fall asleep as soon as it has run them: it dozes, in
+//! naps of 10 ms, until none has come for 16 naps in a row. A thread that goes on retiring, however little, wakes the worker
+//! once and not for each call. What comes in meanwhile is found when the nap ends: at most 10 ms later, and a short nap
+//! more if it was still coming in. What a worker runs for others (remote calls, barriers, polls) ends the nap, as ever. After
+//! a doze without local calls the worker sleeps as before, without a timeout.
 
 use core::ffi::c_void;
 use core::mem::ManuallyDrop;
@@ -36,13 +46,14 @@ use crate::sync::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, compiler_fence, fence,
 };
 use crate::util::OnDrop;
+use crate::weaken;
 use crate::{grace_period, quiescence, reclaim, registration, sys, thread};
 
 /// No thread runs this worker.
 pub(crate) const ABSENT: u32 = 1;
 /// It sleeps and has to be woken.
 pub(crate) const ASLEEP: u32 = 2;
-/// It sleeps for a short while; local calls do not wake it.
+/// It sleeps for a short while, in a nap or a doze; local calls do not wake it.
 pub(crate) const NAPPING: u32 = 8;
 /// It cannot issue the asymmetric barrier: whoever adds calls has to fence.
 pub(crate) const FENCE: u32 = 4;
@@ -58,6 +69,8 @@ const LASTING_CALLS: usize = 1 << 14;
 
 const SHORTEST_NAP: Duration = Duration::from_micros(100);
 const LONGEST_NAP: Duration = Duration::from_millis(10);
+/// After so many naps without a local call, the worker sleeps.
+const DOZE: u32 = 16;
 
 /// The heavy side of PAIR(worker-sleep), shared by all flavors.
 static SLEEP_BARRIER: Membarrier = Membarrier::new();
@@ -248,6 +261,11 @@ impl Worker {
     }
 
     fn spawn<F: Flavor>(&'static self, setup: Setup) -> Result<(), WorkerError> {
+        #[cfg(urcu_loom)]
+        if crate::sync::in_model() {
+            loom::thread::spawn(move || Rounds::<F>::new(self, setup.polling).run());
+            return Ok(());
+        }
         registration::pin::<F>();
         let name = setup.name.clone().unwrap_or_else(|| F::NAME.to_owned());
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
@@ -381,7 +399,7 @@ impl Worker {
             calls.push(head_call(top, head.callback.expect("push sets the callback")));
             top = head.next;
         }
-        calls[from..].reverse();
+        weaken!("oldest-first", calls[from..].reverse() => ());
         self.taken.fetch_add((calls.len() - from) as u64, Ordering::Relaxed);
     }
 
@@ -410,6 +428,9 @@ struct Rounds<F: Flavor> {
     /// When the oldest of them was added.
     oldest: u64,
     nap: Duration,
+    /// Local calls that had ever been added when this thread last looked, and naps since there were new ones.
+    local_calls: u64,
+    quiet_naps: u32,
     /// Whether this is the first round since the worker slept with nothing pending.
     woken: bool,
     flavor: core::marker::PhantomData<F>,
@@ -421,6 +442,8 @@ enum Outlook {
     Again,
     /// Threads are busy with their own queues: look again later.
     Nap,
+    /// Nothing is pending, but local calls have come in lately.
+    Doze,
     /// Nothing is pending.
     Sleep,
 }
@@ -436,6 +459,8 @@ impl<F: Flavor> Rounds<F> {
             emptied: Emptied::default(),
             oldest: u64::MAX,
             nap: SHORTEST_NAP,
+            local_calls: 0,
+            quiet_naps: DOZE,
             woken: true,
             flavor: core::marker::PhantomData,
         }
@@ -452,6 +477,11 @@ impl<F: Flavor> Rounds<F> {
                 Outlook::Nap => {
                     self.sleep(Some(self.nap));
                     self.nap = (self.nap * 2).min(LONGEST_NAP);
+                }
+                Outlook::Doze => {
+                    self.nap = SHORTEST_NAP;
+                    self.quiet_naps += 1;
+                    self.sleep(Some(LONGEST_NAP));
                 }
                 Outlook::Sleep => {
                     self.nap = SHORTEST_NAP;
@@ -483,18 +513,22 @@ impl<F: Flavor> Rounds<F> {
             if self.emptied.calls != 0 {
                 F::domain().deferred.limits.settle(core::mem::take(&mut self.emptied));
             }
-            return if busy { Outlook::Nap } else { Outlook::Sleep };
+            return match busy {
+                true => Outlook::Nap,
+                false if self.quiet_naps < DOZE => Outlook::Doze,
+                false => Outlook::Sleep,
+            };
         }
         // If no grace period can end any more, they stay pending.
         let in_flight = ManuallyDrop::new(F::domain().deferred.in_flight(self.calls.len(), self.oldest.min(since)));
         self.oldest = u64::MAX;
         if !self.calls.is_empty() || gp_wanted {
-            grace_period::wait::<F>();
+            weaken!("worker-waits", grace_period::wait::<F>() => ());
         }
         run_registered::<F>(&mut self.calls);
         drop(ManuallyDrop::into_inner(in_flight));
         self.calls.shrink_to(LASTING_CALLS);
-        F::domain().deferred.limits.settle(core::mem::take(&mut self.emptied));
+        weaken!("rounds-settle", F::domain().deferred.limits.settle(core::mem::take(&mut self.emptied)) => ());
         if everything {
             // Release. PAIR(round-done)
             self.worker.done.store(wanted, Ordering::Release);
@@ -508,7 +542,9 @@ impl<F: Flavor> Rounds<F> {
     fn collect(&mut self, everything: bool) -> bool {
         let deferred = &F::domain().deferred;
         let mut busy = false;
+        let mut local_calls = 0_u64;
         for updater in deferred.updaters.iter() {
+            local_calls = local_calls.wrapping_add(updater.local.queued());
             for (queue, is_local) in [(&updater.remote, false), (&updater.local, true)] {
                 let queued = queue.queued();
                 if !queue.holds_anything() && !everything {
@@ -521,13 +557,21 @@ impl<F: Flavor> Rounds<F> {
                     continue;
                 }
                 // Whoever holds the queue frees what is in it; a barrier waits for that.
-                let Some(mut reclaimer) = (if everything { Some(queue.reclaim()) } else { queue.try_reclaim() }) else {
+                let Some(mut reclaimer) = (if weaken!("barrier-takes-everything", everything => false) {
+                    Some(queue.reclaim())
+                } else {
+                    queue.try_reclaim()
+                }) else {
                     busy = true;
                     continue;
                 };
                 self.oldest = self.oldest.min(queue.oldest());
                 self.emptied += reclaimer.take_all(&mut self.calls);
             }
+        }
+        if local_calls != self.local_calls {
+            self.local_calls = local_calls;
+            self.quiet_naps = 0;
         }
         busy
     }
@@ -549,7 +593,7 @@ impl<F: Flavor> Rounds<F> {
 
     fn sleep(&self, nap: Option<Duration>) {
         let attention = &self.worker.attention;
-        let (resting, length) = match (self.polling, nap) {
+        let (resting, mut length) = match (self.polling, nap) {
             // Whoever adds calls never makes a system call.
             (Some(period), nap) => (POLLING, Some(nap.unwrap_or(period).min(period))),
             (None, Some(nap)) => (NAPPING, Some(nap)),
@@ -558,11 +602,16 @@ impl<F: Flavor> Rounds<F> {
         attention.fetch_or(resting, Ordering::SeqCst);
         // PAIR(worker-call)
         fence(Ordering::SeqCst);
-        let go_on = self.is_called_for()
+        let go_on = weaken!("sleep-looks-for-callers", self.is_called_for() => false)
             || (length.is_none() && {
                 // The heavy side. PAIR(worker-sleep)
-                SLEEP_BARRIER.heavy_barrier();
-                self.has_calls()
+                if weaken!("sleep-barrier", SLEEP_BARRIER.try_heavy_barrier() => Ok(())).is_err() {
+                    // Refused after all. From now on whoever adds calls fences; who has just added one without is found
+                    // after a short sleep, and this one does not last until somebody wakes it.
+                    attention.fetch_or(FENCE, Ordering::SeqCst);
+                    length = Some(LONGEST_NAP);
+                }
+                weaken!("sleep-looks-again", self.has_calls() => false)
             });
         let flags = attention.load(Ordering::Relaxed);
         if !go_on && flags & resting != 0 {
@@ -588,7 +637,7 @@ impl<F: Flavor> Rounds<F> {
     fn finish(mut self) {
         self.worker.close(&mut self.calls);
         let leftover = core::mem::take(&mut self.calls);
-        F::domain().deferred.adopt(leftover);
+        weaken!("leftovers-are-adopted", F::domain().deferred.adopt(leftover) => drop(leftover));
         // Barriers that came too late for a round find their calls in the default worker.
         self.worker.done.store(u64::MAX, Ordering::Release);
         self.worker.attention.fetch_or(ABSENT, Ordering::AcqRel);
@@ -656,7 +705,7 @@ fn attend<F: Flavor>(worker: &'static Worker, ignored: u32) {
     if attention & ABSENT != 0 && !worker.spawn_failed.load(Ordering::Relaxed) {
         worker.start_or_report::<F>();
     }
-    if attention & (ASLEEP | NAPPING) & !ignored != 0 {
+    if weaken!("adding-wakes", attention & (ASLEEP | NAPPING) & !ignored != 0 => false) {
         worker.wake();
     }
 }

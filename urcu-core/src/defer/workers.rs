@@ -26,6 +26,9 @@ pub(crate) struct WorkerSet {
     /// Calls of workers that stopped, on their way to the default worker.
     adopted: Lock<Vec<Call>>,
     adopted_count: AtomicU64,
+    /// Those that a fork under way has put aside. One that stops meanwhile is not listed any more, and its next use must not
+    /// find itself put aside by a fork that is over.
+    paused: Lock<Vec<&'static Worker>>,
 }
 
 struct Lists {
@@ -42,6 +45,7 @@ impl WorkerSet {
             list: Lock::new(Lists { running: Vec::new(), stopped: Vec::new() }),
             adopted: Lock::new(Vec::new()),
             adopted_count: AtomicU64::new(0),
+            paused: Lock::new(Vec::new()),
         }
     }
 
@@ -126,7 +130,9 @@ impl WorkerSet {
 
     /// Before `fork`: every worker aside, and the locks held. They are taken last, since a worker that stops needs them.
     pub(crate) fn pause_all(&self) {
-        for worker in self.all() {
+        let workers = self.all();
+        self.paused.lock().clone_from(&workers);
+        for worker in workers {
             worker.pause();
         }
         self.list.hold_for_fork();
@@ -139,8 +145,9 @@ impl WorkerSet {
         self.list.release_after_fork();
     }
 
+    /// After `fork`, in either process.
     pub(crate) fn resume_all(&self) {
-        for worker in self.all() {
+        for worker in core::mem::take(&mut *self.paused.lock()) {
             worker.resume();
         }
     }
@@ -149,6 +156,7 @@ impl WorkerSet {
     pub(crate) fn forget_after_unprepared_fork(&'static self) {
         self.list.reset_after_fork(Lists { running: Vec::new(), stopped: Vec::new() });
         self.adopted.reset_after_fork(Vec::new());
+        self.paused.reset_after_fork(Vec::new());
         core::mem::forget(core::mem::take(&mut self.lists().running));
         self.forget_choices();
     }
@@ -164,6 +172,7 @@ impl WorkerSet {
 
     /// In a forked child: no worker has a thread, and what they held goes to the default one.
     pub(crate) fn forget_threads(&'static self, deferred: &Deferred) {
+        self.resume_all();
         let mut leftover = Vec::new();
         let running = core::mem::take(&mut self.lists().running);
         for worker in &running {

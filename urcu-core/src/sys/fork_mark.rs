@@ -3,7 +3,7 @@
 use core::ptr;
 
 use super::linux::{map_pages, process_id, unmap_pages};
-use crate::sync::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
+use crate::sync::{AtomicI32, AtomicPtr, AtomicU32, Ordering, in_model};
 
 /// The size that is asked for; the kernel rounds it up to whole pages.
 const BYTES: usize = 4096;
@@ -27,6 +27,9 @@ impl ForkMark {
 
     /// Remembers this process, unless another one is remembered. Async-signal-safe.
     pub(crate) fn set_if_unset(&self) {
+        if in_model() {
+            return;
+        }
         if self.process.load(Ordering::Relaxed) == 0 {
             self.set();
         }

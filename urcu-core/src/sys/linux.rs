@@ -4,7 +4,7 @@ use core::ffi::{CStr, c_int, c_long, c_void};
 use core::ptr;
 use core::time::Duration;
 
-use crate::sync::AtomicU32;
+use crate::sync::{AtomicU32, in_model};
 
 /// The kernel's id of the calling thread. Async-signal-safe.
 pub fn thread_id() -> i32 {
@@ -193,17 +193,28 @@ fn run_like_the_process() {
 
 /// Gives the processor away for now.
 pub fn yield_now() {
+    if in_model() {
+        return crate::sync::spin_loop();
+    }
     // SAFETY: sched_yield takes nothing and has no memory effects.
     unsafe { libc::sched_yield() };
 }
 
 /// Sleeps until `word` is woken, was not `expected` to begin with, or `timeout` has passed. May return early.
 pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) {
+    #[cfg(urcu_loom)]
+    if in_model() {
+        return crate::sync::futex_wait(word, expected, timeout.is_some());
+    }
     futex_wait_raw(word.as_ptr(), expected, timeout);
 }
 
 /// Like [`futex_wait`], on half of a larger atomic.
 pub(crate) fn futex_wait_raw(word: *const u32, expected: u32, timeout: Option<Duration>) {
+    if in_model() {
+        // Limited in time, so it may end at once.
+        return crate::sync::spin_loop();
+    }
     let timeout = timeout.map(|timeout| libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: c_long::from(timeout.subsec_nanos()),
@@ -223,6 +234,10 @@ pub fn futex_wake(word: &AtomicU32, count: i32) {
 
 /// Like [`futex_wake`], on half of a larger atomic.
 pub(crate) fn futex_wake_raw(word: *const u32, count: i32) {
+    #[cfg(urcu_loom)]
+    if in_model() {
+        return crate::sync::futex_wake(word.addr(), count);
+    }
     // SAFETY: FUTEX_WAKE uses the address as a key and does not access the memory.
     unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count) };
 }
@@ -250,13 +265,11 @@ pub fn membarrier_register() -> Result<(), i32> {
 ///
 /// Threads that are not running have passed through the scheduler, which is a full barrier too.
 ///
-/// # Panics
+/// # Errors
 ///
-/// When the kernel refuses although [`membarrier_register`] succeeded: going on would be unsound.
-pub fn membarrier_expedited() {
-    if let Err(error) = membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
-        panic!("membarrier(PRIVATE_EXPEDITED) failed with error {error} after it had been registered");
-    }
+/// The error number, when the kernel refuses although [`membarrier_register`] succeeded: there has been no barrier.
+pub fn membarrier_expedited() -> Result<(), i32> {
+    membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED).map(|_| ())
 }
 
 fn membarrier(command: c_int) -> Result<c_long, i32> {

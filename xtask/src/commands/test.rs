@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{api, asm, features, headers, loom, portable, sanitize, tidy};
+use super::{api, asm, features, headers, loom, portable, sanitize, spin, tidy, torture};
 use crate::flags::TestFlags;
 use crate::job::{Job, Verdict};
 use crate::progress::{Progress, seconds};
@@ -31,10 +31,12 @@ const STEPS: &[Step] = &[
     Step { name: "test", about: "unit, integration, conformance and compile-fail tests", run: test },
     Step { name: "doctest", about: "the examples of the documentation", run: doctest },
     Step { name: "portable", about: "one library's tests with each of the flavors", run: portable::step },
+    Step { name: "torture", about: "readers must not see old objects: a short run", run: torture::step },
+    Step { name: "spin", about: "the model of the grace period", run: spin::step },
     Step { name: "loom", about: "every interleaving of small programs", run: loom::step },
     Step { name: "doc", about: "the documentation, warnings denied", run: doc },
     Step { name: "asm", about: "machine code of the read side", run: asm::step },
-    Step { name: "sanitize", about: "tests under AddressSanitizer", run: sanitize::step },
+    Step { name: "sanitize", about: "tests under AddressSanitizer and ThreadSanitizer", run: sanitize::step },
     Step { name: "features", about: "every set of features of the published crates", run: features::step },
 ];
 

@@ -77,6 +77,7 @@ fn manifests(workspace: &Workspace) -> Result<Vec<Finding>> {
             text: &text,
         };
         found.extend(tidy::check_direction(&manifest, &package.dependencies));
+        found.extend(tidy::check_count(&manifest, &package.dependencies));
         found.extend(tidy::check_fields(&manifest));
         found.extend(tidy::check_reasons(&manifest, &shared));
     }

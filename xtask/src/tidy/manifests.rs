@@ -20,7 +20,7 @@ pub(crate) fn check_direction(manifest: &Manifest<'_>, dependencies: &[Dependenc
         return Vec::new();
     };
     let mut found = Vec::new();
-    for Dependency { name, kind, req } in dependencies {
+    for Dependency { name, kind, req, .. } in dependencies {
         let Some(target) = Layer::of(name) else {
             continue;
         };
@@ -44,6 +44,29 @@ pub(crate) fn check_direction(manifest: &Manifest<'_>, dependencies: &[Dependenc
         }
     }
     found
+}
+
+/// What published crates may bring into every program: the system's interface, the one trait by which maps from
+/// everywhere look up borrowed keys, and, for maps in segments, the traits by which everybody says that any bit pattern is a
+/// value. More has to be argued for, here.
+const EVERYWHERE: &[&str] = &["equivalent", "libc", "zerocopy"];
+
+/// Published crates depend on next to nothing. Features and other `cfg`s may bring more.
+pub(crate) fn check_count(manifest: &Manifest<'_>, dependencies: &[Dependency]) -> Vec<Finding> {
+    let is_foreign = |dependency: &&Dependency| {
+        dependency.kind.is_none()
+            && !dependency.optional
+            && dependency.target.is_none()
+            && Layer::of(&dependency.name).is_none()
+            && !EVERYWHERE.contains(&dependency.name.as_str())
+    };
+    let foreign = dependencies.iter().filter(|_| manifest.published).filter(is_foreign);
+    foreign
+        .map(|Dependency { name, .. }| {
+            let line = 1 + manifest.text.lines().position(|line| line.starts_with(name.as_str())).unwrap_or(0);
+            Finding::error(manifest.file, line, format!("a published crate brings {name} into every program"))
+        })
+        .collect()
 }
 
 /// What every package says about itself, and what it leaves to the workspace.
@@ -168,8 +191,25 @@ mod tests {
 
     /// Findings for `package` with one dependency, `name`, of this kind and version.
     fn direction(package: &str, name: &str, kind: Option<&str>, req: &str) -> usize {
-        let one = Dependency { name: name.to_owned(), kind: kind.map(str::to_owned), req: req.to_owned() };
-        check_direction(&manifest(package, ""), &[one]).len()
+        check_direction(&manifest(package, ""), &[dependency(name, kind, req)]).len()
+    }
+
+    fn dependency(name: &str, kind: Option<&str>, req: &str) -> Dependency {
+        let (name, kind, req) = (name.to_owned(), kind.map(str::to_owned), req.to_owned());
+        Dependency { name, kind, req, optional: false, target: None }
+    }
+
+    #[test]
+    fn published_crates_bring_next_to_nothing() {
+        let count = |dependency: Dependency| check_count(&manifest("cds-lfht", ""), &[dependency]).len();
+        assert_eq!(count(dependency("libc", None, "1")), 0);
+        assert_eq!(count(dependency("urcu-core", None, "1")), 0);
+        assert_eq!(count(dependency("rand", Some("dev"), "1")), 0);
+        assert_eq!(count(dependency("rand", None, "1")), 1);
+        assert_eq!(count(Dependency { optional: true, ..dependency("serde", None, "1") }), 0);
+        assert_eq!(count(Dependency { target: Some("cfg(x)".to_owned()), ..dependency("loom", None, "1") }), 0);
+        let tool = Manifest { published: false, ..manifest("xtask", "") };
+        assert_eq!(check_count(&tool, &[dependency("rand", None, "1")]).len(), 0);
     }
 
     #[test]

@@ -15,14 +15,14 @@ pub const SUITE: Suite = Suite {
     cases,
 };
 
-type Make = Box<dyn Fn() -> Result<Box<dyn Subject>, String>>;
+pub(super) type Make = Box<dyn Fn() -> Result<Box<dyn Subject>, String>>;
 
 /// A queue before it is bound to a case.
-struct Line {
-    name: String,
-    kind: Kind,
-    flavor: Option<Flavor>,
-    make: Result<Make, &'static str>,
+pub(super) struct Line {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) flavor: Option<Flavor>,
+    pub(super) make: Result<Make, &'static str>,
 }
 
 impl Line {
@@ -75,10 +75,12 @@ fn lfqueue() -> Vec<Line> {
 }
 
 /// Queues with values. Some allow one consumer only, which is thread 0.
-fn faces(one_consumer: bool) -> Vec<Line> {
+pub(super) fn faces(one_consumer: bool) -> Vec<Line> {
     let mut lines = vec![
         Line::new("WfcQueue", Kind::Ours, faces::wfc_queue),
         Line::new("SegmentQueue", Kind::Ours, faces::segment_queue),
+        Line::new("LockedQueue", Kind::Ours, faces::locked_queue),
+        Line::new("BoundedQueue", Kind::Ours, faces::bounded_queue),
         Line::new("LfQueue-qsbr", Kind::Ours, faces::lf_qsbr::subject).of(Flavor::Qsbr),
         Line::new("LfQueue-mb", Kind::Ours, faces::lf_mb::subject).of(Flavor::Mb),
         Line::new("LfQueue-membarrier", Kind::Ours, faces::lf_membarrier::subject).of(Flavor::Membarrier),

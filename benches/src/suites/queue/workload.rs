@@ -1,7 +1,8 @@
 //! What threads do to a queue, on the clock.
 
+use std::cell::Cell;
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clock::nanoseconds;
@@ -9,6 +10,7 @@ use crate::harness::plan::{Sample, Shot};
 use crate::harness::stats::median;
 use crate::harness::threads::team;
 use crate::queues::{Subject, Taken, Worker};
+use urcu_core::sync::CachePadded;
 
 /// The measured part of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,8 @@ const VALUES: u64 = 8192;
 const SPLICED: u64 = 1024;
 /// Values of a burst.
 const BURST: u64 = 64;
+/// How long threads try to be at work at the same time.
+const LONGEST: Duration = Duration::from_secs(4);
 /// Bursts that are timed together.
 const BURSTS: u64 = 16;
 
@@ -70,6 +74,49 @@ fn bursts(worker: &mut dyn Worker, first: u64) -> Result<u64, String> {
     Ok(sum)
 }
 
+/// What the threads of [`each`] tell each other: since when they have been off the clock, and for how long in all, in
+/// nanoseconds. They wait there for grace periods, milliseconds in some implementations.
+struct Absences {
+    origin: Instant,
+    threads: Vec<CachePadded<(AtomicU64, AtomicU64)>>,
+}
+
+impl Absences {
+    const WORKING: u64 = u64::MAX;
+
+    fn new(threads: usize) -> Self {
+        // A thread that has not begun is away.
+        let thread = || CachePadded((AtomicU64::new(0), AtomicU64::new(0)));
+        Self { origin: Instant::now(), threads: (0..threads).map(|_| thread()).collect() }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn leave(&self, index: usize) {
+        self.threads[index].0.0.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn come_back(&self, index: usize) {
+        let (since, total) = &self.threads[index].0;
+        let away = self.now().saturating_sub(since.swap(Self::WORKING, Ordering::Relaxed));
+        total.fetch_add(away, Ordering::Relaxed);
+    }
+
+    /// How long the others have been away so far.
+    fn of_others(&self, index: usize) -> u64 {
+        let now = self.now();
+        let others = self.threads.iter().enumerate().filter(|&(other, _)| other != index);
+        let away = others.map(|(_, thread)| {
+            let since = thread.0.0.load(Ordering::Relaxed);
+            let going_on = if since == Self::WORKING { 0 } else { now.saturating_sub(since) };
+            thread.0.1.load(Ordering::Relaxed) + going_on
+        });
+        away.sum()
+    }
+}
+
 /// What a thread of [`each`] has done.
 #[derive(Default)]
 struct Log {
@@ -82,6 +129,9 @@ struct Log {
 /// Every thread on its own, batch by batch, for the length of the budget. One thread's figure is the median of its batches. Of
 /// several it is the time per operation of all together, half of what each of two sees: from their sums, because threads that keep
 /// each other away for a while have fast batches and slow ones, and the median would forget the slow ones.
+///
+/// Batches count in which the others were at work for at least nine tenths of the time. The others are no figures of several threads:
+/// where grace periods are long, off the clock, threads are alone most of the time.
 fn each(
     subject: &dyn Subject,
     threads: usize,
@@ -90,6 +140,8 @@ fn each(
     batch: impl Fn(&mut dyn Worker, u64) -> Result<u64, String> + Sync,
 ) -> Result<Sample, String> {
     let budget = shot.budget;
+    let absences = Absences::new(threads);
+    let enough = AtomicUsize::new(0);
     let logs = team(
         shot.cores,
         threads,
@@ -97,24 +149,39 @@ fn each(
         |index, mut worker| {
             let mut log = Log::default();
             let mut first = (index as u64) << 32;
-            let mut run = |budget: Duration, log: &mut Log| {
+            let mut run = |is_over: &dyn Fn(Duration, &Log) -> bool, log: &mut Log| {
                 let start = Instant::now();
                 loop {
                     worker.between();
+                    absences.come_back(index);
+                    let away = absences.of_others(index);
                     let begin = Instant::now();
                     let taken = batch(worker.as_mut(), first)?;
-                    log.batches.push(nanoseconds(begin.elapsed()) / exact(operations));
+                    let time = nanoseconds(begin.elapsed());
+                    let away = exact(absences.of_others(index).saturating_sub(away));
+                    absences.leave(index);
+                    if away <= time / 10.0 * exact(threads as u64 - 1) {
+                        log.batches.push(time / exact(operations));
+                    }
                     log.taken = log.taken.wrapping_add(taken);
                     log.put = log.put.wrapping_add(sum_from(first, operations));
                     first += operations;
-                    if start.elapsed() >= budget {
+                    if is_over(start.elapsed(), log) {
                         return Ok::<(), String>(());
                     }
                 }
             };
-            run(budget / 5, &mut log)?;
+            run(&|elapsed, _| elapsed >= budget / 5, &mut log)?;
             log.batches.clear();
-            run(budget, &mut log)?;
+            let has_enough = Cell::new(false);
+            let is_over = |elapsed, log: &Log| {
+                if elapsed >= budget && log.batches.len() > 2 && !has_enough.replace(true) {
+                    enough.fetch_add(1, Ordering::Relaxed);
+                }
+                // Nobody leaves another one alone that is not done.
+                enough.load(Ordering::Relaxed) == threads || elapsed >= LONGEST
+            };
+            run(&is_over, &mut log)?;
             Ok(log)
         },
     )?;
@@ -125,6 +192,9 @@ fn each(
     }
     if let [log] = &logs[..] {
         return median(&log.batches).map(Sample::figure).ok_or_else(|| "nothing was measured".into());
+    }
+    if logs.iter().any(|log| log.batches.is_empty()) {
+        return Err("the threads were never at work at the same time".into());
     }
     let rate: f64 = logs.iter().map(|log| exact(log.batches.len() as u64) / log.batches.iter().sum::<f64>()).sum();
     Ok(Sample::figure(1.0 / rate))

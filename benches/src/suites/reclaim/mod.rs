@@ -61,6 +61,11 @@ impl From<DeferralEntry> for Line {
 }
 
 impl Line {
+    /// Why it is missing, if it is.
+    pub fn missing(&self) -> Option<&'static str> {
+        self.scheme.err()
+    }
+
     /// Measures it, after it has been checked.
     ///
     /// # Errors

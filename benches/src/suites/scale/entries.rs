@@ -6,7 +6,7 @@ use crate::clock::nanoseconds;
 use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Pace, Sample, Shot};
 use crate::harness::stats::median;
 use crate::harness::threads::team;
-use crate::maps::{ALL, Entrant, Found, value_of};
+use crate::maps::{Entrant, FACE, Found, Kind as Whose, value_of};
 
 const SIZES: [(u64, &str); 5] =
     [(1_000, "1k"), (10_000, "10k"), (100_000, "100k"), (1_000_000, "1M"), (10_000_000, "10M")];
@@ -20,11 +20,11 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn case((entries, name): (u64, &str)) -> Case {
-    let contenders = ALL
+    let contenders = FACE
         .into_iter()
         .map(|entrant| {
             let measure = move |shot: &Shot<'_>| hits(entrant, entries, shot);
-            if entrant.is_ours {
+            if entrant.kind == Whose::Ours {
                 Contender::new(entrant.name, Kind::Ours, measure).of(Flavor::Membarrier)
             } else {
                 Contender::new(entrant.name, Kind::Peer, measure)
@@ -45,7 +45,7 @@ fn case((entries, name): (u64, &str)) -> Case {
 /// Fills a map, which is off the clock, and looks its keys up.
 #[allow(clippy::cast_precision_loss, reason = "exact: a batch")]
 fn hits(entrant: Entrant, entries: u64, shot: &Shot<'_>) -> Result<Sample, String> {
-    let map = (entrant.make)(0);
+    let map = entrant.empty(entries)?;
     let batches = team(
         shot.cores,
         1,

@@ -9,6 +9,7 @@ use crate::contenders::{self, api::Api};
 use crate::harness::beside::beside;
 use crate::harness::plan::{Better, Case, Contender, Kind, Pace, Sample, Shot};
 use crate::peers::locks::Lock;
+use crate::suites::grace::synchronize;
 use crate::workload::{BUSY_LENGTH, DEAD, LIVE, Replacer, Slot, check_sum};
 
 const LENGTHS: [(Duration, &str); 5] = [
@@ -84,7 +85,7 @@ fn grace_period(api: &'static Api, length: Duration, shot: &Shot<'_>) -> Result<
         repeat(shot.budget, || {
             pulse.wait();
             // SAFETY: this thread opens no sections, and `synchronize` waits for a grace period.
-            Ok(unsafe { replacer.replace(|| time(|| api.synchronize())) })
+            Ok(unsafe { replacer.replace(|| time(|| synchronize(api))) })
         })
     })?;
     Sample::singles(times.concat())

@@ -10,6 +10,7 @@ use crate::harness::plan::{Better, Case, Contender, Kind, Options, Pace, Sample,
 use crate::harness::threads::team;
 use crate::limits::{FREE_AT_ONCE, PLAIN_LOAD};
 use crate::reclaim::{Crew, throughput};
+use crate::suites::grace::synchronize;
 use crate::suites::{map, queue, read, reclaim, stack};
 use crate::workload::{BUSY_LENGTH, READ_BLOCKS, READ_LENGTH, Replacer, Slot, Subject, check_sum};
 
@@ -122,7 +123,7 @@ fn grace_period(api: &'static Api, count: usize, shot: &Shot<'_>) -> Result<Samp
                 let mut replacer = Replacer::new(&slot);
                 return repeat(shot.budget, || {
                     // SAFETY: this thread opens no sections, and `synchronize` waits for a grace period.
-                    Ok(unsafe { replacer.replace(|| time(|| api.synchronize())) })
+                    Ok(unsafe { replacer.replace(|| time(|| synchronize(api))) })
                 });
             };
             // Relaxed: joining orders what the threads have done.

@@ -7,6 +7,8 @@
 //! afterwards. A lookup during which the generation was even and did not change must find exactly that generation's value; any
 //! other lookup may also find nothing, or the value of the generation before or after.
 
+mod peers;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -29,7 +31,7 @@ pub const SUITE: Suite =
     Suite { name: "route", about: "Longest-prefix match in the public IPv4 routing table, while it changes.", cases };
 
 /// The table's file.
-const ROUTES: &[u8] = include_bytes!("../../data/ipv4-routes.csv.gz");
+const ROUTES: &[u8] = include_bytes!("../../../data/ipv4-routes.csv.gz");
 /// Lookups between two looks at the clock, and under one guard.
 const BATCH: usize = 256;
 
@@ -251,7 +253,7 @@ impl Tables for Copied {
 
 type Make = fn(&[Route]) -> Box<dyn Tables>;
 
-const ENTRANTS: [(&str, Make); 5] = [
+const ENTRANTS: [(&str, Make); 8] = [
     ("cds-lfht", |routes| {
         Box::new(Ours(by_length(routes, || LfHashMap::with_hasher(hasher(), urcu_membarrier::vtable()))))
     }),
@@ -259,6 +261,9 @@ const ENTRANTS: [(&str, Make); 5] = [
     ("dashmap", |routes| Box::new(Dash(by_length(routes, || dashmap::DashMap::with_hasher(hasher()))))),
     ("RwLock<HashMap>", |routes| Box::new(Locked(by_length(routes, || RwLock::new(plain()))))),
     ("arc-swap", |routes| Box::new(Copied(by_length(routes, || ArcSwap::from_pointee(plain()))))),
+    ("scc:HashMap", peers::scc_map),
+    ("scc:HashIndex", peers::scc_index),
+    ("flurry", peers::flurry),
 ];
 
 /// A filled table with its generations.

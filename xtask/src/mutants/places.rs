@@ -1,0 +1,240 @@
+//! Every place in a source file that names a memory order, and every rule that `weaken!` names.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
+use proc_macro2::{LineColumn, TokenTree};
+use quote::ToTokens;
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+use syn::{Attribute, Expr, ExprCall, ExprMethodCall, ImplItemFn, ItemFn, ItemMod, Macro, TraitItemFn};
+
+/// One way to weaken a program, for the whole of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mutant {
+    /// Names it among those of its file, in words that survive changes elsewhere in the file.
+    pub(crate) name: String,
+    /// What `URCU_MUTANT` has to say.
+    pub(crate) switch: String,
+}
+
+/// All of them in `text`, in the order of the source. `file` is its name as the compiler knows it.
+pub(crate) fn find(file: &str, text: &str) -> Result<Vec<Mutant>> {
+    let parsed = syn::parse_file(text).with_context(|| format!("cannot parse {file}"))?;
+    let mut finder = Finder { file, within: String::new(), found: Vec::new(), names: HashMap::new() };
+    finder.visit_file(&parsed);
+    Ok(finder.found)
+}
+
+struct Finder<'a> {
+    file: &'a str,
+    /// The function that is being looked at.
+    within: String,
+    found: Vec<Mutant>,
+    /// How often a name has been given.
+    names: HashMap<String, usize>,
+}
+
+impl Finder<'_> {
+    fn add(&mut self, what: &str, at: LineColumn, failure: bool, order: &str, to: &str) {
+        let mark = if failure { " on failure" } else { "" };
+        let mut name = format!("{}: {what}({order} -> {to}{mark})", self.within);
+        let times = self.names.entry(name.clone()).or_insert(0);
+        *times += 1;
+        if *times > 1 {
+            name = format!("{name} #{times}");
+        }
+        let mark = if failure { "!" } else { "" };
+        let to = if to == "none" { "Relaxed" } else { to };
+        let switch = format!("{}:{}:{}{mark}={to}", self.file, at.line, at.column + 1);
+        self.found.push(Mutant { name, switch });
+    }
+
+    fn order(&mut self, what: &str, at: LineColumn, operation: &str, orders: &[&Expr]) {
+        let Some(order) = orders.first().and_then(|order| strongest(order)) else { return };
+        let is_plain = matches!(operation, "load" | "store");
+        match order {
+            "AcqRel" | "SeqCst" if !is_plain => {
+                self.add(what, at, false, order, "Acquire");
+                self.add(what, at, false, order, "Release");
+            }
+            "Relaxed" => {}
+            _ => self.add(what, at, false, order, "Relaxed"),
+        }
+        if let Some(order @ ("Acquire" | "SeqCst")) = orders.get(1).and_then(|order| strongest(order)) {
+            self.add(what, at, true, order, "Relaxed");
+        }
+    }
+
+    fn inside(&mut self, name: String, visit: impl FnOnce(&mut Self)) {
+        let outer = std::mem::replace(&mut self.within, name);
+        visit(self);
+        self.within = outer;
+    }
+}
+
+/// The strongest order that an expression names: the order itself, or what one of two cases takes.
+fn strongest(order: &Expr) -> Option<&'static str> {
+    let text = order.to_token_stream().to_string();
+    let named = |name: &&&str| text.contains(&format!("Ordering :: {name}"));
+    ["SeqCst", "AcqRel", "Acquire", "Release", "Relaxed"].iter().find(named).copied()
+}
+
+/// Tokens as people write them, and not too many of them.
+fn short(tokens: impl ToTokens) -> String {
+    const MOST: usize = 48;
+    let text = tokens.to_token_stream().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut text = text.replace(" . ", ".").replace(" (", "(").replace("( ", "(").replace(" )", ")");
+    text = text.replace(" :: ", "::").replace("& ", "&").replace("* ", "*").replace(" [", "[").replace("[ ", "[");
+    text = text.replace(" ]", "]").replace(" ,", ",");
+    match text.char_indices().rev().nth(MOST) {
+        Some((at, _)) => format!("..{}", &text[at..]),
+        None => text,
+    }
+}
+
+fn is_test(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        let text = attribute.meta.to_token_stream().to_string();
+        text == "test" || text.starts_with("cfg (test") || text.starts_with("cfg (all (test")
+    })
+}
+
+impl<'ast> Visit<'ast> for Finder<'_> {
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        if !is_test(&item.attrs) {
+            visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast ItemFn) {
+        if !is_test(&item.attrs) {
+            self.inside(item.sig.ident.to_string(), |finder| visit::visit_item_fn(finder, item));
+        }
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
+        self.inside(item.sig.ident.to_string(), |finder| visit::visit_impl_item_fn(finder, item));
+    }
+
+    fn visit_trait_item_fn(&mut self, item: &'ast TraitItemFn) {
+        self.inside(item.sig.ident.to_string(), |finder| visit::visit_trait_item_fn(finder, item));
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
+        visit::visit_expr_method_call(self, call);
+        let operation = call.method.to_string();
+        let orders: Vec<&Expr> = match operation.as_str() {
+            "compare_exchange" | "compare_exchange_weak" => call.args.iter().skip(2).collect(),
+            "fetch_update" => call.args.iter().take(2).collect(),
+            "load" | "store" | "swap" => call.args.iter().last().into_iter().collect(),
+            _ if operation.starts_with("fetch_") => call.args.iter().last().into_iter().collect(),
+            _ => return,
+        };
+        let what = format!("{}.{operation}", short(&call.receiver));
+        self.order(&what, call.method.span().start(), &operation, &orders);
+    }
+
+    fn visit_expr_call(&mut self, call: &'ast ExprCall) {
+        visit::visit_expr_call(self, call);
+        let name = call.func.to_token_stream().to_string();
+        let name = name.rsplit(' ').next().unwrap_or_default();
+        if let ("fence" | "compiler_fence", Some(order)) = (name, call.args.first().and_then(strongest)) {
+            self.add(name, call.span().start(), false, order, "none");
+        }
+    }
+
+    /// `weaken!("name", ...)`, and what its arms and those of `assert!` and the like hold.
+    fn visit_macro(&mut self, called: &'ast Macro) {
+        let name = called.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default();
+        if name != "weaken" {
+            return;
+        }
+        let mut tokens = called.tokens.clone().into_iter();
+        if let Some(TokenTree::Literal(literal)) = tokens.next() {
+            let rule = literal.to_string().trim_matches('"').to_owned();
+            let name = format!("rule {rule}");
+            // A rule may need two places.
+            if self.found.iter().all(|mutant| mutant.name != name) {
+                self.found.push(Mutant { name, switch: rule });
+            }
+        }
+        let strong: proc_macro2::TokenStream = tokens
+            .skip(1)
+            .take_while(|token| !matches!(token, TokenTree::Punct(punct) if punct.as_char() == '='))
+            .collect();
+        if let Ok(strong) = syn::parse2::<Expr>(strong) {
+            // What the parser makes of it may go as soon as it has been looked at.
+            let mut inner = Finder {
+                file: self.file,
+                within: self.within.clone(),
+                found: Vec::new(),
+                names: std::mem::take(&mut self.names),
+            };
+            inner.visit_expr(&strong);
+            self.names = inner.names;
+            self.found.append(&mut inner.found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<String> {
+        find("a/b.rs", text).expect("Rust").into_iter().map(|mutant| mutant.name).collect()
+    }
+
+    #[test]
+    fn places_are_named_and_numbered() {
+        let text = "\
+fn f(a: &A) {
+    a.word.load(Ordering::Acquire);
+    a.word.load(Ordering::Acquire);
+    a.word.load(Ordering::Relaxed);
+    fence(Ordering::SeqCst);
+}
+";
+        let found = find("a/b.rs", text).expect("Rust");
+        let shown: Vec<_> = found.iter().map(|mutant| (&*mutant.name, &*mutant.switch)).collect();
+        assert_eq!(
+            shown,
+            [
+                ("f: a.word.load(Acquire -> Relaxed)", "a/b.rs:2:12=Relaxed"),
+                ("f: a.word.load(Acquire -> Relaxed) #2", "a/b.rs:3:12=Relaxed"),
+                ("f: fence(SeqCst -> none)", "a/b.rs:5:5=Relaxed"),
+            ]
+        );
+    }
+
+    #[test]
+    fn each_half_and_the_failure_are_mutants_of_their_own() {
+        let text = "impl A { fn f(&self) { self.a.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire); } }";
+        assert_eq!(
+            names(text),
+            [
+                "f: self.a.compare_exchange(AcqRel -> Acquire)",
+                "f: self.a.compare_exchange(AcqRel -> Release)",
+                "f: self.a.compare_exchange(Acquire -> Relaxed on failure)",
+            ]
+        );
+        assert_eq!(find("x", text).expect("Rust")[2].switch, "x:1:31!=Relaxed");
+    }
+
+    #[test]
+    fn rules_are_found_and_tests_are_not() {
+        let text = "\
+fn f() { weaken!(\"wait\", a.store(1, Ordering::Release) => ()); weaken!(\"wait\", () => b()); }
+#[cfg(test)]
+mod tests { fn g() { a.load(Ordering::Acquire); } }
+";
+        assert_eq!(names(text), ["rule wait", "f: a.store(Release -> Relaxed)"]);
+    }
+
+    #[test]
+    fn one_of_two_orders_counts_as_the_stronger() {
+        let text = "fn f() { a.load(if X { Ordering::Acquire } else { Ordering::Relaxed }); }";
+        assert_eq!(names(text), ["f: a.load(Acquire -> Relaxed)"]);
+    }
+}

@@ -50,6 +50,8 @@ impl Structures {
     fn open(segment: &Segment) -> Self {
         let writer = segment.wait_for_writer(Duration::from_secs(20)).expect("the role");
         let heap = Heap::open(writer).expect("what the last writer has left can be put right");
+        // On a busy machine a reader may be inside a section for long.
+        heap.set_patience(Duration::from_secs(60));
         let balance = heap.check().expect("a consistent heap");
         assert_eq!(balance.lost, 0, "{balance:?}");
         let numbers = heap.map("numbers").expect("a map");
@@ -300,10 +302,160 @@ fn writers_die(count: u64, seed: u64) {
     std::fs::remove_file(path).expect("ours");
 }
 
+/// What a writer does between two stops, for [`any_instruction`]; every step of it may be its last.
+fn scene(name: &str, structures: &mut Structures) {
+    match name {
+        "update" => {
+            let Structures { numbers, texts, list, heap } = structures;
+            // A key that is there, one that is not, and none of them again.
+            let [_, version, _] = numbers.peek(&1).unwrap().expect("always there");
+            numbers.insert(&1, &value(1, version + 1)).unwrap();
+            numbers.insert(&STABLE, &value(STABLE, version)).unwrap();
+            numbers.remove(&STABLE).unwrap();
+            texts.insert(b"key", &text(1, version)).unwrap();
+            texts.remove(b"key").unwrap();
+            list.push_back(&[version + 1, mix(version + 1)]).unwrap();
+            list.replace_first(|found| found[0] == version, &[version, mix(version)]).unwrap();
+            list.pop_front().unwrap();
+            // A number is drawn, and everything is freed.
+            heap.flush();
+        }
+        "grow" => {
+            let mut new = structures.heap.map::<u64, u64>("new").unwrap();
+            (0..20).for_each(|key| _ = new.insert(&key, &key).unwrap());
+        }
+        "shrink" => {
+            for key in 0..STABLE {
+                structures.numbers.remove(&(STABLE + key)).unwrap();
+            }
+        }
+        _ => unreachable!(),
+    }
+}
+
+/// Starts a writer that stops itself in front of the scene, and lets it go on for so many instructions; whether it got to the end
+/// before. `None`: this system does not allow it.
+fn run_for(path: &Path, name: &str, instructions: u64) -> Option<bool> {
+    let mut child = Process::start(name, path, 0);
+    let pid = i32::try_from(child.child.id()).expect("a process id");
+    let wait = || {
+        let mut status = 0;
+        // SAFETY: our child; a local.
+        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+        status
+    };
+    let status = wait();
+    if libc::WIFEXITED(status) {
+        // It was not allowed to be traced. (Waited for already; the drop finds nothing.)
+        return None;
+    }
+    for _ in 0..instructions {
+        // SAFETY: our child, stopped; nothing is written.
+        unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, pid, 0, 0) };
+        let status = wait();
+        if libc::WIFEXITED(status) || libc::WSTOPSIG(status) == libc::SIGSTOP {
+            child.child.kill().ok();
+            return Some(true);
+        }
+    }
+    child.child.kill().expect("ours");
+    Some(false)
+}
+
+/// A writer is killed after each of its instructions (of some of them, in the short run); the next one finds nothing wrong.
+fn any_instruction(count: u64, seed: u64) {
+    let path = path("instructions");
+    let segment = urcu_shm::SegmentOptions::new(1 << 20).processes(64).create(&path).expect("a segment");
+    let mut rng = SmallRng::seed_from_u64(seed);
+    for (name, most) in [("update", count * 2), ("grow", count / 6 + 2), ("shrink", count / 6 + 2)] {
+        let mut structures = Structures::open(&segment);
+        structures.fill();
+        if structures.list.is_empty() {
+            structures.list.push_back(&[1, mix(1)]).unwrap();
+        }
+        drop(structures);
+        // How long the scene is: by doubling, since that leaves it half done as well.
+        let mut length = 256;
+        let mut kills = 0;
+        let mut all = Vec::new();
+        loop {
+            prepare(&segment, name);
+            match run_for(&path, name, length) {
+                None => {
+                    println!("    skipped: processes cannot be traced here");
+                    std::fs::remove_file(path).expect("ours");
+                    return;
+                }
+                Some(true) => break,
+                Some(false) => (length, kills) = (length * 2, kills + 1),
+            }
+            put_right(&segment);
+        }
+        let step = (length / most).max(1);
+        for from in (0..length).step_by(usize::try_from(step).expect("small")) {
+            all.push(from + rng.random_range(0..step));
+        }
+        for instructions in all {
+            put_right(&segment);
+            prepare(&segment, name);
+            if run_for(&path, name, instructions) == Some(true) {
+                break;
+            }
+            kills += 1;
+        }
+        put_right(&segment);
+        println!("    {name}: {kills} writers killed, {step} instructions apart");
+    }
+    let structures = Structures::open(&segment);
+    structures.heap.map::<u64, u64>("new").unwrap().clear().unwrap();
+    structures.empty();
+    std::fs::remove_file(path).expect("ours");
+}
+
+/// Before a scene.
+fn prepare(segment: &Segment, name: &str) {
+    let mut structures = Structures::open(segment);
+    match name {
+        "grow" => {
+            // As many as there is room for in the first buckets, after what an earlier growth has left was given back.
+            let mut new = structures.heap.map::<u64, u64>("new").unwrap();
+            new.clear().unwrap();
+            let mut version = 0;
+            while new.buckets() > 64 || new.is_empty() {
+                new.insert(&0, &version).unwrap();
+                if new.buckets() > 64 {
+                    new.remove(&0).unwrap();
+                }
+                version += 1;
+            }
+        }
+        "shrink" => {
+            for key in 0..STABLE {
+                structures.numbers.insert(&(STABLE + key), &value(STABLE + key, 0)).unwrap();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Takes over, and looks at everything.
+fn put_right(segment: &Segment) {
+    let structures = Structures::open(segment);
+    for key in 0..STABLE {
+        let found = structures.numbers.peek(&key).unwrap().expect("always there");
+        assert_eq!(found, value(key, found[1]), "key {key}");
+    }
+    let mut last = 0;
+    for [number, check] in structures.list.to_vec().unwrap() {
+        assert!(number > last && check == mix(number), "{number} with {check} behind {last}");
+        last = number;
+    }
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let role = arguments.get(1).map_or("", String::as_str);
-    if role == "read" || role == "write" {
+    if ["read", "write", "update", "grow", "shrink"].contains(&role) {
         let path = Path::new(&arguments[2]);
         let seed = arguments[3].parse().expect("a seed");
         if role == "read" {
@@ -314,6 +466,18 @@ fn main() -> ExitCode {
                     return ExitCode::FAILURE;
                 }
             }
+        } else if role != "write" {
+            let segment = Segment::open(path, Access::Write).expect("a segment");
+            let mut structures = Structures::open(&segment);
+            // SAFETY: no pointers.
+            if unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } != 0 {
+                return ExitCode::SUCCESS;
+            }
+            // SAFETY: stops this process.
+            unsafe { libc::raise(libc::SIGSTOP) };
+            scene(role, &mut structures);
+            // SAFETY: as above.
+            unsafe { libc::raise(libc::SIGSTOP) };
         } else {
             let segment = Segment::open(path, Access::Write).expect("a segment");
             let mut structures = Structures::open(&segment);
@@ -325,10 +489,15 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let count = std::env::var("CDS_SHM_CRASHES").map_or(60, |count| count.parse().expect("a number"));
+    let count = std::env::var("CDS_SHM_CRASHES").map_or(30, |count| count.parse().expect("a number"));
     let seed = std::env::var("CDS_SHM_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
     println!("seed {seed}: CDS_SHM_SEED={seed}");
-    for (name, test) in [("readers_die", readers_die as fn(u64, u64)), ("writers_die", writers_die)] {
+    let tests = [
+        ("readers_die", readers_die as fn(u64, u64)),
+        ("writers_die", writers_die),
+        ("any_instruction", any_instruction),
+    ];
+    for (name, test) in tests {
         if !role.is_empty() && !role.starts_with('-') && !name.contains(role) {
             continue;
         }

@@ -12,7 +12,7 @@ type Table = Database<Bytes, Bytes>;
 
 fn open(path: &str, flags: EnvFlags) -> Result<Env, String> {
     let mut options = EnvOpenOptions::new();
-    options.map_size(256 << 20).max_readers(512);
+    options.map_size(2 << 30).max_readers(512);
     // SAFETY: nothing is synced, so a crash of the machine loses the table: it is in memory anyway.
     unsafe { options.flags(flags) };
     // SAFETY: the file is this program's alone.
@@ -50,11 +50,17 @@ impl Map {
 }
 
 impl Writer for Map {
-    /// A transaction each.
+    /// A transaction each. A reader that was put aside inside one keeps pages: then there may be no room for a moment.
     fn update(&mut self, key: u64, value: u64) {
-        let mut update = self.env.write_txn().expect("no other writer");
-        self.table.put(&mut update, &key.to_be_bytes(), &value.to_ne_bytes()).expect("there is room");
-        update.commit().expect("there is room");
+        loop {
+            let mut update = self.env.write_txn().expect("no other writer");
+            match self.table.put(&mut update, &key.to_be_bytes(), &value.to_ne_bytes()).and_then(|()| update.commit()) {
+                Err(heed::Error::Mdb(heed::MdbError::MapFull)) => {
+                    std::thread::sleep(std::time::Duration::from_millis(1))
+                }
+                outcome => return outcome.expect("LMDB works"),
+            }
+        }
     }
 }
 

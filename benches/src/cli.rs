@@ -356,7 +356,7 @@ mod tests {
         let suite = parse(&["--only", "reed"]).plan().unwrap_err();
         assert_eq!(
             suite,
-            "there is no suite `reed`; the suites are: read, grace, reclaim, list, stack, queue, map, route, mixing, scale, \
+            "there is no suite `reed`; the suites are: read, grace, reclaim, list, stack, queue, map, route, mixing, scale, shm, \
              instructions"
         );
         let flavor = parse(&["--flavor", "mb,foo"]).plan().unwrap_err();

@@ -84,6 +84,7 @@ pub fn child(name: &str, operations: u64) -> Result<f64, String> {
     println!("mark {:x}", std::ptr::from_ref(&MARK).addr());
     MARK.store(0, Ordering::Relaxed);
     if in_turns { take_turns(&*made, operations, workload) } else { alone(&*made, operations, workload) }?;
+    made.end()?;
     Ok(0.0)
 }
 

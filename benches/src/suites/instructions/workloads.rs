@@ -2,9 +2,10 @@
 
 use crate::blocks::Manner;
 use crate::contenders::ours::Path;
+use crate::counting::Window;
 use crate::harness::plan::{Flavor, Kind};
 use crate::maps::{self, Found, Map, value_of};
-use crate::reclaim::Reclaimer;
+use crate::reclaim::{Reclaimer, settle};
 use crate::suites::{queue, read, reclaim, stack};
 use crate::workload::{READ_LENGTH, Subject, check_sum};
 use crate::{queues, stacks};
@@ -23,6 +24,14 @@ pub(in crate::suites) trait Workload: Sync {
         index: usize,
         conduct: &mut dyn FnMut(&mut Operations<'_>) -> Result<(), String>,
     ) -> Result<(), String>;
+
+    /// Leaves nothing behind that others would count.
+    ///
+    /// # Errors
+    /// What the contender says.
+    fn end(self: Box<Self>) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 pub(in crate::suites) type Make = Box<dyn Fn() -> Result<Box<dyn Workload>, String>>;
@@ -47,7 +56,12 @@ pub(in crate::suites) fn counted() -> Vec<Counted> {
         let (name, kind, flavor) = (line.name.into(), line.kind, line.flavor);
         let make = line.missing().map_or_else(
             || -> Result<Make, _> {
-                Ok(Box::new(move || line.measure(|make| Ok(Box::new(Retiring(make())) as Box<dyn Workload>))))
+                Ok(Box::new(move || {
+                    line.measure(|make| {
+                        let window = Window::open();
+                        Ok(Box::new(Retiring { reclaimer: make(), window }) as Box<dyn Workload>)
+                    })
+                }))
             },
             Err,
         );
@@ -109,7 +123,11 @@ impl Workload for Reading {
     }
 }
 
-struct Retiring(Box<dyn Reclaimer>);
+struct Retiring {
+    reclaimer: Box<dyn Reclaimer>,
+    /// While it is open, no other contender's blocks are counted.
+    window: Window,
+}
 
 impl Workload for Retiring {
     fn thread(
@@ -117,11 +135,16 @@ impl Workload for Retiring {
         _: usize,
         conduct: &mut dyn FnMut(&mut Operations<'_>) -> Result<(), String>,
     ) -> Result<(), String> {
-        let mut updater = self.0.updater(Manner::Plain)?;
+        let mut updater = self.reclaimer.updater(Manner::Plain)?;
         conduct(&mut |count| {
             updater.retire(count);
             Ok(())
         })
+    }
+
+    fn end(self: Box<Self>) -> Result<(), String> {
+        let Self { reclaimer, window } = *self;
+        settle(&window, reclaimer).map(drop)
     }
 }
 

@@ -367,7 +367,11 @@ fn any_instruction(count: u64, seed: u64) {
     let path = path("instructions");
     let segment = urcu_shm::SegmentOptions::new(1 << 20).processes(64).create(&path).expect("a segment");
     let mut rng = SmallRng::seed_from_u64(seed);
-    for (name, most) in [("update", count * 2), ("grow", count / 6 + 2), ("shrink", count / 6 + 2)] {
+    for (name, most) in [("update", count * 2), ("grow", count / 15 + 1), ("shrink", count / 15)] {
+        // A million instructions, one at a time: in the long run only.
+        if name == "shrink" && count < 100 {
+            continue;
+        }
         let mut structures = Structures::open(&segment);
         structures.fill();
         if structures.list.is_empty() {

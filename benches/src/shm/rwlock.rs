@@ -48,7 +48,7 @@ impl Locked {
         // SAFETY: initialised above.
         unsafe { libc::pthread_rwlockattr_setpshared(&raw mut attributes, libc::PTHREAD_PROCESS_SHARED) };
         // SAFETY: in the mapping, which nobody else has yet.
-        unsafe { libc::pthread_rwlock_init(&raw mut (*this.shared.as_ptr()).lock, &raw const attributes) };
+        unsafe { libc::pthread_rwlock_init(this.lock(), &raw const attributes) };
         for number in 0..ENTRIES {
             this.update(key(number), value(key(number), 0));
         }
@@ -61,6 +61,11 @@ impl Locked {
     /// The system's.
     pub fn open(path: &str) -> Result<Self, String> {
         Self::map(path, false)
+    }
+
+    fn lock(&self) -> *mut libc::pthread_rwlock_t {
+        // SAFETY: inside the mapping.
+        unsafe { &raw mut (*self.shared.as_ptr()).lock }
     }
 
     fn slot(&self, key: u64) -> *mut [u64; 2] {
@@ -83,12 +88,12 @@ impl Locked {
 impl Writer for Locked {
     fn update(&mut self, key: u64, value: u64) {
         // SAFETY: initialised by whoever filled it.
-        unsafe { libc::pthread_rwlock_wrlock(&raw mut (*self.shared.as_ptr()).lock) };
+        unsafe { libc::pthread_rwlock_wrlock(self.lock()) };
         let slot = self.slot(key);
         // SAFETY: under the lock.
         unsafe { *slot = [key.wrapping_add(1), value] };
         // SAFETY: locked above.
-        unsafe { libc::pthread_rwlock_unlock(&raw mut (*self.shared.as_ptr()).lock) };
+        unsafe { libc::pthread_rwlock_unlock(self.lock()) };
     }
 }
 
@@ -96,12 +101,12 @@ impl Reader for Locked {
     #[inline]
     fn get(&mut self, key: u64) -> Option<u64> {
         // SAFETY: initialised by whoever filled it.
-        unsafe { libc::pthread_rwlock_rdlock(&raw mut (*self.shared.as_ptr()).lock) };
+        unsafe { libc::pthread_rwlock_rdlock(self.lock()) };
         let slot = self.slot(key);
         // SAFETY: under the lock.
         let [found, value] = unsafe { *slot };
         // SAFETY: locked above.
-        unsafe { libc::pthread_rwlock_unlock(&raw mut (*self.shared.as_ptr()).lock) };
+        unsafe { libc::pthread_rwlock_unlock(self.lock()) };
         (found != 0).then_some(value)
     }
 }

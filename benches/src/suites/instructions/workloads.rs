@@ -129,15 +129,6 @@ struct Retiring {
     window: Window,
 }
 
-impl Drop for Retiring {
-    /// What is freed later would be counted by whoever counts then.
-    fn drop(&mut self) {
-        for _ in 0..2 {
-            let _ = self.0.settle();
-        }
-    }
-}
-
 impl Workload for Retiring {
     fn thread(
         &self,

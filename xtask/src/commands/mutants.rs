@@ -51,7 +51,13 @@ const CANDIDATES: &[(&str, &[&str])] = &[
     ("urcu-core/src/sys/", &[]),
     ("urcu-core/src/fork", &[]),
     // Sections of the flavor for several processes.
-    ("urcu-core/src/mirror", &["native urcu-shm/conformance suite::store_buffers::"]),
+    (
+        "urcu-core/src/mirror",
+        &[
+            "native urcu-shm/conformance suite::store_buffers::",
+            "native urcu-shm/conformance_reader suite::store_buffers::",
+        ],
+    ),
     ("urcu-core/src/raw", &["tsan urcu-core/orders sections_", "tsan urcu-core/orders typed_"]),
     (
         "urcu-core/src/",

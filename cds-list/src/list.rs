@@ -3,7 +3,7 @@
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::{Mutex, TryLockError};
 
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicUsize, Ordering};
@@ -214,7 +214,16 @@ impl<T: Send + 'static, K: Kind> List<T, K> {
     /// the flavor's hard limit; QSBR: a quiescent state), so drop the updater first. Not poisoned by panics: the list is whole whenever the caller's code runs, so an updater
     /// that panics leaves what it has done and no more. A thread that is the updater already waits for itself.
     pub fn lock(&self) -> Updater<'_, T, K> {
-        Updater::new(self, self.updates().lock.lock().unwrap_or_else(PoisonError::into_inner))
+        // ThreadSanitizer sees what is compiled here, but not what the standard library does when somebody else has the lock.
+        #[cfg(urcu_tsan)]
+        loop {
+            match self.try_lock() {
+                Some(updater) => return updater,
+                None => std::thread::yield_now(),
+            }
+        }
+        #[cfg(not(urcu_tsan))]
+        Updater::new(self, self.updates().lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// [`lock`](Self::lock), unless another updater is at work. Never blocks.

@@ -12,6 +12,7 @@
 //! | ends of processes and threads | [`forked`], [`c_thread`], [`panics`] |
 //! | signals, refused system calls, allocations that fail | [`signal`], [`seccomp`], [`allocator`] |
 //! | objects that notice being reclaimed | [`Shelf`], [`Counted`] |
+//! | what is left behind on purpose | [`leak()`] |
 //! | programs that must not compile | [`compile_fail`] |
 //!
 //! | in the environment | |
@@ -25,6 +26,7 @@ pub mod c_thread;
 pub mod compile_fail;
 pub mod forked;
 mod gate;
+mod leak;
 mod notes;
 mod objects;
 mod own_process;
@@ -37,6 +39,7 @@ mod traits;
 pub mod watchdog;
 
 pub use gate::{Count, Gate, RaisedAtEnd, until};
+pub use leak::leak;
 pub use libc;
 pub use notes::note;
 pub use objects::{Counted, Counts, Object, Shelf};

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use urcu_core::sync::AtomicPtr;
 
+use crate::leak;
+
 /// An object whose memory stays, so that a reader may find out that it has been reclaimed too early without reading
 /// freed memory.
 #[derive(Debug, Default)]
@@ -15,7 +17,7 @@ pub struct Object {
 impl Object {
     /// One that lives until the process ends.
     pub fn leaked() -> &'static Self {
-        Box::leak(Box::default())
+        leak(Box::default())
     }
 
     /// Reclaims it: no section may be using it any more.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 
 use urcu_conformance::watchdog::step;
-use urcu_conformance::{Gate, Object, OwnProcess, Shelf, task, until};
+use urcu_conformance::{Gate, Object, OwnProcess, Shelf, leak, task, until};
 use urcu_core::Flavor as _;
 
 use crate::{TRAITS, rcu};
@@ -242,7 +242,7 @@ pub(crate) fn on_a_thread<R: Send + 'static>(life: impl FnOnce() -> R + Send + '
 
 /// A shelf that lives until the process ends.
 pub(crate) fn leaked_shelf() -> &'static Shelf {
-    Box::leak(Box::new(Shelf::new()))
+    leak(Box::new(Shelf::new()))
 }
 
 /// Grace periods still do what they promise: what has to hold after every broken rule.

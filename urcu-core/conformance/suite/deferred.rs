@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
-use urcu_conformance::{Counts, Gate, libc, task, until};
+use urcu_conformance::{Counts, Gate, leak, libc, task, until};
 use urcu_core::RcuHead;
 use urcu_core::sync::AtomicPtr;
 
@@ -342,8 +342,8 @@ fn storms_of_everything_lose_nothing_and_free_nothing_early() {
     static POINTERS: [AtomicPtr<urcu_conformance::Counted>; SLOTS] =
         [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS];
     alone(|| {
-        let counts: &'static Counts = Box::leak(Box::new(Counts::new()));
-        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let counts: &'static Counts = leak(Box::new(Counts::new()));
+        let stop: &'static AtomicBool = leak(Box::new(AtomicBool::new(false)));
         let readers = [0, 1].map(|at| {
             named("reader", move || {
                 let mut random = Random::new(100 + at);
@@ -457,7 +457,7 @@ fn a_deferred_call_may_read_and_keep_its_guard() {
     static READ: AtomicU64 = AtomicU64::new(0);
     static WAITED_FOR: AtomicBool = AtomicBool::new(false);
     alone(|| {
-        let pointer: &'static rcu::Rcu<u64> = Box::leak(Box::new(rcu::Rcu::new(7)));
+        let pointer: &'static rcu::Rcu<u64> = leak(Box::new(rcu::Rcu::new(7)));
         rcu::defer(move || {
             let guard = rcu::read_lock();
             let inner = rcu::read_lock();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use urcu_conformance::forked::{self, Forked};
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
-use urcu_conformance::until;
+use urcu_conformance::{leak, until};
 
 use super::cast::{Inside, NAME, Updater, alone, join, named, process};
 use super::deferred::barrier;
@@ -65,7 +65,7 @@ fn what_is_pending_runs_in_both_processes() {
 fn a_worker_that_stops_during_a_fork_can_be_used_again() {
     static STOPPED: AtomicUsize = AtomicUsize::new(0);
     alone(|| {
-        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let stop: &'static AtomicBool = leak(Box::new(AtomicBool::new(false)));
         // Several, so that a fork waits for one worker while another one stops and leaves the list.
         let owners = [0, 1, 2, 3].map(|at| {
             named("owner", move || {
@@ -97,7 +97,7 @@ fn a_worker_that_stops_during_a_fork_can_be_used_again() {
 #[test]
 fn forks_amid_a_storm() {
     alone(|| {
-        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let stop: &'static AtomicBool = leak(Box::new(AtomicBool::new(false)));
         let producers = [0, 1, 2].map(|at| {
             named("producer", move || {
                 let mut random = Random::new(at);
@@ -168,7 +168,7 @@ fn a_process_may_end_at_any_time() {
     const WAYS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
     for way in WAYS {
         let body = move || {
-            let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+            let stop: &'static AtomicBool = leak(Box::new(AtomicBool::new(false)));
             let mut random = Random::new(way.len() as u64);
             for at in 0..2_u64 {
                 let _detached = named("producer", move || {

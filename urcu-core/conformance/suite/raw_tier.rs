@@ -4,7 +4,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use urcu_conformance::{Object, Shelf};
+use urcu_conformance::{Object, Shelf, leak};
 use urcu_core::sync::AtomicPtr;
 
 use super::cast::{alone, leaked_shelf, named, registered};
@@ -112,7 +112,7 @@ fn what_is_published_is_complete() {
                 });
             }
             for number in 1..=MESSAGES {
-                let message: &mut Message = Box::leak(Box::new(Message { number: 0.into(), square: 0.into() }));
+                let message: &mut Message = leak(Box::new(Message { number: 0.into(), square: 0.into() }));
                 message.number.store(number, Ordering::Relaxed);
                 message.square.store(number * number, Ordering::Relaxed);
                 raw::assign_pointer(&pointer, message);

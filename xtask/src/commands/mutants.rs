@@ -50,6 +50,14 @@ const CANDIDATES: &[(&str, &[&str])] = &[
     ("urcu-core/src/report", &[]),
     ("urcu-core/src/sys/", &[]),
     ("urcu-core/src/fork", &[]),
+    // Sections of the flavor for several processes.
+    (
+        "urcu-core/src/mirror",
+        &[
+            "native urcu-shm/conformance suite::store_buffers::",
+            "native urcu-shm/conformance_reader suite::store_buffers::",
+        ],
+    ),
     ("urcu-core/src/raw", &["tsan urcu-core/orders sections_", "tsan urcu-core/orders typed_"]),
     (
         "urcu-core/src/",
@@ -62,8 +70,16 @@ const CANDIDATES: &[(&str, &[&str])] = &[
             "tsan urcu-core/orders whoever_shares",
         ],
     ),
+    ("urcu-mb/src/", &["native urcu-mb/conformance suite::store_buffers::"]),
     ("urcu-qsbr/src/", &["native urcu-qsbr/conformance suite::store_buffers::"]),
     ("urcu-signal/src/", &["native urcu-signal/conformance suite::store_buffers::"]),
+    (
+        "urcu-shm/src/",
+        &[
+            "native urcu-shm/conformance suite::store_buffers::",
+            "native urcu-shm/conformance_reader suite::store_buffers::",
+        ],
+    ),
     ("cds-list/src/", &["loom cds-list/loom ", "tsan cds-list/stress *mb", "tsan cds-list/basic *mb"]),
     ("cds-lfstack/src/", &["loom cds-lfstack/loom ", "tsan cds-lfstack/stress *mb", "tsan cds-lfstack/basic *mb"]),
     ("cds-wfqueue/src/", &["loom cds-wfqueue/loom ", "tsan cds-wfqueue/stress *mb", "tsan cds-wfqueue/recv *mb"]),
@@ -138,7 +154,7 @@ fn check(job: &mut Job<'_>, flags: &MutantsFlags) -> Result<Verdict> {
 fn cases(workspace: &Workspace, table: &Table) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for package in &workspace.packages {
-        if !matches!(Layer::of(&package.name), Some(Layer::Core | Layer::Flavor | Layer::Structure)) {
+        if !matches!(Layer::of(&package.name), Some(Layer::Core | Layer::Flavor | Layer::Structure | Layer::Segment)) {
             continue;
         }
         let mut files = Vec::new();

@@ -102,7 +102,8 @@ pub(crate) fn thread_options(suppressions: &Path) -> String {
 
 /// Of a program whose children are checked too, but not the compiler that it calls.
 const VALGRIND: &str = "valgrind --quiet --error-exitcode=99 --trace-children=yes \
-                        --trace-children-skip=*cc*,*/as,*/ld*,*collect2* --leak-check=full --errors-for-leak-kinds=definite";
+                        --trace-children-skip=*cc*,*/as,*/ld*,*collect2* --leak-check=full \
+                        --show-leak-kinds=definite --errors-for-leak-kinds=definite";
 
 /// Sanitizers exist for more targets, but naming one is what keeps build scripts out of it.
 pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";

@@ -1,26 +1,37 @@
 # made by rustc 1.95.0 (59807616e 2026-04-14)
 # written by `cargo xtask asm --bless`
+    push r14
     push rbx
+    push rax
     mov rdi, qword ptr [rdi]
     mov rax, qword ptr [rdi]
     test rax, rax
-    je 0
+    je 2
     lea ecx, [rax - 1]
     cmp cx, -2
-    jae 3
+    jae 8
     and rax, -262145
     inc rax
     mov qword ptr [rdi], rax
+    mov rax, qword ptr [rdi + 32]
+    test rax, rax
+    je 0
+    mov rcx, qword ptr [rax]
+    test cx, cx
+    je 10
+0:
     mov rax, qword ptr [rsi]
     test rax, rax
-    jne 2
+    je 3
+1:
+    mov rax, qword ptr [rax]
     jmp 4
-0:
+2:
     mov rax, qword ptr [rip + urcu_shm::flavor::DOMAIN@GOTPCREL]
     mov rax, qword ptr [rax]
     mov rcx, qword ptr [rdi + 32]
     test rcx, rcx
-    je 1
+    je 7
     mov rdx, qword ptr [rip + urcu_shm::flavor::PERIOD@GOTPCREL]
     mov rdx, qword ptr [rdx]
     mov rdx, qword ptr [rdx]
@@ -30,17 +41,44 @@
     mov qword ptr [rcx], rdx
     mov rax, qword ptr [rsi]
     test rax, rax
-    jne 2
-    jmp 4
-1:
+    jne 1
+3:
+    xor eax, eax
+4:
+    mov rsi, qword ptr [rdi]
+    mov ecx, esi
+    and ecx, 262143
+    cmp ecx, 1
+    jne 6
+    mov qword ptr [rdi], 0
+    mov rcx, qword ptr [rdi + 32]
+    test rcx, rcx
+    je 5
+    mov rdx, qword ptr [rcx]
+    mov qword ptr [rcx], 0
+    test edx, 131072
+    jne 11
+5:
+    add rsp, 8
+    pop rbx
+    pop r14
+    ret
+6:
+    test esi, 65534
+    je 9
+    dec rsi
+    mov qword ptr [rdi], rsi
+    add rsp, 8
+    pop rbx
+    pop r14
+    ret
+7:
     mov qword ptr [rdi], rax
     mov rax, qword ptr [rsi]
     test rax, rax
-    je 4
-2:
-    mov rax, qword ptr [rax]
-    jmp 5
-3:
+    jne 1
+    jmp 3
+8:
     lea rcx, [rip + .Lconstant]
     mov rbx, rsi
     mov esi, 1
@@ -50,42 +88,29 @@
     mov rdi, rax
     mov rax, qword ptr [rsi]
     test rax, rax
-    jne 2
-4:
-    xor eax, eax
-5:
-    mov rsi, qword ptr [rdi]
-    mov ecx, esi
-    and ecx, 262143
-    cmp ecx, 1
-    jne 7
-    mov qword ptr [rdi], 0
-    mov rcx, qword ptr [rdi + 32]
-    test rcx, rcx
-    je 6
-    mov rdx, qword ptr [rcx]
-    mov qword ptr [rcx], 0
-    test edx, 131072
-    jne 9
-6:
-    pop rbx
-    ret
-7:
-    test esi, 65534
-    je 8
-    dec rsi
-    mov qword ptr [rdi], rsi
-    pop rbx
-    ret
-8:
-    mov rbx, rax
-    call qword ptr [rip + urcu_core::section::unlock_slow@GOTPCREL]
-    mov rax, rbx
-    pop rbx
-    ret
+    jne 1
+    jmp 3
 9:
     mov rbx, rax
+    call qword ptr [rip + urcu_core::section::unlock_slow@GOTPCREL]
+    jmp 12
+10:
+    mov rbx, rdi
+    mov rdi, rax
+    mov r14, rsi
+    call qword ptr [rip + urcu_core::mirror::renew@GOTPCREL]
+    mov rsi, r14
+    mov rdi, rbx
+    mov rax, qword ptr [rsi]
+    test rax, rax
+    jne 1
+    jmp 3
+11:
+    mov rbx, rax
     call qword ptr [rip + urcu_core::mirror::wake@GOTPCREL]
+12:
     mov rax, rbx
+    add rsp, 8
     pop rbx
+    pop r14
     ret

@@ -58,8 +58,9 @@
 //!   shared by some four thousand nodes. Eight is a compromise: with many more, the nodes that wait do not fit the
 //!   processor's caches; with one, each call of deferred reclamation would cost as much as a locked instruction. What is kept
 //!   is bounded (512 KiB per size of node, plus 17 lists of 32 per thread); [`trim_node_cache`] gives it back.
-//! - **Contention**: who loses a race waits for a fraction of a microsecond, longer if it loses again. The winner keeps the
-//!   cache line meanwhile and does dozens of operations at the speed of one processor.
+//! - **Contention**: who loses a race [stays away](urcu_core::Absence) for one to three microseconds, and for ten to twenty at
+//!   most if it loses again and again. The winner keeps the cache line meanwhile and does dozens of operations at the speed
+//!   of one processor. The price is a longer wait for the one operation that has lost.
 //! - **[`LockedStack`]** is what remains when nobody's progress counts: no nodes, and a lock given back by a plain store,
 //!   where a mutex needs a second locked instruction. The price is that a thread that is stopped inside stops all others.
 //!   Where one thread pops, a [`Consumer`] that is kept is faster still: 8 ns a pair in bursts.

@@ -118,6 +118,8 @@ pub(crate) struct Inner {
     pub(crate) tables: HashMap<usize, TableBox<Shared>>,
     /// The structures that are open.
     pub(crate) open: HashSet<usize>,
+    /// The names of those that are being made outside of the lock.
+    pub(crate) creating: HashSet<u64>,
 }
 
 struct Waiting {
@@ -283,6 +285,7 @@ impl Inner {
             reaped: Instant::now(),
             tables: HashMap::new(),
             open: HashSet::new(),
+            creating: HashSet::new(),
         }
     }
 
@@ -319,7 +322,8 @@ impl Inner {
             } else {
                 for place in blocks {
                     let found = view.find(place)?;
-                    self.waiting_bytes -= found.bytes();
+                    // Not what was added, if the record has changed since.
+                    self.waiting_bytes = self.waiting_bytes.saturating_sub(found.bytes());
                     self.put_in_batch(place, &found);
                 }
             }
@@ -380,7 +384,8 @@ impl Inner {
     #[cold]
     fn allocate_late(&mut self, class: Option<usize>, bytes: usize) -> Result<usize, ShmError> {
         self.close_batch();
-        let until = Instant::now() + self.patience;
+        // None: for ever.
+        let until = Instant::now().checked_add(self.patience);
         let mut pause = Duration::from_micros(20);
         loop {
             self.collect();
@@ -389,7 +394,7 @@ impl Inner {
                 return Ok(place);
             }
             let retired = self.waiting_bytes;
-            if retired == 0 || Instant::now() >= until {
+            if retired == 0 || until.is_some_and(|until| Instant::now() >= until) {
                 return Err(ShmError::Full { retired });
             }
             self.reap();

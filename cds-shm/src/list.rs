@@ -110,8 +110,8 @@ impl<T: Stored> ShmList<T> {
             // SAFETY: inside, as just checked; any bits are an atomic.
             let found = unsafe { at.cast::<AtomicU64>().as_ref() }.load(Ordering::Relaxed);
             length = usize::try_from(found).unwrap_or(usize::MAX);
-            let all = length.checked_add(Self::LEAST + WORD).ok_or(Stop::Nonsense)?;
-            self.view.space.bytes(start, padded(all) - WORD, 8)?;
+            let all = length.checked_next_multiple_of(WORD).and_then(|padded| padded.checked_add(Self::LEAST));
+            self.view.space.bytes(start, all.ok_or(Stop::Nonsense)?, 8)?;
         }
         // SAFETY: inside, as just checked.
         let at = unsafe { at.add(Self::LENGTH) };
@@ -166,7 +166,10 @@ impl Heap {
         let place = match superblock.find(wanted)? {
             Some(place) => place,
             None => {
-                if !superblock.has_room() {
+                if inner.creating.contains(&wanted.name()) {
+                    return Err(ShmError::InUse);
+                }
+                if !superblock.has_room(inner.creating.len()) {
                     return Err(ShmError::TooMany);
                 }
                 let place = view.place(inner.allocate(size_of::<ListRoot>())?);

@@ -289,21 +289,19 @@ impl Heap {
                 }
             }
             None => {
-                if !superblock.has_room() {
+                if !superblock.has_room(inner.creating.len()) {
                     return Err(ShmError::TooMany);
                 }
-                let memory = inner.allocate(size_of::<MapRoot>())?;
-                let place = view.place(memory);
-                // SAFETY: a fresh block of that size.
-                unsafe { words::write(memory, &[0; size_of::<MapRoot>()]) };
+                if !inner.creating.insert(wanted.name()) {
+                    return Err(ShmError::InUse);
+                }
+                // Its buckets come from the heap, so not under the lock.
                 drop(inner);
-                let ground = Shared::new(&view, MapRoot::at(&view, place)?, Arc::downgrade(&self.inner));
-                ground.root().seed.store(fresh_seed(), Ordering::Relaxed);
-                // SAFETY: nobody knows the root block yet.
-                let table =
-                    unsafe { Table::create((), options(), ground) }.map_err(|_| ShmError::Full { retired: 0 })?;
-                superblock.add(wanted, place)?;
+                let made = self.create_table(&view);
                 inner = self.lock();
+                inner.creating.remove(&wanted.name());
+                let (place, table) = made?;
+                superblock.add(wanted, place)?;
                 inner.open.insert(place);
                 table
             }
@@ -311,6 +309,26 @@ impl Heap {
         drop(inner);
         let place = view.place(NonNull::from(table.ground().root()));
         Ok(MapWriter { map: ManuallyDrop::new(ShmHashMap::over(table)), heap: self.clone(), place })
+    }
+
+    /// An empty table that nobody knows, and its root block.
+    fn create_table(&self, view: &View) -> Result<(usize, TableBox<Shared>), ShmError> {
+        let memory = self.lock().allocate(size_of::<MapRoot>())?;
+        let place = view.place(memory);
+        // SAFETY: a fresh block of that size.
+        unsafe { words::write(memory, &[0; size_of::<MapRoot>()]) };
+        let ground = Shared::new(view, MapRoot::at(view, place)?, Arc::downgrade(&self.inner));
+        ground.root().seed.store(fresh_seed(), Ordering::Relaxed);
+        // SAFETY: nobody knows the root block yet.
+        match unsafe { Table::create((), options(), ground) } {
+            Ok(table) => Ok((place, table)),
+            Err(_) => {
+                let retired = self.retired_bytes();
+                // There was no room for buckets, so there are none.
+                self.lock().free(place)?;
+                Err(ShmError::Full { retired })
+            }
+        }
     }
 }
 

@@ -64,6 +64,10 @@ impl Wanted {
         let hash = crate::stored::hash(0x5EED, name.as_bytes()) as u64;
         Self { name: hash.max(1), shape, layout }
     }
+
+    pub(crate) fn name(self) -> u64 {
+        self.name
+    }
 }
 
 impl Superblock {
@@ -80,12 +84,12 @@ impl Superblock {
         Ok(Some(usize::try_from(entry.place.load(Ordering::Relaxed)).map_err(|_| Stop::Nonsense)?))
     }
 
-    /// Whether there is room for another one.
-    pub(crate) fn has_room(&self) -> bool {
-        self.entries.iter().any(|entry| entry.name.load(Ordering::Relaxed) == 0)
+    /// Whether there is room for another one, beside so many that are being made.
+    pub(crate) fn has_room(&self, being_made: usize) -> bool {
+        self.entries.iter().filter(|entry| entry.name.load(Ordering::Relaxed) == 0).nth(being_made).is_some()
     }
 
-    /// Publishes a structure whose root block is complete. The writer only.
+    /// Publishes a structure whose root block is complete. The writer only, under the heap's lock.
     pub(crate) fn add(&self, wanted: Wanted, place: usize) -> Result<(), ShmError> {
         let free = self.entries.iter().find(|entry| entry.name.load(Ordering::Relaxed) == 0);
         let entry = free.ok_or(ShmError::TooMany)?;
@@ -264,7 +268,9 @@ impl Heap {
                 balance.states += class.count * 8;
             }
         })?;
-        balance.free = balance.total - balance.states - balance.reachable - balance.retired - balance.lost;
+        let taken = [balance.states, balance.reachable, balance.retired, balance.lost];
+        // Records that change while they are looked at may say more than there is.
+        balance.free = taken.iter().fold(balance.total, |left, &bytes| left.saturating_sub(bytes));
         Ok(balance)
     }
 }

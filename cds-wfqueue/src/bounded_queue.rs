@@ -58,8 +58,8 @@ use crate::lock::{linger, wait};
 /// *Happens-before.* E3 releases the turn, D2's look at it acquires; D3 releases it, the look of the enqueue one round later acquires.
 /// PAIR(ring-turn)
 ///
-/// A thread that loses an exchange [stays away](Absence) from the cache line for a few microseconds, which leaves it to the winner: with two
-/// threads that is several times faster than taking turns.
+/// A thread that loses an exchange [stays away](Absence) from the cache line for a few microseconds (ten to twenty at most, if it loses
+/// again and again), which leaves it to the winner: with two threads that is several times faster than taking turns.
 ///
 /// ```
 /// use cds_wfqueue::{BoundedQueue, Full};
@@ -146,11 +146,11 @@ impl<T> BoundedQueue<T> {
     ///
     /// # Panics
     ///
-    /// When `capacity` is zero, or more than the memory can hold.
+    /// When `capacity` is zero, or more than addresses can count. (Memory that is not there aborts, as everywhere.)
     pub fn new(capacity: usize) -> Self {
         assert!(capacity != 0, "a queue without room");
         // Two at least: with one slot "full" and "free again" would be the same turn.
-        let capacity = capacity.max(2).checked_next_power_of_two().expect("a capacity that memory can hold");
+        let capacity = capacity.max(2).checked_next_power_of_two().expect("a capacity that addresses can count");
         Self {
             tail: CachePadded(AtomicU64::new(0)),
             head: CachePadded(AtomicU64::new(0)),

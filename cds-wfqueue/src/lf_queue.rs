@@ -42,8 +42,8 @@ const fn patience<T>() -> usize {
 /// A chain of arrays of 4 KiB, and two words that say where the ends are. An enqueue claims a slot by compare-and-swap, writes its
 /// value there and declares the slot full. A dequeue finds the slot at the head full and claims it by
 /// compare-and-swap. A producer that has claimed a slot and lost the processor does not stop consumers: one of them declares the
-/// slot skipped, and the producer will take another one (Morrison and Afek 2013, Correia and Ramalhete 2016). A consumer that loses
-/// a race [stays away](urcu_core::Absence) for a few microseconds, which leaves the cache lines to the winner.
+/// slot skipped, and the producer will take another one (Morrison and Afek 2013, Correia and Ramalhete 2016). Whoever loses
+/// a race [stays away](urcu_core::Absence) for a few microseconds (ten to twenty at most), which leaves the cache lines to the winner.
 ///
 /// An array that consumers have left is freed after a grace period: so nobody counts who still looks at it, and a section
 /// is all that an operation needs besides its three locked instructions. Michael and Scott's list needs five, and an allocation,

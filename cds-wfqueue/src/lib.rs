@@ -109,7 +109,7 @@
 //!   have left one; those of [`LfQueue`] are freed after a grace period, which costs next to nothing per value.
 //! - **Turns are slow.** Two threads that take turns on a cache line pay its way for each value; if each goes through a row of values while
 //!   the other stays away, both are several times faster. So whoever loses a race stays away for [a few
-//!   microseconds](urcu_core::Absence), and whoever meets another producer's half done enqueue for a fraction of one. The first absence
+//!   microseconds](urcu_core::Absence), ten to twenty at most if it loses again and again, and whoever meets another producer's half done enqueue for a fraction of one. The first absence
 //!   has to be long at once: beginning with one pause and doubling, as back-off is often done, was two to six times slower here, since most
 //!   operations lose once and succeed then. That is bounded: wait-free stays wait-free. The price is a longer wait for the one
 //!   operation that has lost.

@@ -18,7 +18,7 @@ const YIELDS: u32 = if cfg!(urcu_loom) { 1 } else { 16 };
 /// A lock without what it protects.
 ///
 /// Not fair: a thread that comes back at once finds it free, and its cache lines still its own. Who waits backs off in growing
-/// steps for that reason, and sleeps when the holder has not let go after some ten microseconds.
+/// steps for that reason, and sleeps when the holder has not let go after some hundred microseconds.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct RawLock {

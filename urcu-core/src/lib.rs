@@ -71,10 +71,10 @@ pub use arc_cell::{RcuArcCell, RcuArcExchangeError};
 pub use asymmetric::LightBarrier;
 pub use backoff::Backoff;
 pub use boxed::RcuBox;
+pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
 #[cfg(urcu_loom)]
 #[doc(hidden)]
-pub use defer::stop_default_worker;
-pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
+pub use defer::{put_default_worker_aside, stop_default_worker};
 pub use domain::{Domain, DomainId};
 pub use dyn_thread::DynThread;
 pub use dynamic::{AnyGuard, DynGuard};

@@ -19,12 +19,14 @@
 //! **Signal handlers.** A handler takes its own section for an outermost one if and only if the word is 0, and leaves the mirror 0
 //! at its end. Before R2b it does so, and R2c makes good for it; from R2b to R5 it is nested, the mirror holds a number all that time
 //! (R2a), and the machine's interrupt has drained the stores; between R5 and R5b it clears the mirror, which R5b was about to do.
+//! Two handlers, one before R2b and one between R2b and R2c: the second finds itself nested and the mirror cleared by the first, so a
+//! nested lock looks, and stores a number if there is none. It may be newer than that of R2c, which comes after it.
 //! The compiler is kept from reordering by the Release stores and the compiler fences.
 
 use crate::asymmetric::LightBarrier;
 use crate::flavor::Flavor;
 use crate::reader::Reader;
-use crate::sync::{Ordering, compiler_fence, fence};
+use crate::sync::{AtomicU64, Ordering, compiler_fence, fence};
 use crate::sys;
 
 /// Steps R2 and R3 with `value` for the word.
@@ -46,6 +48,27 @@ pub(crate) fn enter<F: Flavor>(reader: &Reader, light: LightBarrier, value: u64)
 #[inline]
 pub(crate) fn enter_with_fence<F: Flavor>(reader: &Reader, value: u64) {
     enter::<F>(reader, LightBarrier::Compiler, value);
+    fence(Ordering::SeqCst);
+}
+
+/// A nested level, after the store of the word: see "Signal handlers" above.
+#[inline(always)]
+pub(crate) fn nest<F: Flavor>(reader: &Reader) {
+    compiler_fence(Ordering::SeqCst);
+    // Relaxed: the thread's own store, but for the mark A, which is set on a number only.
+    if let Some(mirror) = reader.mirror()
+        && F::LAYOUT.nesting(mirror.load(Ordering::Relaxed)) == 0
+    {
+        renew::<F>(mirror);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn renew<F: Flavor>(mirror: &AtomicU64) {
+    // Release, like every store to a word. PAIR(section-end)
+    mirror.store(F::shared_period() | 1, Ordering::Release);
+    // R3, whatever the light barrier is.
     fence(Ordering::SeqCst);
 }
 

@@ -41,6 +41,9 @@ pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier
         let word = if tier == Tier::Face { word & !F::LAYOUT.raw() } else { word };
         // Release like every store to the word. PAIR(section-end)
         reader.word.store(weaken!("nested-keeps-number", word => refreshed::<F>(word)) + 1, Ordering::Release);
+        if F::MIRRORED {
+            mirror::nest::<F>(reader);
+        }
         return reader;
     }
     // R1. Acquire pairs with U3. PAIR(period)

@@ -4,6 +4,8 @@ use core::mem::{align_of, size_of};
 use core::ptr::NonNull;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use urcu_core::sync::{AtomicU32, Ordering};
+
 use crate::barrier::Barriers;
 use crate::error::SegmentError;
 use crate::layout::{CONTROL_PAGE, Control, DIRECTORY_PAGE, Directory, FIRST_RECORD_PAGE, Header, RecordPage};
@@ -31,6 +33,8 @@ pub(crate) struct Mapping {
     access: Access,
     barriers: Barriers,
     creator: u64,
+    /// The most that the directory has ever said.
+    pages_seen: AtomicU32,
     file: OwnedFd,
 }
 
@@ -61,6 +65,7 @@ impl Mapping {
             access,
             barriers,
             creator: header.creator,
+            pages_seen: AtomicU32::new(0),
             file,
         };
         match access {
@@ -110,6 +115,19 @@ impl Mapping {
     pub(crate) fn record_page(&self, index: usize) -> Option<&RecordPage> {
         // SAFETY: one of the record pages (checked), which lie in front of the data; made of atomics.
         (index < self.record_pages).then(|| unsafe { self.control_at((FIRST_RECORD_PAGE + index) * self.page) })
+    }
+
+    /// How many record pages have ever been used. Everybody can write the directory, so this process does not believe that there
+    /// have become fewer.
+    pub(crate) fn pages_used(&self) -> usize {
+        // Acquire pairs with the claim. PAIR(pages-used)
+        let told = self.directory().pages_used.load(Ordering::Acquire);
+        // Relaxed: a number.
+        let seen = self.pages_seen.load(Ordering::Relaxed);
+        if told > seen && told as usize <= self.record_pages {
+            self.pages_seen.fetch_max(told, Ordering::Relaxed);
+        }
+        (told.max(seen) as usize).min(self.record_pages)
     }
 
     pub(crate) fn record_pages(&self) -> usize {

@@ -50,9 +50,9 @@ pub fn recv_fd(socket: &UnixStream) -> io::Result<OwnedFd> {
     let mut part = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
     let mut control = Control([0; 64]);
     let mut message = empty_message(&mut part, &mut control);
-    // One only: the kernel closes what has no room.
+    // One only: the kernel closes what has no room. (Not `CMSG_SPACE`: its padding has room for a second one.)
     // SAFETY: computes a size.
-    message.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<RawFd>() as u32) } as _;
+    message.msg_controllen = unsafe { libc::CMSG_LEN(size_of::<RawFd>() as u32) } as _;
     // SAFETY: everything that the message refers to lives here.
     let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
     match received {
@@ -76,7 +76,12 @@ pub fn recv_fd(socket: &UnixStream) -> io::Result<OwnedFd> {
     // SAFETY: one descriptor, as its length says.
     let fd = unsafe { data.cast::<RawFd>().read_unaligned() };
     // SAFETY: the kernel has just made it for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    if message.msg_flags & libc::MSG_CTRUNC != 0 {
+        // There was more than one.
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(fd)
 }
 
 fn empty_message(part: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
@@ -106,6 +111,51 @@ mod tests {
         let mut text = String::new();
         other.read_to_string(&mut text).expect("text");
         assert_eq!(text, "through");
+    }
+
+    /// Sends the same descriptor several times in one message.
+    fn send_several(socket: &UnixStream, fds: &[RawFd; 2]) {
+        let mut byte = [0_u8];
+        let mut part = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+        let mut control = Control([0; 64]);
+        let mut message = empty_message(&mut part, &mut control);
+        // SAFETY: computes a size.
+        message.msg_controllen = unsafe { libc::CMSG_SPACE(size_of_val(fds) as u32) } as _;
+        // SAFETY: a message with room for one head.
+        let head = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+        let contents = libc::cmsghdr {
+            // SAFETY: computes a size.
+            cmsg_len: unsafe { libc::CMSG_LEN(size_of_val(fds) as u32) } as _,
+            cmsg_level: libc::SOL_SOCKET,
+            cmsg_type: libc::SCM_RIGHTS,
+        };
+        // SAFETY: inside `control`.
+        unsafe { head.write(contents) };
+        // SAFETY: the data behind that head.
+        let data = unsafe { libc::CMSG_DATA(head) };
+        // SAFETY: inside `control`.
+        unsafe { data.cast::<[RawFd; 2]>().write_unaligned(*fds) };
+        // SAFETY: everything that the message refers to lives here.
+        assert_eq!(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, 0) }, 1);
+    }
+
+    #[test]
+    fn several_descriptors_are_an_error_and_none_stays_open() {
+        let (here, there) = UnixStream::pair().expect("sockets");
+        let file = crate::sys::create_memfd("several-descriptors").expect("a file");
+        let open = || {
+            std::fs::read_dir("/proc/self/fd")
+                .expect("proc")
+                .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+                .filter(|target| target.to_string_lossy().contains("several-descriptors"))
+                .count()
+        };
+        assert_eq!(open(), 1);
+        for _ in 0..3 {
+            send_several(&here, &[file.as_raw_fd(); 2]);
+            assert_eq!(recv_fd(&there).expect_err("two").kind(), io::ErrorKind::InvalidData);
+        }
+        assert_eq!(open(), 1, "descriptors that nobody owns");
     }
 
     #[test]

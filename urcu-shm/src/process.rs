@@ -107,9 +107,11 @@ impl Watch {
     }
 }
 
-/// Whether the process under that id started when it should have; `true` if the system does not tell.
+/// Whether the process under that id started when it should have; `true` if the system does not tell, or did not tell the process
+/// itself (which had no descriptor left, say): taking one that lives for dead would end its sections.
 fn is_the_same(id: ProcessId) -> bool {
-    sys::process_status(id.pid()).is_none_or(|status| ProcessId::new(id.pid(), status.started) == id)
+    id.started() == 0
+        || sys::process_status(id.pid()).is_none_or(|status| ProcessId::new(id.pid(), status.started) == id)
 }
 
 #[cfg(test)]
@@ -123,6 +125,7 @@ mod tests {
         assert_eq!(ProcessId::from_bits(own.bits()), Some(own));
         assert!(own.is_alive());
         assert!(!ProcessId::new(own.pid(), own.started() + 1).is_alive());
+        assert!(ProcessId::new(own.pid(), 0).is_alive(), "one that could not ask for its start");
         assert_eq!(ProcessId::from_bits(0), None);
         assert_eq!(ProcessId::from_bits(u64::MAX), None);
     }

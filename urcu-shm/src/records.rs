@@ -31,9 +31,13 @@ const ALL_RECORDS: u32 = (1 << PAGE_RECORDS) - 1;
 
 /// Every record page that was ever in use.
 pub(crate) fn pages(mapping: &Mapping) -> impl Iterator<Item = &RecordPage> {
-    // Acquire pairs with the claim; the fences of PAIR(register-scan) are what makes a scan complete. PAIR(pages-used)
-    let used = mapping.directory().pages_used.load(Ordering::Acquire) as usize;
-    (0..used.min(mapping.record_pages())).map_while(|index| mapping.record_page(index))
+    // The fences of PAIR(register-scan) are what makes a scan complete.
+    let used = mapping.pages_used();
+    (0..mapping.record_pages()).map_while(move |index| {
+        let page = mapping.record_page(index)?;
+        // Pages are claimed lowest first, so if the directory says too little, the next one is owned. PAIR(page-owner)
+        (index < used || page.owner.load(Ordering::Acquire) != 0).then_some(page)
+    })
 }
 
 /// Its records in use.

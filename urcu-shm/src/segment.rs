@@ -22,7 +22,8 @@ use crate::{records, sys};
 /// What a process does in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Reads. Of the segment's memory only the page with its own readers is writable to it: a stray store into the data, or
+    /// Reads. Of the segment's memory only the page with its own readers and the one that says how many such pages there are (which is
+    /// not believed if it becomes smaller) are writable to it: a stray store into the data, or
     /// into the readers of other processes, is a segmentation fault.
     Read,
     /// May become the writer, and run grace periods for the segment.

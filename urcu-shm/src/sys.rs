@@ -88,10 +88,12 @@ pub(crate) fn is_readable(fd: RawFd) -> bool {
     count == 1 && poll.revents & libc::POLLIN != 0
 }
 
-/// What names a PID namespace: its inode. 0 if `/proc` does not tell.
+/// What names the namespaces that process ids and their start times mean something in: the inodes of those of processes and of
+/// time (Linux 5.6 shows start times as of the clock of who asks). 0 if `/proc` does not tell.
 pub(crate) fn pid_namespace() -> u64 {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino())
+    let inode = |name| std::fs::metadata(name).map_or(0, |meta| meta.ino());
+    inode("/proc/self/ns/pid") ^ inode("/proc/self/ns/time").rotate_left(32)
 }
 
 /// What tells this run of the machine from others.

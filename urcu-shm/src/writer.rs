@@ -92,7 +92,8 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if ProcessId::current() != self.own {
+        // Not by the start time, which may be unknown now: without a descriptor left, say.
+        if urcu_core::sys::process_id() != self.own.pid() {
             return;
         }
         let words = &self.segment.mapping.control().writer;

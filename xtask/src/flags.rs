@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Loom(LoomFlags),
     /// Run random programs over all structures and flavors.
     Fuzz(FuzzFlags),
-    /// Tell which lines of the library crates the tests run, where cargo-tarpaulin is installed.
+    /// Tell which lines of the library crates the tests run, where LLVM's tools are installed.
     Coverage(CoverageFlags),
     /// Check what comes from elsewhere: licences, advisories, the oldest compiler, breaking changes.
     Deny,

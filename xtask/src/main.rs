@@ -1,11 +1,12 @@
 //! The project's own commands, run as `cargo xtask <command>`.
 //!
 //! `flags` declares every command, `commands` holds one file for each. What is worth testing without
-//! a compiler at hand stands apart: `asm`, `api` and `tidy` are pure functions from text to findings.
+//! a compiler at hand stands apart: `asm`, `api`, `coverage` and `tidy` are mostly pure functions from text to findings.
 
 mod api;
 mod asm;
 mod commands;
+mod coverage;
 mod flags;
 mod job;
 mod mutants;

@@ -359,6 +359,12 @@ impl<G: Ground> Table<G> {
         unsafe { &mut *self.resize.plan.get() }
     }
 
+    /// Whether a table can have so many buckets: the number may come from shared memory, where it is whatever somebody wrote.
+    #[inline]
+    pub(super) fn can_be_size(&self, size: usize) -> bool {
+        G::OWNED || size.is_power_of_two() && size >= self.min && size <= self.max
+    }
+
     /// Step 1 of growing, towards `goal`; all steps, if the table is small.
     ///
     /// # Safety
@@ -389,7 +395,13 @@ impl<G: Ground> Table<G> {
         if size >= self.max {
             return Progress::Done;
         }
+        if !self.can_be_size(size) {
+            return Progress::Failed(ResizeError::Corrupt);
+        }
         let to = next_size(size).min(goal).max(2 * size);
+        if !G::OWNED && (!self.can_be_size(to) || to / size > MOST_STEP) {
+            return Progress::Failed(ResizeError::Corrupt);
+        }
         if let Err(OutOfMemory) = self.buckets.ensure(size, to) {
             return Progress::Failed(ResizeError::OutOfMemory);
         }
@@ -529,6 +541,9 @@ impl<G: Ground> Table<G> {
                 }
                 // A growth may have begun since the first look, until the turn was taken.
                 if goal < size && self.growing.load(Ordering::Acquire) == 0 {
+                    if !self.can_be_size(size) || (!G::OWNED && size == self.min) {
+                        return Progress::Failed(ResizeError::Corrupt);
+                    }
                     // Release: PAIR(lfht-size)
                     self.size.store(size / 2, Ordering::Release);
                     plan.shrinking = Shrinking::Published { from: size, cookie: self.next_grace_period() };

@@ -69,7 +69,7 @@ impl<G: Ground> Table<G> {
     pub unsafe fn put_right(&self) -> Result<(), G::Stop> {
         // Relaxed: written by the one updater.
         let size = self.size.load(Ordering::Relaxed);
-        if !size.is_power_of_two() || size < self.min || size > self.max {
+        if !self.can_be_size(size) {
             return self.buckets.ground.nonsense();
         }
         // SAFETY: nobody frees anything meanwhile: that is the updater's, which the caller is.

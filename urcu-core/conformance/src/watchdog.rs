@@ -16,7 +16,7 @@ pub const LIMIT: Duration = Duration::from_secs(400);
 const PATIENCE: &str = "URCU_PATIENCE";
 
 /// `limit`, multiplied by what the environment says.
-pub(crate) fn patient(limit: Duration) -> Duration {
+pub fn patient(limit: Duration) -> Duration {
     let patience = env::var(PATIENCE).ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
     limit.mul_f64(patience)
 }

@@ -3,7 +3,6 @@
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use urcu_conformance::{allocator, libc, note, watchdog};
 use urcu_core::RcuHead;
@@ -84,7 +83,7 @@ fn fail_at(number: u32) -> End {
     match unsafe { libc::fork() } {
         -1 => panic!("fork: {}", std::io::Error::last_os_error()),
         0 => {
-            watchdog::end_by_alarm(Duration::from_secs(60));
+            watchdog::end_by_alarm(watchdog::patient(watchdog::LIMIT));
             // SAFETY: plain integers; the abort that is expected says enough without a memory dump.
             unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
             let heads: &'static mut [RcuHead] = Vec::leak((0..CALLS).map(|_| RcuHead::new()).collect());

@@ -95,6 +95,46 @@ fn a_worker_that_stops_during_a_fork_can_be_used_again() {
 }
 
 #[test]
+fn a_worker_that_is_made_during_a_fork_is_put_aside() {
+    static RUNNING: AtomicUsize = AtomicUsize::new(0);
+    static RAN: AtomicUsize = AtomicUsize::new(0);
+    fn run() {
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        (0..10).for_each(|_| std::thread::yield_now());
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+        RAN.fetch_add(1, Ordering::Relaxed);
+    }
+    alone(|| {
+        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let owners = [0, 1, 2].map(|at| {
+            named("owner", move || {
+                let mut random = Random::new(at);
+                while !stop.load(Ordering::Relaxed) {
+                    let worker = rcu::workers::Builder::new().spawn().expect("a worker");
+                    rcu::workers::set_of_thread(Some(worker));
+                    (0..4).for_each(|_| rcu::defer(run));
+                    random.dawdle();
+                    worker.stop().expect("not in a callback");
+                }
+            })
+        });
+        let mut random = Random::new(9);
+        while RAN.load(Ordering::Relaxed) < 20_000 {
+            rcu::raw::fork_before();
+            for _ in 0..20 {
+                assert_eq!(RUNNING.load(Ordering::SeqCst), 0, "a worker runs a call in the middle of a fork");
+                std::thread::yield_now();
+            }
+            // SAFETY: follows `fork_before`; the hooks alone are what is tried.
+            unsafe { rcu::raw::fork_after_parent() };
+            (0..random.below(20)).for_each(|_| std::thread::yield_now());
+        }
+        stop.store(true, Ordering::Relaxed);
+        owners.into_iter().for_each(join);
+    });
+}
+
+#[test]
 fn forks_amid_a_storm() {
     alone(|| {
         let stop: &'static AtomicBool = leak(Box::new(AtomicBool::new(false)));

@@ -15,11 +15,11 @@ const STOPPED: Duration = Duration::from_millis(600);
 const STALL: Duration = Duration::from_millis(100);
 
 static STALLED: AtomicUsize = AtomicUsize::new(0);
-static STALLED_TID: AtomicI32 = AtomicI32::new(0);
+static STOPPED_TID: AtomicI32 = AtomicI32::new(0);
 
+/// Of the reader in question: on a busy machine any other one may take as long.
 fn remember_stalls(report: &Report) {
-    if let Report::GracePeriodStalled { tid, .. } = report {
-        STALLED_TID.store(*tid, Ordering::Relaxed);
+    if matches!(report, Report::GracePeriodStalled { tid, .. } if *tid == STOPPED_TID.load(Ordering::Relaxed)) {
         STALLED.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -52,6 +52,7 @@ impl Busy {
 
 /// While a reader is stopped in its section: its grace period waits and reports, others read and register.
 fn while_stopped(reader: Busy, shelf: &'static urcu_conformance::Shelf, go_on: impl FnOnce()) {
+    STOPPED_TID.store(reader.tid, Ordering::Relaxed);
     rcu::set_stall_limit(Some(STALL));
     rcu::set_report_hook(remember_stalls);
     let updater = Updater::calling(move || {
@@ -72,7 +73,6 @@ fn while_stopped(reader: Busy, shelf: &'static urcu_conformance::Shelf, go_on: i
         });
         begin.elapsed() > STOPPED && (!reports || STALLED.load(Ordering::Relaxed) != 0)
     });
-    assert!(!reports || STALLED_TID.load(Ordering::Relaxed) == reader.tid);
     go_on();
     assert!(!updater.has_returned(), "the reader is still inside");
     reader.leave.store(true, Ordering::Release);
@@ -119,7 +119,7 @@ fn by_a_debugger() {
         let tracer = unsafe { libc::fork() };
         assert!(tracer >= 0, "fork");
         if tracer == 0 {
-            watchdog::end_by_alarm(Duration::from_secs(60));
+            watchdog::end_by_alarm(watchdog::patient(watchdog::LIMIT));
             // SAFETY: plain integers and valid pointers, in all calls.
             unsafe { trace(tid, pipe) }
         }
@@ -184,7 +184,7 @@ fn a_whole_process_by_sigstop() {
         let child = unsafe { libc::fork() };
         assert!(child >= 0, "fork");
         if child == 0 {
-            watchdog::end_by_alarm(Duration::from_secs(120));
+            watchdog::end_by_alarm(watchdog::patient(watchdog::LIMIT));
             // SAFETY: follows `fork_before`, on the child's only thread.
             unsafe { rcu::raw::fork_after_child() };
             let fine = std::panic::catch_unwind(|| {

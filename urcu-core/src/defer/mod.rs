@@ -580,3 +580,12 @@ pub fn stop_default_worker<F: Flavor>() {
         worker.stop();
     }
 }
+
+/// What a fork does to the default worker, so that a model can do without the fork.
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub fn put_default_worker_aside<F: Flavor>() {
+    let worker = &F::domain().deferred.default_worker;
+    worker.pause();
+    worker.resume();
+}

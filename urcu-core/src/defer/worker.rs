@@ -24,8 +24,10 @@
 //! memory back. So once local calls have come in, the default worker does not fall asleep as soon as it has run them: it dozes, in
 //! naps of 10 ms, until none has come for 16 naps in a row. A thread that goes on retiring, however little, wakes the worker
 //! once and not for each call. What comes in meanwhile is found when the nap ends: at most 10 ms later, and a short nap
-//! more if it was still coming in. What a worker runs for others (remote calls, barriers, polls) ends the nap, as ever. After
-//! a doze without local calls the worker sleeps as before, without a timeout.
+//! more if it was still coming in. What a worker runs for others (remote calls, barriers, polls) ends the nap, as ever; but a
+//! remote call that comes in within the nanoseconds in which a nap begins may find it out of sight, since naps go without
+//! the barrier, and then it is found when that nap ends. After a doze without local calls the worker sleeps as before,
+//! without a timeout.
 
 use core::ffi::c_void;
 use core::mem::ManuallyDrop;
@@ -369,7 +371,8 @@ impl Worker {
 
     /// After `fork`, in the parent.
     pub(crate) fn resume(&self) {
-        self.pause.store(RUNNING, Ordering::Release);
+        // An exchange, because the worker's is one: model checkers do not see that a plain store cannot come in between.
+        self.pause.swap(RUNNING, Ordering::Release);
         sys::futex_wake(&self.pause, i32::MAX);
     }
 
@@ -475,17 +478,17 @@ impl<F: Flavor> Rounds<F> {
             match self.round() {
                 Outlook::Again => self.nap = SHORTEST_NAP,
                 Outlook::Nap => {
-                    self.sleep(Some(self.nap));
+                    self.sleep(Some(self.nap), || false);
                     self.nap = (self.nap * 2).min(LONGEST_NAP);
                 }
                 Outlook::Doze => {
                     self.nap = SHORTEST_NAP;
                     self.quiet_naps += 1;
-                    self.sleep(Some(LONGEST_NAP));
+                    self.sleep(Some(LONGEST_NAP), || self.has_remote_calls());
                 }
                 Outlook::Sleep => {
                     self.nap = SHORTEST_NAP;
-                    self.sleep(None);
+                    self.sleep(None, || false);
                     self.woken = true;
                 }
             }
@@ -591,7 +594,15 @@ impl<F: Flavor> Rounds<F> {
             || (self.is_default && F::domain().deferred.is_pending())
     }
 
-    fn sleep(&self, nap: Option<Duration>) {
+    /// Whether calls wait for it that it runs for others. For the moment before a doze, which has no heavy barrier: one that is just
+    /// being added may be missed.
+    fn has_remote_calls(&self) -> bool {
+        let deferred = &F::domain().deferred;
+        !deferred.workers.nothing_adopted() || deferred.updaters.iter().any(|updater| updater.remote.holds_anything())
+    }
+
+    /// Sleeps, unless somebody calls for it or `stays_up`, which is asked once whoever adds calls can see that it rests.
+    fn sleep(&self, nap: Option<Duration>, stays_up: impl Fn() -> bool) {
         let attention = &self.worker.attention;
         let (resting, mut length) = match (self.polling, nap) {
             // Whoever adds calls never makes a system call.
@@ -603,6 +614,7 @@ impl<F: Flavor> Rounds<F> {
         // PAIR(worker-call)
         fence(Ordering::SeqCst);
         let go_on = weaken!("sleep-looks-for-callers", self.is_called_for() => false)
+            || stays_up()
             || (length.is_none() && {
                 // The heavy side. PAIR(worker-sleep)
                 if weaken!("sleep-barrier", SLEEP_BARRIER.try_heavy_barrier() => Ok(())).is_err() {
@@ -625,8 +637,11 @@ impl<F: Flavor> Rounds<F> {
         if pause.load(Ordering::SeqCst) == RUNNING {
             return;
         }
+        // Unless the fork is over: one that found no thread here has not waited for this one.
         // Release: everything of the rounds before is whole for the thread that forks. PAIR(worker-pause)
-        pause.store(PAUSED, Ordering::Release);
+        if pause.compare_exchange(PAUSE, PAUSED, Ordering::Release, Ordering::Relaxed).is_err() {
+            return;
+        }
         sys::futex_wake(pause, i32::MAX);
         while pause.load(Ordering::Acquire) == PAUSED {
             sys::futex_wait(pause, PAUSED, None);

@@ -130,12 +130,24 @@ impl WorkerSet {
 
     /// Before `fork`: every worker aside, and the locks held. They are taken last, since a worker that stops needs them.
     pub(crate) fn pause_all(&self) {
-        let workers = self.all();
-        self.paused.lock().clone_from(&workers);
-        for worker in workers {
-            worker.pause();
+        loop {
+            let lists = self.lists();
+            let aside = self.paused.lock();
+            let is_new = |worker: &&'static Worker| !aside.iter().any(|other| ptr::eq(*other, *worker));
+            let fresh: Vec<&'static Worker> = lists.running.iter().copied().filter(is_new).collect();
+            drop(aside);
+            if fresh.is_empty() {
+                // Held: none is made from now on.
+                core::mem::forget(lists);
+                break;
+            }
+            drop(lists);
+            self.paused.lock().extend(&fresh);
+            // Takes a while, in which others may make more of them.
+            for worker in fresh {
+                worker.pause();
+            }
         }
-        self.list.hold_for_fork();
         self.adopted.hold_for_fork();
     }
 

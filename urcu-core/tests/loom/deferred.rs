@@ -72,3 +72,16 @@ fn a_barrier_covers_other_threads() {
         urcu_core::stop_default_worker::<Fenced>();
     });
 }
+
+/// A worker that is made while another thread forks is not left aside by a fork that is over.
+#[test]
+fn a_fork_does_not_keep_the_worker() {
+    explore(1, || {
+        let forker = thread::spawn(urcu_core::put_default_worker_aside::<Fenced>);
+        let ran: &'static Notify = Box::leak(Box::new(Notify::new()));
+        defer::<_, Fenced>(|| ran.notify());
+        ran.wait();
+        forker.join().unwrap();
+        urcu_core::stop_default_worker::<Fenced>();
+    });
+}

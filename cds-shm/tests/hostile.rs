@@ -113,5 +113,5 @@ fn patience_has_no_limit_and_a_map_that_has_no_room_loses_nothing() {
         let _ = heap.map::<u64, u64>(&format!("{number}"));
     }
     assert_eq!(heap.check().expect("nothing is corrupt").lost, 0);
-    assert!(matches!(ShmList::<Bytes>::open(&segment, "list"), Ok(_)));
+    assert!(ShmList::<Bytes>::open(&segment, "list").is_ok());
 }

@@ -32,7 +32,7 @@ pub enum SegmentError {
         /// Its permissions.
         mode: u32,
     },
-    /// The file was made in another PID namespace, where process ids mean something else.
+    /// The file was made in another PID or time namespace, where process ids mean something else.
     OtherPidNamespace,
     /// The file was made before the machine was started; nobody in it exists any more.
     OtherBoot,
@@ -55,7 +55,7 @@ impl fmt::Display for SegmentError {
             Self::NotASegment { why } => write!(f, "not a segment that can be used: {why}"),
             Self::WrongOwner { user } => write!(f, "the segment belongs to user {user}"),
             Self::TooOpen { mode } => write!(f, "others than its owner may open the segment (mode {mode:o})"),
-            Self::OtherPidNamespace => f.write_str("the segment was made in another PID namespace"),
+            Self::OtherPidNamespace => f.write_str("the segment was made in another PID or time namespace"),
             Self::OtherBoot => f.write_str("the segment was made before the machine was started"),
             Self::MembarrierMissing { errno } => {
                 write!(f, "the segment needs membarrier(GLOBAL_EXPEDITED), which is not available (error {errno})")

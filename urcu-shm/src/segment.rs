@@ -185,7 +185,7 @@ impl OpenOptions {
         let path = path.as_ref();
         let file = match sys::open(path, libc::O_RDWR, 0) {
             // A descriptor of another process looks like a link, and is none that anybody could have planted.
-            Err(error) if error.raw_os_error() == Some(libc::ELOOP) && path.starts_with("/proc") => {
+            Err(error) if error.raw_os_error() == Some(libc::ELOOP) && is_descriptor(path) => {
                 std::fs::File::options().read(true).write(true).open(path).map(OwnedFd::from)
             }
             other => other,
@@ -258,6 +258,17 @@ impl OpenOptions {
         }
         Ok(header)
     }
+}
+
+/// Whether this is `/proc/<pid>/fd/<n>`: there, and not behind some other link of `/proc`, are no links but the kernel's.
+fn is_descriptor(path: &Path) -> bool {
+    let mut parts = path.components().map(|part| part.as_os_str().as_encoded_bytes());
+    parts.next() == Some(b"/")
+        && parts.next() == Some(b"proc")
+        && parts.next().is_some_and(|process| process != b"..")
+        && parts.next() == Some(b"fd")
+        && parts.next().is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+        && parts.next().is_none()
 }
 
 /// Memory that several processes share, with the readers of all of them registered in it.

@@ -1,9 +1,10 @@
 //! Stores that should not have been made, into pages that readers can write.
 
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 use urcu_conformance::OwnProcess;
-use urcu_shm::{Barriers, Segment, SegmentOptions};
+use urcu_shm::{Access, Barriers, Segment, SegmentOptions};
 
 fn alone<B: FnOnce()>(body: B) {
     let _ = OwnProcess::new().of_test::<B>().run(body).succeeded();
@@ -34,6 +35,21 @@ fn a_directory_that_says_too_little_hides_no_reader() {
         drop(guard);
         assert!(segment.has_elapsed(number));
     });
+}
+
+/// Links of the kernel's are followed, and no others behind them.
+#[test]
+fn a_link_behind_proc_is_a_link() {
+    let segment = SegmentOptions::new(1 << 12).processes(4).create_memfd("urcu-shm test").expect("a segment");
+    let descriptor = format!("/proc/self/fd/{}", segment.fd().as_raw_fd());
+    drop(Segment::open(&descriptor, Access::Read).expect("not planted by anybody"));
+    let name = format!("urcu-shm-link-{}", std::process::id());
+    let link = std::env::temp_dir().join(&name);
+    std::os::unix::fs::symlink(&descriptor, &link).expect("a link");
+    let hidden = format!("/proc/self/root{}", link.display());
+    let outcome = (Segment::open(&link, Access::Read).is_err(), Segment::open(hidden, Access::Read).is_err());
+    std::fs::remove_file(link).expect("ours");
+    assert_eq!(outcome, (true, true));
 }
 
 /// What a signal handler finds that interrupts a lock between its two stores to the mirror, after another one has interrupted it

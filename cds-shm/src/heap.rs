@@ -334,8 +334,8 @@ impl Inner {
     }
 
     fn put_in_batch(&mut self, place: usize, found: &Found<'_>) {
-        // Relaxed: read by this writer only, or after it is gone. PAIR(writer)
-        found.state.store(RETIRED, Ordering::Relaxed);
+        // Release: not before the unlinking, since a writer may die between the two. PAIR(writer)
+        found.state.store(RETIRED, Ordering::Release);
         self.batch_bytes += found.bytes();
         self.batch.push(place);
     }

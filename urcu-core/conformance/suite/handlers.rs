@@ -9,9 +9,7 @@ use urcu_conformance::forked;
 use urcu_conformance::seed::Random;
 use urcu_conformance::{Gate, InHandlers, RaisedAtEnd, Shelf, libc, signal, task, until};
 
-use super::cast::{
-    Inside, NAME, Updater, alone, join, named, on_a_thread, process, register, register_raw, registered,
-};
+use super::cast::{Inside, NAME, Updater, alone, join, named, on_a_thread, process, register, registered};
 use crate::{TRAITS, rcu};
 
 const SIGNAL: i32 = libc::SIGUSR2;
@@ -169,6 +167,15 @@ fn at_threads_that_wait_for_grace_periods() {
     });
 }
 
+/// A registration, where the section of a handler has not been earlier.
+fn unless_a_handler_has<T>(registered: Result<T, rcu::RegisterError>) -> Option<T> {
+    match registered {
+        Ok(registration) => Some(registration),
+        Err(rcu::RegisterError::AlreadyRegistered { .. }) if ANY_THREAD => None,
+        Err(error) => panic!("a thread that is not registered yet: {error}"),
+    }
+}
+
 #[test]
 fn at_threads_that_come_and_go() {
     alone(|| {
@@ -194,7 +201,12 @@ fn at_threads_that_come_and_go() {
                 // Joined, since a scope does not wait for the destructors of its threads.
                 on_a_thread(move || {
                     TARGET.store(task::id(), Ordering::Release);
-                    let thread = if lives % 2 == 0 { Ok(register()) } else { Err(register_raw()) };
+                    let thread = if lives % 2 == 0 {
+                        unless_a_handler_has(rcu::register())
+                    } else {
+                        unless_a_handler_has(rcu::raw::register_thread());
+                        None
+                    };
                     allow(true);
                     let before = signal::handled();
                     for _ in 0..20 {

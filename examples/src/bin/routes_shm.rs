@@ -1,7 +1,7 @@
 //! One writer process and several reader processes share the public IPv4 routing table; the writer changes it at full speed.
 //!
-//! Run it with `cargo run -p urcu-examples --bin routes_shm` (`--release` for speed), and with numbers behind it for more readers or more
-//! seconds: `routes_shm 8 10`.
+//! Run it with `cargo run -p urcu-examples --bin routes_shm` (`--release` for speed), and with numbers behind it for more readers or
+//! more seconds: `routes_shm 8 10`.
 //!
 //! The table is one hash map in a shared segment, by prefix. Readers map its data read-only, and look an address up by trying the
 //! lengths that prefixes have, from the longest to the shortest. They check each answer: who announces a route is known from

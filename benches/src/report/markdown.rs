@@ -14,7 +14,7 @@ use crate::verdict::{self, Place};
 /// All of it.
 pub fn page(run: &Run) -> String {
     let machine = &run.machine;
-    let mut page = String::from("# One full run\n\nWritten by `cargo xtask bench --publish`; do not edit.\n\n");
+    let mut page = String::from("# One run\n\nWritten by `cargo xtask bench --publish`; do not edit.\n\n");
     for (name, value) in [
         ("machine", machine.machine.as_str()),
         ("cores", &machine.cores.to_string()),

@@ -206,7 +206,8 @@ impl Process {
 
     /// What it has done.
     fn join(mut self) -> u64 {
-        let until = Instant::now() + Duration::from_secs(20);
+        // For busy machines; far beyond what it takes.
+        let until = Instant::now() + Duration::from_secs(120);
         while self.child.try_wait().expect("ours").is_none() {
             assert!(Instant::now() < until, "a process hangs");
             std::thread::sleep(Duration::from_millis(1));

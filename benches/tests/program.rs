@@ -118,7 +118,8 @@ fn an_interrupt_keeps_what_was_measured() {
     assert!(text.contains("read/thread, 1 thread [ns/section") && text.contains("report: "), "{text}");
     assert!(folder.0.join("index.html").exists());
     assert!(fs::read_to_string(folder.0.join("run.jsonl")).unwrap().contains("\"status\":\"ok\""));
-    assert!(start.elapsed() < Duration::from_secs(60), "it went on for {:?}", start.elapsed());
+    // All of it would take hours.
+    assert!(start.elapsed() < Duration::from_secs(900), "it went on for {:?}", start.elapsed());
 }
 
 #[test]

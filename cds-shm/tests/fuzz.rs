@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use cds_shm::{Bytes, Heap, ShmError, ShmHashMap, ShmList};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use urcu_conformance::watchdog::{self, LIMIT, patient};
 use urcu_shm::{Access, Offset, Segment};
 
 const KEYS: u64 = 3000;
@@ -72,7 +73,8 @@ fn read(path: &Path, until: Instant, seed: u64) {
     let mut rng = SmallRng::seed_from_u64(seed);
     let (mut good, mut bad) = (0_u64, 0_u64);
     let mut count = |outcome: bool| if outcome { good += 1 } else { bad += 1 };
-    while Instant::now() < until {
+    // Once at least, however busy the machine is.
+    loop {
         // Roots are data, too.
         let numbers = ShmHashMap::<u64, u64>::open(&segment, "numbers");
         let texts = ShmHashMap::<Bytes, Bytes>::open(&segment, "texts");
@@ -97,6 +99,9 @@ fn read(path: &Path, until: Instant, seed: u64) {
                 count(list.iter(&guard).all(|entry| entry.is_ok()));
             }
         }
+        if Instant::now() >= until {
+            break;
+        }
     }
     println!("    a reader: {good} answers, {bad} errors");
 }
@@ -108,7 +113,7 @@ fn start(path: &Path, seconds: u64, seed: u64) -> Child {
 }
 
 fn finish(mut child: Child) {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + patient(LIMIT);
     let status = loop {
         if let Some(status) = child.try_wait().expect("ours") {
             break status;
@@ -134,6 +139,7 @@ fn main() -> ExitCode {
         );
         return ExitCode::SUCCESS;
     }
+    let _watch = watchdog::guard("fuzz", 2 * patient(LIMIT));
     let seconds: u64 = std::env::var("CDS_SHM_FUZZ").map_or(2, |seconds| seconds.parse().expect("seconds"));
     let seed = std::env::var("CDS_SHM_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
     println!("seed {seed}: CDS_SHM_SEED={seed}");
@@ -143,7 +149,7 @@ fn main() -> ExitCode {
     let readers: Vec<_> = (0..2).map(|number| start(&path, seconds, seed ^ number)).collect();
     let until = Instant::now() + Duration::from_secs(seconds);
     let (mut rounds, mut refused, mut errors) = (0_u64, 0_u64, 0_u64);
-    while Instant::now() < until {
+    while Instant::now() < until || rounds <= 3 || errors == 0 {
         // A fresh start: all that is in the data goes.
         for word in 0..segment.data_len() as u64 / 8 {
             let at = segment.resolve::<AtomicU64>(Offset::new(word * 8)).expect("inside");
@@ -174,7 +180,6 @@ fn main() -> ExitCode {
     readers.into_iter().for_each(finish);
     std::fs::remove_file(path).expect("ours");
     println!("    {rounds} segments damaged; {refused} takeovers refused, {errors} operations reported corruption");
-    assert!(rounds > 3 && errors > 0, "{rounds} rounds, {errors} errors");
     println!("test fuzz ... ok");
     ExitCode::SUCCESS
 }

@@ -14,7 +14,7 @@ use crate::flags::{Flags, FlavorName};
 use crate::record::Record;
 
 /// A process that says nothing for so long hangs. (Its own watchdog ends it before, if that still runs.)
-const SILENCE: Duration = Duration::from_secs(300);
+const SILENCE: Duration = Duration::from_secs(1200);
 /// Where there is no terminal, a line so often.
 const PLAIN: Duration = Duration::from_secs(30);
 

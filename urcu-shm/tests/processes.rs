@@ -99,7 +99,7 @@ fn come_and_go(segment: &Segment) -> ! {
 }
 
 fn write_until_killed(segment: &Segment) {
-    let writer = segment.wait_for_writer(Duration::from_secs(60)).expect("the last one is dead");
+    let writer = segment.wait_for_writer(watchdog::LIMIT).expect("the last one is dead");
     say(if writer.recovered() { "recovered" } else { "first" });
     let mut cells = Replacer::new(&writer);
     let mut random = Random::new(u64::from(std::process::id()));
@@ -118,8 +118,8 @@ fn segment(name: &Name, barriers: Barriers) -> Segment {
     SegmentOptions::new(1 << 16).barriers(barriers).processes(256).create(name.path()).expect("a segment")
 }
 
-fn limited(test: &str) {
-    watchdog::start(test, Duration::from_secs(300));
+fn limited(test: &str) -> watchdog::Watch {
+    watchdog::guard(test, watchdog::patient(watchdog::LIMIT))
 }
 
 fn reader_inside(path: &Path) -> Process {
@@ -130,7 +130,7 @@ fn reader_inside(path: &Path) -> Process {
 
 #[test]
 fn grace_periods_wait_for_readers_of_other_processes() {
-    limited("grace_periods_wait_for_readers_of_other_processes");
+    let _watch = limited("grace_periods_wait_for_readers_of_other_processes");
     for barriers in BOTH {
         let name = Name::new();
         let segment = segment(&name, barriers);
@@ -161,7 +161,7 @@ fn grace_periods_wait_for_readers_of_other_processes() {
 
 #[test]
 fn a_reader_that_is_killed_inside_a_section_is_reaped() {
-    limited("a_reader_that_is_killed_inside_a_section_is_reaped");
+    let _watch = limited("a_reader_that_is_killed_inside_a_section_is_reaped");
     let name = Name::new();
     let segment = segment(&name, Barriers::best());
     let mut times = Vec::new();
@@ -185,7 +185,7 @@ fn a_reader_that_is_killed_inside_a_section_is_reaped() {
 
 #[test]
 fn a_dead_reader_is_reaped_while_somebody_waits_for_it() {
-    limited("a_dead_reader_is_reaped_while_somebody_waits_for_it");
+    let _watch = limited("a_dead_reader_is_reaped_while_somebody_waits_for_it");
     let name = Name::new();
     let segment = segment(&name, Barriers::best());
     let reader = reader_inside(name.path());
@@ -209,7 +209,7 @@ fn a_dead_reader_is_reaped_while_somebody_waits_for_it() {
 #[test]
 fn readers_that_die_together_are_found_by_one_wait() {
     const CROWD: u64 = 12;
-    limited("readers_that_die_together_are_found_by_one_wait");
+    let _watch = limited("readers_that_die_together_are_found_by_one_wait");
     let name = Name::new();
     let segment = segment(&name, Barriers::best());
     let crowd: Vec<Process> = (0..CROWD).map(|_| reader_inside(name.path())).collect();
@@ -225,7 +225,7 @@ fn readers_that_die_together_are_found_by_one_wait() {
 #[test]
 fn a_stopped_reader_only_delays_and_is_named() {
     static NAMED: Mutex<Vec<Report>> = Mutex::new(Vec::new());
-    limited("a_stopped_reader_only_delays_and_is_named");
+    let _watch = limited("a_stopped_reader_only_delays_and_is_named");
     let name = Name::new();
     let segment = segment(&name, Barriers::best());
     let mut reader = reader_inside(name.path());
@@ -327,20 +327,20 @@ fn kill_readers(count: u64) {
 
 #[test]
 fn readers_may_die_at_any_moment() {
-    limited("readers_may_die_at_any_moment");
+    let _watch = limited("readers_may_die_at_any_moment");
     kill_readers(kills(40));
 }
 
 #[test]
 #[ignore = "takes minutes; the same with 40 readers always runs"]
 fn a_thousand_readers_may_die_at_any_moment() {
-    watchdog::start("a_thousand_readers_may_die_at_any_moment", Duration::from_secs(900));
+    let _watch = limited("a_thousand_readers_may_die_at_any_moment");
     kill_readers(kills(1000));
 }
 
 #[test]
 fn writers_may_die_at_any_moment() {
-    limited("writers_may_die_at_any_moment");
+    let _watch = limited("writers_may_die_at_any_moment");
     let name = Name::new();
     let segment = segment(&name, Barriers::best());
     let mut survivor = Process::start("reader", name.path());
@@ -373,7 +373,7 @@ fn writers_may_die_at_any_moment() {
 
 #[test]
 fn a_full_registry_reaps_before_it_refuses() {
-    limited("a_full_registry_reaps_before_it_refuses");
+    let _watch = limited("a_full_registry_reaps_before_it_refuses");
     let name = Name::new();
     let made = SegmentOptions::new(1 << 12).processes(2).create(name.path()).expect("a segment");
     let first = reader_inside(name.path());
@@ -400,7 +400,7 @@ fn a_full_registry_reaps_before_it_refuses() {
 
 #[test]
 fn a_stray_store_of_a_reader_hits_a_wall() {
-    limited("a_stray_store_of_a_reader_hits_a_wall");
+    let _watch = limited("a_stray_store_of_a_reader_hits_a_wall");
     let name = Name::new();
     let segment = segment(&name, Barriers::best());
     let status = Process::start("reader that stores into data", name.path()).end();

@@ -21,13 +21,15 @@ static STOP: AtomicBool = AtomicBool::new(false);
 fn read() -> u64 {
     let mut me = rcu::register().unwrap();
     let mut reads = 0;
-    while !STOP.load(Relaxed) {
+    loop {
         let section = me.read_lock();
         reads += u64::from(CONFIG.load(&section).unwrap().version > 0);
         drop(section);
         me.quiescent_state(); // needed by QSBR, nothing in the other flavors
+        if STOP.load(Relaxed) {
+            return reads;
+        }
     }
-    reads
 }
 
 fn main() {

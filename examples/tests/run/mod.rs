@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 /// Generous: it is there to end what hangs, not to measure. `URCU_PATIENCE` multiplies it.
-const LIMIT: Duration = Duration::from_secs(100);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// What the program has printed. Panics, with its output, unless it succeeds.
 #[track_caller]

@@ -13,6 +13,7 @@
 //! | signals, refused system calls, allocations that fail | [`signal`], [`seccomp`], [`allocator`] |
 //! | objects that notice being reclaimed | [`Shelf`], [`Counted`] |
 //! | what is left behind on purpose | [`leak()`] |
+//! | what the machine can bear | [`spare`] |
 //! | programs that must not compile | [`compile_fail`] |
 //!
 //! | in the environment | |
@@ -27,6 +28,7 @@ pub mod compile_fail;
 pub mod forked;
 mod gate;
 mod leak;
+pub mod spare;
 mod notes;
 mod objects;
 mod own_process;

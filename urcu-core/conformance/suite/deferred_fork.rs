@@ -82,12 +82,18 @@ fn a_worker_that_stops_during_a_fork_can_be_used_again() {
             })
         });
         let mut random = Random::new(9);
+        let mut forks = 0;
         while STOPPED.load(Ordering::Relaxed) < 1_500 {
             rcu::raw::fork_before();
             // SAFETY: follows `fork_before`; the hooks alone are what is tried.
             unsafe { rcu::raw::fork_after_parent() };
             // Now and then: workers have to come to their end between two forks.
             (0..random.below(20)).for_each(|_| std::thread::yield_now());
+            forks += 1;
+            if forks % 16 == 0 {
+                let before = STOPPED.load(Ordering::Relaxed);
+                until("a worker has stopped", || STOPPED.load(Ordering::Relaxed) != before);
+            }
         }
         stop.store(true, Ordering::Relaxed);
         owners.into_iter().for_each(join);
@@ -119,6 +125,7 @@ fn a_worker_that_is_made_during_a_fork_is_put_aside() {
             })
         });
         let mut random = Random::new(9);
+        let mut forks = 0;
         while RAN.load(Ordering::Relaxed) < 20_000 {
             rcu::raw::fork_before();
             for _ in 0..20 {
@@ -128,6 +135,11 @@ fn a_worker_that_is_made_during_a_fork_is_put_aside() {
             // SAFETY: follows `fork_before`; the hooks alone are what is tried.
             unsafe { rcu::raw::fork_after_parent() };
             (0..random.below(20)).for_each(|_| std::thread::yield_now());
+            forks += 1;
+            if forks % 16 == 0 {
+                let before = RAN.load(Ordering::Relaxed);
+                until("a call has run", || RAN.load(Ordering::Relaxed) != before);
+            }
         }
         stop.store(true, Ordering::Relaxed);
         owners.into_iter().for_each(join);

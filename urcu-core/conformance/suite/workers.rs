@@ -166,9 +166,9 @@ fn an_idle_worker_does_not_wake_up() {
                 thread::park_timeout(Duration::from_millis(300));
             }
             let now = switches(tid);
-            std::mem::replace(&mut before, now.clone()) == now
+            // A thread that is ready but does not get a processor does not switch either.
+            std::mem::replace(&mut before, now.clone()) == now && task::is_asleep(tid)
         });
-        assert!(task::is_asleep(tid));
         // And it wakes up for the next call.
         barrier();
         rcu::defer(note_thread);
@@ -220,13 +220,14 @@ fn a_stalled_grace_period_is_reported_and_again_at_each_doubling() {
         rcu::set_stall_limit(Some(Duration::from_millis(30)));
         let inside = Inside::enter();
         rcu::defer(|| ());
-        until("the stall is reported twice", || STALLS.lock().expect("no panic").len() >= 2);
+        // On a busy machine some other thread may have been waited for as well.
+        until("the stall is reported twice", || {
+            let stalls = STALLS.lock().expect("no panic");
+            stalls.iter().any(|one| one.1 == 1 && stalls.iter().filter(|other| *other == one).count() >= 2)
+        });
         inside.leave();
         barrier();
         let stalls = STALLS.lock().expect("no panic").clone();
-        // On a busy machine some other thread may have been waited for as well.
-        let reader = stalls[0].0;
-        assert!(stalls.iter().filter(|stall| **stall == (reader, 1)).count() >= 2, "{stalls:?}");
         assert!(rcu::stats().longest_reader >= Duration::from_millis(60), "{:?}", rcu::stats());
         // Doubling: a minute would have brought a dozen reports, not thousands.
         assert!(stalls.len() < 20, "{stalls:?}");

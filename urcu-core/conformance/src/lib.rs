@@ -27,6 +27,7 @@ pub mod compile_fail;
 pub mod forked;
 mod gate;
 mod leak;
+mod machine;
 mod notes;
 mod objects;
 mod own_process;

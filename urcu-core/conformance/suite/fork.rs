@@ -7,12 +7,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
+use urcu_conformance::RaisedAtEnd;
 use urcu_conformance::forked::{self, Forked};
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
-use urcu_conformance::{OwnProcess, RaisedAtEnd};
 
 use super::cast::{
     Bystander, Inside, NAME, Updater, Way, alone, assert_still_works, join, leaked_shelf, named, on_a_thread, process,
@@ -259,7 +258,7 @@ fn a_forking_thread_that_is_online_does_not_hang() {
         drop(thread);
         updater.finish();
     };
-    let _ = process_that_may_hang().role("face").run(of_a_thread_value).succeeded();
+    let _ = process().role("face").run(of_a_thread_value).succeeded();
     let of_the_raw_tier = || {
         register_raw();
         let updater = with_a_running_grace_period();
@@ -267,7 +266,7 @@ fn a_forking_thread_that_is_online_does_not_hang() {
         unsafe { rcu::raw::unregister_thread() };
         updater.finish();
     };
-    let _ = process_that_may_hang().role("raw").run(of_the_raw_tier).succeeded();
+    let _ = process().role("raw").run(of_the_raw_tier).succeeded();
 }
 
 /// Forks without hooks, from a thread that is not registered, while others are inside sections and wait. In the child,
@@ -293,15 +292,10 @@ fn fork_without_hooks(first_step: fn()) {
 /// Where nothing checks that the hooks are called, calling them is a documented duty.
 const HOOKS_ARE_CHECKED: bool = TRAITS.registers_itself || cfg!(debug_assertions);
 
-/// A broken check is a hang.
-fn process_that_may_hang() -> OwnProcess {
-    process().limit(Duration::from_secs(30))
-}
-
 #[test]
 fn without_hooks_the_child_is_repaired_or_told() {
     if HOOKS_ARE_CHECKED {
-        let _ = process_that_may_hang().run(|| fork_without_hooks(rcu::synchronize)).succeeded();
+        let _ = process().run(|| fork_without_hooks(rcu::synchronize)).succeeded();
     }
 }
 
@@ -315,7 +309,7 @@ fn without_hooks_registering_first_hides_nothing() {
         rcu::synchronize();
     };
     if HOOKS_ARE_CHECKED {
-        let _ = process_that_may_hang().run(|| fork_without_hooks(reads_first)).succeeded();
+        let _ = process().run(|| fork_without_hooks(reads_first)).succeeded();
     }
 }
 
@@ -323,7 +317,7 @@ fn without_hooks_registering_first_hides_nothing() {
 fn without_hooks_a_new_thread_of_the_child_is_repaired_or_told() {
     if HOOKS_ARE_CHECKED {
         let body = || fork_without_hooks(|| on_a_thread(rcu::synchronize));
-        let _ = process_that_may_hang().run(body).succeeded();
+        let _ = process().run(body).succeeded();
     }
 }
 
@@ -334,7 +328,7 @@ fn without_hooks_new_threads_that_read_first_hide_nothing() {
         on_a_thread(rcu::synchronize);
     };
     if HOOKS_ARE_CHECKED {
-        let _ = process_that_may_hang().run(|| fork_without_hooks(read_first)).succeeded();
+        let _ = process().run(|| fork_without_hooks(read_first)).succeeded();
     }
 }
 
@@ -364,7 +358,7 @@ fn without_hooks_a_registered_thread_is_repaired_or_told() {
         drop(thread);
         inside.leave();
     };
-    let _ = process_that_may_hang().run(body).succeeded();
+    let _ = process().run(body).succeeded();
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use urcu_conformance::watchdog::step;
 use urcu_conformance::{Count, Shelf, note};
@@ -120,5 +119,5 @@ fn ten_thousand_threads() {
         inside.leave();
         rcu::synchronize();
     };
-    let _ = process().limit(Duration::from_secs(200)).run(body).succeeded();
+    let _ = process().crowded().run(body).succeeded();
 }

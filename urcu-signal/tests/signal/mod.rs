@@ -5,7 +5,6 @@ use std::io::{Read, Write, pipe};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::{OwnProcess, RaisedAtEnd, libc, signal, task, until};
@@ -215,7 +214,7 @@ fn a_handler_that_takes_its_place_is_noticed() {
         // With nobody to send it to, it does not matter.
         rcu::synchronize();
     };
-    let _ = OwnProcess::new().limit(Duration::from_secs(30)).run(body).succeeded();
+    let _ = OwnProcess::new().run(body).succeeded();
 }
 
 #[test]

@@ -87,6 +87,19 @@ impl Program {
     }
 }
 
+/// As many test programs run at the same time. Each runs as many tests at a time as there are processors; most of them wait.
+pub(crate) fn at_a_time() -> usize {
+    std::thread::available_parallelism().map_or(2, |all| all.get().div_ceil(2)).max(2)
+}
+
+/// In an order in which none of the long ones is left alone at the end.
+pub(crate) fn long_ones_first(mut commands: Vec<(String, Command)>) -> Vec<(String, Command)> {
+    const LONG: [&str; 3] = ["/conformance", "cds-shm/crash", "urcu-benches/"];
+    let is_long = |name: &str| LONG.iter().any(|part| name.contains(part));
+    commands.sort_by_key(|(name, _)| (!is_long(name), name.clone()));
+    commands
+}
+
 /// The libraries of the compiler itself.
 pub(crate) fn compiler_libraries() -> Vec<PathBuf> {
     let output = Command::new("rustc").args(["--print", "target-libdir"]).output();

@@ -164,21 +164,15 @@ fn test(job: &mut Job<'_>) -> Result<Verdict> {
         job.count_failure("the test programs do not build");
         return Ok(Verdict::Failed);
     };
-    let mut programs = programs::read(job.workspace, &messages);
-    let jobs = at_a_time();
+    let programs = programs::read(job.workspace, &messages);
+    let jobs = programs::at_a_time();
     job.say(format!("{} programs built in {}; {jobs} at a time", programs.len(), seconds(started.elapsed())));
-    // The long ones first, so that none of them is left alone at the end.
-    programs.sort_by_key(|program| (!program.target.starts_with("conformance"), program.name()));
     let libraries = programs::compiler_libraries();
     let commands =
         programs.iter().map(|program| (program.name(), program.command(job.workspace, &libraries))).collect();
+    let commands = programs::long_ones_first(commands);
     let passed = job.run_side_by_side(jobs, commands)?;
     verdict(job, passed)
-}
-
-/// Test programs that run at the same time. Each runs as many tests at a time as there are processors; most of them wait.
-fn at_a_time() -> usize {
-    std::thread::available_parallelism().map_or(2, |all| all.get().div_ceil(2)).max(2)
 }
 
 fn doctest(job: &mut Job<'_>) -> Result<Verdict> {

@@ -24,7 +24,7 @@ pub(crate) fn forks<F: Flavor>(world: &'static World, stream: u64) {
             raw::fork_before::<F>();
         }
         let child = forked::start(|| {
-            watchdog::end_by_alarm(Duration::from_secs(200));
+            watchdog::end_by_alarm(watchdog::patient(Duration::from_secs(200)));
             if hooks {
                 // SAFETY: follows `fork_before`, on the child's only thread.
                 unsafe { raw::fork_after_child::<F>() };

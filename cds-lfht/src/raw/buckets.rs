@@ -85,7 +85,8 @@ impl<G: Ground> Buckets<G> {
     #[inline]
     fn segment_of(&self, index: usize) -> usize {
         let segment = index >> self.shift;
-        if self.logarithmic { (usize::BITS - segment.leading_zeros()) as usize } else { segment }
+        // The bits of `segment`: a 1 behind them, and the processor need not be asked whether there are any.
+        if self.logarithmic { (segment << 1 | 1).ilog2() as usize } else { segment }
     }
 
     /// The first bucket of a segment, and how many it has.
@@ -133,6 +134,12 @@ impl<G: Ground> Buckets<G> {
         // SAFETY: as promised; the segment's memory contains the link, and consists of initialised links. In shared memory: all
         // of it can be seen as links.
         Ok(unsafe { link.as_ref() })
+    }
+
+    /// Whether the bucket `index` has memory.
+    pub(super) fn is_there(&self, index: usize) -> bool {
+        // Relaxed: written by callers of `ensure` and `release` only, one at a time.
+        self.segments.get(self.segment_of(index)).is_some_and(|base| !base.load(Ordering::Relaxed).is_null())
     }
 
     /// The index of the bucket that `word`, reachable in this table, points to.
@@ -270,6 +277,9 @@ impl<G: Ground> Buckets<G> {
     ///
     /// As [`release`](Self::release); the buckets are part of `segment`.
     unsafe fn erase(&self, segment: usize, from: usize, to: usize) {
+        if !self.is_there(from) {
+            return;
+        }
         let bytes = (to - from) * size_of::<Link>();
         // Relaxed: one caller at a time.
         let start = self.segments[segment].load(Ordering::Relaxed).wrapping_add(from);

@@ -118,7 +118,7 @@ impl Default for Options {
 /// 1. Buckets `0..size` have memory; so have those below a size that a section has seen, until it ends.
 /// 2. A bucket that is `READY` is in the list, and stays there, not removed, as long as a section may start at it: one that has
 ///    seen a size above its index.
-/// 3. The list is sorted: by reversed hash, buckets before nodes with the same.
+/// 3. The list is sorted: by hash, the low bits first, buckets before nodes with the same.
 /// 4. Bucket 0 is the start of the list and is ready from the beginning.
 /// 5. A link that has `REMOVED` never changes.
 #[doc(alias = "cds_lfht")]
@@ -180,7 +180,7 @@ impl<G: Ground> Table<G> {
             min: options.min,
             max: limit,
             flavor,
-            resize: CachePadded(Resize::new()),
+            resize: CachePadded(Resize::new(initial)),
         });
         if G::OWNED {
             table.buckets.ensure(0, initial).map_err(|_| NewError::OutOfMemory)?;

@@ -13,7 +13,7 @@ use urcu_core::sync::modelled::Ordering;
 use super::ground::Ground;
 use super::lookup::{Start, load};
 use super::resize::MOST_STEP;
-use super::split_order::{order_of, reversed_index};
+use super::split_order::order_of;
 use super::table::Table;
 use super::update::{Side, Spot, set_flag, swing};
 use super::word::{BucketTag, Link, READY, Word, prefetch};
@@ -43,8 +43,8 @@ struct Siblings<'t> {
     /// The first parent's.
     first: &'t Link,
     tag: BucketTag,
-    /// What is added to the parent's reversed index.
-    reversed: usize,
+    /// What is added to the parent's index.
+    offset: usize,
 }
 
 /// All siblings of families, in the order of the list.
@@ -115,7 +115,7 @@ impl<G: Ground> Table<G> {
                 }
             }
             let tag = self.buckets.tag_of(first);
-            plan.siblings[number].write(Siblings { first: link, tag, reversed: reversed_index(offset) });
+            plan.siblings[number].write(Siblings { first: link, tag, offset });
         }
         /// Families between what is prefetched and what is made.
         const AHEAD: usize = 16;
@@ -140,7 +140,7 @@ impl<G: Ground> Table<G> {
         // Relaxed: nothing is read there on the strength of it.
         let word = Word(link.load(Ordering::Relaxed));
         // If the first node is behind the last child, nobody looks at it.
-        let last = reversed_index(parent) | plan.siblings(plan.count - 1).reversed;
+        let last = parent | plan.siblings(plan.count - 1).offset;
         if !word.is_bucket() && !word.ends_search(last, plan.order) {
             // SAFETY: read from a link; the target need not be there any more, but nothing is read.
             if let Ok(node) = unsafe { self.buckets.ground.resolve(word.node()) } {
@@ -157,17 +157,16 @@ impl<G: Ground> Table<G> {
         let mut steps = self.buckets.ground.steps();
         // Nobody begins at a bucket that no size has: it can be ready from the beginning.
         let flags = if when == When::Early { READY } else { 0 };
-        let reversed_parent = reversed_index(parent);
-        let reversed = |number| reversed_parent | plan.siblings(number).reversed;
+        let index = |number| parent | plan.siblings(number).offset;
         // SAFETY: as promised.
         let mut start = unsafe { self.start_at(parent, plan.order) }?;
         let mut first = 0;
         while first < plan.count {
-            let spot = if start.word.ends_search(reversed(first), start.order) {
+            let spot = if start.word.ends_search(index(first), start.order) {
                 Some(Spot { link: start.link, word: start.word, passed: 0 })
             } else {
                 // SAFETY: as promised.
-                unsafe { self.seek_from(start, reversed(first), Side::Before, &mut steps) }?
+                unsafe { self.seek_from(start, index(first), Side::Before, &mut steps) }?
             };
             let Some(spot) = spot else {
                 // SAFETY: as promised.
@@ -175,7 +174,7 @@ impl<G: Ground> Table<G> {
                 continue;
             };
             let mut end = first + 1;
-            while end < plan.count && spot.word.ends_search(reversed(end), start.order) {
+            while end < plan.count && spot.word.ends_search(index(end), start.order) {
                 end += 1;
             }
             let mut next = spot.word.target();

@@ -26,10 +26,12 @@ pub(crate) struct Attached {
 
 impl Attached {
     fn is_of_this_process(&self) -> bool {
-        let process = ProcessId::from_bits(self.process.load(Ordering::Relaxed));
-        process.is_some_and(|process| process.pid() == urcu_core::sys::process_id())
+        ProcessId::from_bits(self.process.load(Ordering::Relaxed)).is_some_and(ProcessId::is_current)
     }
 }
+
+/// Linux has at most 2^22 threads.
+const MOST_GROUPS: usize = (1 << 22) / PAGE_RECORDS + 1;
 
 static ATTACHED: AtomicPtr<Attached> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -58,8 +60,9 @@ pub(crate) fn updating() -> Option<&'static Mapping> {
 pub fn attach(segment: &Segment) -> Result<(), SegmentError> {
     segment.barriers().prepare()?;
     let mapping = Arc::clone(&segment.mapping);
-    let pages = (0..mapping.record_pages()).map(|_| AtomicU32::new(0)).collect();
-    let process = AtomicU64::new(ProcessId::current().bits());
+    let pages = (0..mapping.record_pages().min(MOST_GROUPS)).map(|_| AtomicU32::new(0)).collect();
+    let process = ProcessId::try_current().ok_or_else(SegmentError::unknown_process)?;
+    let process = AtomicU64::new(process.bits());
     let new = Box::into_raw(Box::new(Attached { mapping, process, pages }));
     // Release: the box before its address. PAIR(attached)
     match ATTACHED.compare_exchange(core::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
@@ -140,7 +143,8 @@ pub(crate) fn forget_mirrors() {
     for page in &attached.pages {
         page.store(0, Ordering::Relaxed);
     }
-    attached.process.store(ProcessId::current().bits(), Ordering::Relaxed);
+    // If it cannot be asked for, no page is claimed.
+    attached.process.store(ProcessId::try_current().map_or(0, ProcessId::bits), Ordering::Relaxed);
     // What the kernel knows of a process for `membarrier` is inherited with its memory; asking again is harmless.
     let _ = attached.mapping.barriers().prepare();
 }

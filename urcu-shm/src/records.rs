@@ -77,10 +77,15 @@ pub(crate) fn draw(mapping: &Mapping) -> GraceNumber {
     GraceNumber(before.wrapping_add(LAYOUT.one_period()))
 }
 
+/// See [`Segment::has_started`](crate::Segment::has_started).
+pub(crate) fn has_started(mapping: &Mapping, number: GraceNumber) -> bool {
+    // Acquire: U3 has happened, so the barrier has. PAIR(shared-period)
+    !LAYOUT.is_older(mapping.control().period.load(Ordering::Acquire), number.0)
+}
+
 /// See [`Segment::has_elapsed`](crate::Segment::has_elapsed).
 pub(crate) fn has_elapsed(mapping: &Mapping, number: GraceNumber) -> bool {
-    // Acquire: U3 has happened, so the barrier has. PAIR(shared-period)
-    if LAYOUT.is_older(mapping.control().period.load(Ordering::Acquire), number.0) {
+    if !has_started(mapping, number) {
         return false;
     }
     pages(mapping)
@@ -132,7 +137,7 @@ fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Re
             return false;
         }
         // Before the first sleep, too: many that have died together are found one after the other.
-        if owner_process(owner).is_some_and(|owner| owner.pid() == urcu_core::sys::process_id()) {
+        if owner_process(owner).is_some_and(ProcessId::is_current) {
             urcu_core::grace_period::end_gone_threads::<Shm>();
         }
         let watch = watch.get_or_insert_with(|| owner_process(owner).map(Watch::new));
@@ -173,7 +178,9 @@ pub(crate) fn futex_half(word: &AtomicU64) -> *const u32 {
 
 /// Clears a page whose owner is gone; `true` for exactly one caller.
 fn clear(mapping: &Mapping, page: &RecordPage, owner: u64) -> bool {
-    let clearing = ProcessId::current().bits() | CLEARING;
+    // Who does not know who it is cannot say that it is at it: it leaves that to others.
+    let Some(own) = ProcessId::try_current() else { return false };
+    let clearing = own.bits() | CLEARING;
     // One clears, so that a late one cannot wipe out what the next owner stores. PAIR(page-owner)
     if page.owner.compare_exchange(owner, clearing, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         return false;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use urcu_core::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use urcu_core::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use urcu_core::{Reader, RegisterError};
 
 use crate::error::SegmentError;
@@ -106,15 +106,7 @@ pub(crate) fn attach_mirror(reader: &'static Reader) -> Result<(), RegisterError
     let (group, at) = place(reader);
     let index = page_for(attached, group).ok_or(RegisterError::OutOfMemory)?;
     let page = attached.mapping.record_page(index).ok_or(RegisterError::OutOfMemory)?;
-    let record = &page.records[at];
-    record.identity.tid.store(urcu_core::sys::thread_id(), Ordering::Relaxed);
-    // Release like every store to a word. PAIR(section-end)
-    record.word.store(0, Ordering::Release);
-    // Release: set up before its bit. PAIR(record-in-use)
-    page.in_use.fetch_or(1 << at, Ordering::Release);
-    // The page's and the record's marks before the first section's loads. PAIR(register-scan)
-    fence(Ordering::SeqCst);
-    reader.set_mirror(Some(&record.word));
+    reader.set_mirror(Some(&records::show(page, at).word));
     Ok(())
 }
 
@@ -130,11 +122,7 @@ pub(crate) fn detach_mirror(reader: &'static Reader) {
     let Some(page) = (index as usize).checked_sub(1).and_then(|index| attached.mapping.record_page(index)) else {
         return;
     };
-    let record = &page.records[at];
-    // PAIR(section-end)
-    record.word.store(0, Ordering::Release);
-    record.identity.tid.store(0, Ordering::Relaxed);
-    page.in_use.fetch_and(!(1 << at), Ordering::Release);
+    records::hide(page, at);
 }
 
 /// See [`urcu_core::Flavor::forget_mirrors`]: the pages are the parent's.

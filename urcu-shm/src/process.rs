@@ -54,6 +54,12 @@ impl ProcessId {
         Some(own)
     }
 
+    /// Whoever has that id.
+    #[cfg(urcu_loom)]
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        Some(Self::new(pid, sys::process_status(pid)?.started))
+    }
+
     /// Whether it is the calling process, and neither its parent nor an ancestor whose id it has got.
     pub(crate) fn is_current(self) -> bool {
         Self::try_current() == Some(self)

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use urcu_core::sync::{AtomicU64, Ordering, fence};
+use urcu_core::sync::{AtomicU64, Ordering, fence, spin_loop};
 use urcu_core::word::WordLayout;
 use urcu_core::{Backoff, Flavor, Report, Stall};
 
@@ -124,12 +124,13 @@ fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Re
     let mut backoff = Backoff::new();
     let mut watch = None;
     let mut stall = Stall::new::<Shm>();
+    let mut word = look(record);
     loop {
-        let word = record.word.load(Ordering::Acquire);
         if !LAYOUT.holds_up(word, number.0) {
             return true;
         }
         if backoff.snooze() {
+            word = look(record);
             continue;
         }
         // Acquire. Somebody else has cleared the page, and whoever has it now claimed it after the barrier. PAIR(page-owner)
@@ -145,9 +146,20 @@ fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Re
             clear(mapping, page, owner);
             return false;
         }
-        // Asks for a wake-up. Relaxed: a mark that a racing store of the reader wipes out costs one bounded sleep.
+        if cfg!(urcu_loom) {
+            // The sleep may end at any time. Without the mark, whose race with the reader's store the checker does not order.
+            spin_loop();
+            word = look(record);
+            continue;
+        }
+        // Asks for a wake-up. Relaxed: a mark that a racing store of the reader wipes out costs one bounded sleep. Acquire when it
+        // fails: as for `look`. PAIR(section-end)
         let marked = word | LAYOUT.awaited();
-        if word != marked && record.word.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        if word != marked
+            && let Err(now) = record.word.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Acquire)
+        {
+            word = now;
+            spin_loop();
             continue;
         }
         sys::shared_futex_wait(futex_half(&record.word), marked as u32, LONGEST_SLEEP);
@@ -155,7 +167,13 @@ fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Re
         if let Some(waited) = stall.due() {
             report_stall(owner, record, waited);
         }
+        word = look(record);
     }
+}
+
+/// Acquire: the ends of sections. PAIR(section-end)
+fn look(record: &Record) -> u64 {
+    record.word.load(Ordering::Acquire)
 }
 
 fn report_stall(owner: u64, record: &Record, waited: Duration) {
@@ -253,6 +271,28 @@ fn try_claim(mapping: &Mapping, index: usize, owner: u64, process: ProcessId) ->
     // PAIR(pages-used)
     mapping.directory().pages_used.fetch_max(u32::try_from(index + 1).unwrap_or(u32::MAX), Ordering::AcqRel);
     true
+}
+
+/// Shows a reader that is outside every section in a page that its process has claimed.
+pub(crate) fn show(page: &RecordPage, at: usize) -> &Record {
+    let record = &page.records[at];
+    record.identity.tid.store(urcu_core::sys::thread_id(), Ordering::Relaxed);
+    // Release like every store to a word. PAIR(section-end)
+    record.word.store(0, Ordering::Release);
+    // Release: set up before its bit. PAIR(record-in-use)
+    page.in_use.fetch_or(1 << at, Ordering::Release);
+    // The page's and the record's marks before the first section's loads. PAIR(register-scan)
+    fence(Ordering::SeqCst);
+    record
+}
+
+/// The opposite.
+pub(crate) fn hide(page: &RecordPage, at: usize) {
+    let record = &page.records[at];
+    // PAIR(section-end)
+    record.word.store(0, Ordering::Release);
+    record.identity.tid.store(0, Ordering::Relaxed);
+    page.in_use.fetch_and(!(1 << at), Ordering::Release);
 }
 
 /// Gives back a page that was claimed and not used.

@@ -407,11 +407,8 @@ fn main() -> ExitCode {
     let count = std::env::var("CDS_SHM_CRASHES").map_or(30, |count| count.parse().expect("a number"));
     let seed = std::env::var("CDS_SHM_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
     println!("seed {seed}: CDS_SHM_SEED={seed}");
-    let tests = [
-        ("readers_die", readers_die as fn(u64, u64)),
-        ("writers_die", writers_die),
-        ("any_store", stores::any_store),
-    ];
+    let tests =
+        [("readers_die", readers_die as fn(u64, u64)), ("writers_die", writers_die), ("any_store", stores::any_store)];
     for (name, test) in tests {
         if !role.is_empty() && !role.starts_with('-') && !name.contains(role) {
             continue;

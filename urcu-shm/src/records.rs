@@ -26,6 +26,9 @@ const CLEARING: u64 = 1 << 63;
 /// The longest sleep before the reader's process is looked at again: bounds both a lost wake-up and the time until a dead process is
 /// noticed.
 const LONGEST_SLEEP: Duration = Duration::from_millis(2);
+/// The first one; each is twice as long as the one before. A reader that has just been killed is still there for some hundred
+/// microseconds.
+const FIRST_SLEEP: Duration = Duration::from_micros(100);
 
 const ALL_RECORDS: u32 = (1 << PAGE_RECORDS) - 1;
 
@@ -121,8 +124,9 @@ pub(crate) fn wait(mapping: &Mapping, number: GraceNumber) {
 /// Waits until the record does not hold the grace period up. `false`: its process has died, and the page has been cleared.
 #[cold]
 fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Record, number: GraceNumber) -> bool {
-    let mut backoff = Backoff::new();
-    let mut watch = None;
+    // Without yielding: on a busy machine each time costs a turn of everybody else, and a sleeper is run sooner.
+    let mut backoff = Backoff::spinning();
+    let (mut watch, mut sleep) = (None, FIRST_SLEEP);
     let mut stall = Stall::new::<Shm>();
     let mut word = look(record);
     loop {
@@ -162,7 +166,8 @@ fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Re
             spin_loop();
             continue;
         }
-        sys::shared_futex_wait(futex_half(&record.word), marked as u32, LONGEST_SLEEP);
+        sys::shared_futex_wait(futex_half(&record.word), marked as u32, sleep);
+        sleep = (sleep * 2).min(LONGEST_SLEEP);
         mapping.control().counters.longest_wait.fetch_max(stall.nanos(), Ordering::Relaxed);
         if let Some(waited) = stall.due() {
             report_stall(owner, record, waited);

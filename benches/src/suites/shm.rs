@@ -123,7 +123,12 @@ fn cases(_: &Options) -> Vec<Case> {
             2,
             updates,
         ),
-        grace("grace@1".into(), 1, Readers::Busy, "A grace period over 1 reader process that runs sections back to back."),
+        grace(
+            "grace@1".into(),
+            1,
+            Readers::Busy,
+            "A grace period over 1 reader process that runs sections back to back.",
+        ),
         grace(
             "grace@10".into(),
             10,

@@ -111,12 +111,14 @@ impl<T: Stored> ShmList<T> {
             let found = unsafe { at.cast::<AtomicU64>().as_ref() }.load(Ordering::Relaxed);
             length = usize::try_from(found).unwrap_or(usize::MAX);
             let all = length.checked_next_multiple_of(WORD).and_then(|padded| padded.checked_add(Self::LEAST));
-            self.view.space.bytes(start, all.ok_or(Stop::Nonsense)?, 8)?;
+            let all = all.ok_or(Stop::Nonsense)?;
+            self.view.space.bytes(start, all, 8)?;
+            self.view.fits_in_block(start, all)?;
         }
         // SAFETY: inside, as just checked.
         let at = unsafe { at.add(Self::LENGTH) };
         // SAFETY: as above.
-        Ok(unsafe { T::read(at, length) })
+        unsafe { T::read(at, length) }
     }
 }
 

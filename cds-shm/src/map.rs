@@ -117,6 +117,7 @@ impl<K: Stored, V: Stored> ShmHashMap<K, V> {
             value_length = V::FIXED.unwrap_or((both >> 32) as usize);
             let all = Self::HEAD + Self::LENGTHS + padded(key_length) + padded(value_length);
             view.space.bytes(start, all, 8)?;
+            view.fits_in_block(start, all)?;
         }
         // SAFETY: inside, as just checked.
         let key = unsafe { lengths.add(Self::LENGTHS) };
@@ -157,14 +158,14 @@ impl<K: Stored, V: Stored> ShmHashMap<K, V> {
     fn value(&self, node: NonNull<Node>) -> Result<V::Owned, Stop> {
         let entry = self.entry(node)?;
         // SAFETY: checked by `entry`.
-        Ok(unsafe { V::read(entry.value, entry.value_length) })
+        unsafe { V::read(entry.value, entry.value_length) }
     }
 
     #[inline(always)]
     fn key(&self, node: NonNull<Node>) -> Result<K::Owned, Stop> {
         let entry = self.entry(node)?;
         // SAFETY: checked by `entry`.
-        Ok(unsafe { K::read(entry.key, entry.key_length) })
+        unsafe { K::read(entry.key, entry.key_length) }
     }
 
     /// A copy of the value of a key. Wait-free; inside a section.

@@ -14,6 +14,13 @@ pub struct Shm;
 
 pub(crate) static DOMAIN: Domain = Domain::new(Shm::LAYOUT);
 
+#[cfg(urcu_loom)]
+loom::thread_local! {
+    /// One for each of a model's threads.
+    static RECORD: ThreadRecord = ThreadRecord::new();
+}
+
+#[cfg(not(urcu_loom))]
 thread_local! {
     /// Constant and without a destructor: an access is one load relative to the thread pointer.
     static RECORD: ThreadRecord = const { ThreadRecord::new() };

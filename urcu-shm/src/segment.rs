@@ -11,7 +11,7 @@ use urcu_core::sync::Ordering;
 use crate::barrier::Barriers;
 use crate::error::{RootError, SegmentError, WriterError};
 use crate::grace::GraceNumber;
-use crate::layout::{FIRST_RECORD_PAGE, HEADER_BYTES, Header, LAYOUT_HASH, MAGIC, VERSION};
+use crate::layout::{FIRST_RECORD_PAGE, HEADER_BYTES, Header, LAYOUT_HASH, MAGIC, MOST_RECORD_PAGES, VERSION};
 use crate::mapping::Mapping;
 use crate::offset::Offset;
 use crate::process::ProcessId;
@@ -84,7 +84,8 @@ impl SegmentOptions {
     pub fn create(&self, path: impl AsRef<Path>) -> Result<Segment, SegmentError> {
         let path = path.as_ref();
         let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{:x}.new", ProcessId::current().bits()));
+        let own = ProcessId::try_current().ok_or_else(SegmentError::unknown_process)?;
+        name.push(format!(".{:x}.new", own.bits()));
         let unfinished = Path::new(&name);
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
         let file = sys::open(unfinished, flags, 0o600).map_err(SegmentError::system("creating the file"))?;
@@ -127,7 +128,7 @@ impl SegmentOptions {
         let page = sys::page_size();
         let pages = |bytes: usize| bytes.checked_next_multiple_of(page).ok_or(SegmentError::BadSize);
         let record_pages = u32::try_from(self.processes).map_err(|_| SegmentError::BadSize)?;
-        if self.data_bytes == 0 || record_pages == 0 {
+        if self.data_bytes == 0 || record_pages == 0 || record_pages > MOST_RECORD_PAGES {
             return Err(SegmentError::BadSize);
         }
         let data_bytes = pages(self.data_bytes.checked_add(ROOT_TABLE_BYTES).ok_or(SegmentError::BadSize)?)?;
@@ -140,7 +141,7 @@ impl SegmentOptions {
             version: VERSION,
             page_size: u32::try_from(page).map_err(|_| SegmentError::BadSize)?,
             layout: LAYOUT_HASH,
-            creator: ProcessId::current().bits(),
+            creator: ProcessId::try_current().ok_or_else(SegmentError::unknown_process)?.bits(),
             pid_namespace: sys::pid_namespace(),
             boot: sys::boot_id(),
             barriers: self.barriers.unwrap_or_else(Barriers::best) as u32,
@@ -186,7 +187,7 @@ impl OpenOptions {
         let file = match sys::open(path, libc::O_RDWR, 0) {
             // A descriptor of another process looks like a link, and is none that anybody could have planted.
             Err(error) if error.raw_os_error() == Some(libc::ELOOP) && is_descriptor(path) => {
-                std::fs::File::options().read(true).write(true).open(path).map(OwnedFd::from)
+                sys::open_descriptor(path)
             }
             other => other,
         };
@@ -199,6 +200,8 @@ impl OpenOptions {
     ///
     /// [`SegmentError`].
     pub fn open_fd(self, file: OwnedFd) -> Result<Segment, SegmentError> {
+        // Once, so that it is known when there is no descriptor left.
+        ProcessId::try_current().ok_or_else(SegmentError::unknown_process)?;
         let header = self.check(file.as_fd())?;
         Ok(Segment { mapping: Arc::new(Mapping::new(file, &header, self.access)?) })
     }
@@ -240,6 +243,7 @@ impl OpenOptions {
         }
         let sizes = data_start == Some(header.data_start)
             && header.record_pages != 0
+            && header.record_pages <= MOST_RECORD_PAGES
             && header.data_bytes >= ROOT_TABLE_BYTES as u64
             && header.data_bytes.is_multiple_of(page)
             && header.data_start.checked_add(header.data_bytes) == Some(header.total_bytes)
@@ -424,6 +428,12 @@ impl Segment {
     /// not look for dead processes: see [`reap`](Self::reap). Any access.
     pub fn has_elapsed(&self, number: GraceNumber) -> bool {
         records::has_elapsed(&self.mapping, number)
+    }
+
+    /// Whether a grace period has started that has this number or a later one: otherwise the number, or the segment's own, has been
+    /// overwritten. Wait-free. Any access.
+    pub fn has_started(&self, number: GraceNumber) -> bool {
+        records::has_started(&self.mapping, number)
     }
 
     /// Waits until then. Readers of processes that have died meanwhile count as gone, within some milliseconds.

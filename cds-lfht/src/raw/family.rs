@@ -84,6 +84,16 @@ impl<G: Ground> Table<G> {
     /// Inside a section of the table's flavor, in which a growth to `families.to` was seen, or with the turn. The new buckets are
     /// fresh and the caller's to make. [`When::Early`]: the caller alone publishes a size above `families.from`, afterwards.
     pub(super) unsafe fn make_families(&self, families: Families, when: When) -> Result<(), G::Stop> {
+        // One allowance for all: what is between them is passed once.
+        let mut steps = self.buckets.ground.steps();
+        // SAFETY: as promised.
+        unsafe { self.make_families_within(families, when, &mut steps) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`make_families`](Self::make_families).
+    unsafe fn make_families_within(&self, families: Families, when: When, steps: &mut G::Steps) -> Result<(), G::Stop> {
         let Families { parents, from, to } = families;
         let order = order_of(from);
         let bits = order_of(to) - order;
@@ -100,7 +110,7 @@ impl<G: Ground> Table<G> {
                 let middle = parents.start.midpoint(parents.end);
                 for parents in [parents.start..middle, middle..parents.end] {
                     // SAFETY: as promised.
-                    unsafe { self.make_families(Families { parents, from, to }, when) }?;
+                    unsafe { self.make_families_within(Families { parents, from, to }, when, steps) }?;
                 }
                 return Ok(());
             }
@@ -123,7 +133,7 @@ impl<G: Ground> Table<G> {
             // SAFETY: as promised.
             unsafe { self.prefetch_for_family(&plan, (parent + AHEAD).min(parents.end - 1)) };
             // SAFETY: as promised.
-            unsafe { self.make_family(&plan, parent, when) }?;
+            unsafe { self.make_family(&plan, parent, when, steps) }?;
         }
         Ok(())
     }
@@ -153,8 +163,13 @@ impl<G: Ground> Table<G> {
     ///
     /// As [`make_families`](Self::make_families); `parent` is one of the plan's.
     #[inline]
-    unsafe fn make_family(&self, plan: &Plan<'_>, parent: usize, when: When) -> Result<(), G::Stop> {
-        let mut steps = self.buckets.ground.steps();
+    unsafe fn make_family(
+        &self,
+        plan: &Plan<'_>,
+        parent: usize,
+        when: When,
+        steps: &mut G::Steps,
+    ) -> Result<(), G::Stop> {
         // Nobody begins at a bucket that no size has: it can be ready from the beginning.
         let flags = if when == When::Early { READY } else { 0 };
         let index = |number| parent | plan.siblings(number).offset;
@@ -166,7 +181,7 @@ impl<G: Ground> Table<G> {
                 Some(Spot { link: start.link, word: start.word, passed: 0 })
             } else {
                 // SAFETY: as promised.
-                unsafe { self.seek_from(start, index(first), Side::Before, &mut steps) }?
+                unsafe { self.seek_from(start, index(first), Side::Before, steps) }?
             };
             let Some(spot) = spot else {
                 // SAFETY: as promised.

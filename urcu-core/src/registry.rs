@@ -10,7 +10,7 @@
 use core::mem::size_of;
 
 use crate::reader::Reader;
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use crate::sys;
 use crate::weaken;
 use crate::word::WordLayout;
@@ -142,6 +142,8 @@ pub struct Registry<S = ProcessMemory> {
     ending: AtomicU32,
     /// How many of them make a registration look for threads that are gone.
     reap_at: AtomicU32,
+    /// Whether somebody is looking for threads that are gone.
+    reaping: AtomicBool,
 }
 
 const REAP_AT_LEAST: u32 = 16;
@@ -149,7 +151,12 @@ const REAP_AT_LEAST: u32 = 16;
 impl Registry {
     /// An empty registry in process memory.
     pub const fn new() -> Self {
-        Self { storage: ProcessMemory::new(), ending: AtomicU32::new(0), reap_at: AtomicU32::new(REAP_AT_LEAST) }
+        Self {
+            storage: ProcessMemory::new(),
+            ending: AtomicU32::new(0),
+            reap_at: AtomicU32::new(REAP_AT_LEAST),
+            reaping: AtomicBool::new(false),
+        }
     }
 }
 
@@ -174,7 +181,7 @@ impl<S: Storage> Registry<S> {
         for index in 0..CHUNKS {
             let chunk = match self.storage.chunk(index) {
                 Some(chunk) => chunk,
-                None if self.reap_ended_threads(layout, false) => return self.claim(layout),
+                None if self.reap_before_growth(layout) => return self.claim(layout),
                 None => self.storage.grow(index)?,
             };
             for (at, in_use) in chunk.in_use.iter().enumerate() {
@@ -275,7 +282,7 @@ impl<S: Storage> Registry<S> {
     /// Whether there were any.
     ///
     /// Those that are known to be ending are looked at when there are many of them, the others before the registry grows, so that
-    /// it grows at most to twice what is needed.
+    /// it grows to little more than twice what is needed.
     pub(crate) fn reap_ended_threads(&'static self, layout: WordLayout, only_ending: bool) -> bool {
         let process = sys::process_id();
         let mut reaped = false;
@@ -297,8 +304,24 @@ impl<S: Storage> Registry<S> {
         reaped
     }
 
+    /// Looks for threads that are gone instead of making another chunk. Whether there were any.
+    ///
+    /// One thread at a time; those that come meanwhile make the chunk. Thousands of threads that register at once would
+    /// otherwise all look at all others, by a system call each.
+    fn reap_before_growth(&'static self, layout: WordLayout) -> bool {
+        // Relaxed: it guards nothing, and reaping twice is harmless.
+        if self.reaping.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        let reaped = self.reap_ended_threads(layout, false);
+        self.reaping.store(false, Ordering::Relaxed);
+        reaped
+    }
+
     /// Frees every slot but `own`: what a forked child does with the threads it did not inherit.
     pub(crate) fn prune(&'static self, own: &'static Reader) {
+        // Whoever was reaping is not here.
+        self.reaping.store(false, Ordering::Relaxed);
         self.for_each(|reader| {
             if weaken!("child-prunes", !core::ptr::eq(reader, own) => false) {
                 self.release(reader);
@@ -351,6 +374,26 @@ mod tests {
         });
         let distinct: std::collections::HashSet<_> = claimed.iter().collect();
         assert_eq!((claimed.len(), distinct.len(), registry.len()), (2000, 2000, 2000));
+    }
+
+    #[test]
+    fn a_registry_that_is_being_reaped_grows_at_once() {
+        let registry = registry();
+        let full = || {
+            let claim = registry.claim(WordLayout::new(16)).expect("memory");
+            claim.set_identity(i32::MAX, sys::process_id());
+            claim
+        };
+        for _ in 0..WORD_SLOTS {
+            full();
+        }
+        registry.reaping.store(true, Ordering::Relaxed);
+        assert_eq!(full().slot() as usize, WORD_SLOTS, "it looked for threads that are gone beside somebody else");
+        registry.reaping.store(false, Ordering::Relaxed);
+        for _ in WORD_SLOTS + 1..3 * WORD_SLOTS {
+            full();
+        }
+        assert_eq!(full().slot(), 0, "it grew although no thread with that number exists");
     }
 
     #[test]

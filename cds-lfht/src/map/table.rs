@@ -44,6 +44,8 @@ pub(super) struct Table {
     mask: usize,
     buckets: NonNull<Bucket>,
     base: u32,
+    /// Of the process that has begun to move entries here.
+    pub(super) generation: u64,
     /// Where the entries are going.
     pub(super) next: AtomicPtr<Table>,
     pub(super) progress: CachePadded<Progress>,
@@ -68,7 +70,7 @@ impl Table {
         let buckets = memory::allocate(count)?;
         let progress = Progress { taken: AtomicUsize::new(0), done: AtomicUsize::new(0) };
         let next = AtomicPtr::new(ptr::null_mut());
-        Some(Box::new(Self { mask: count - 1, buckets, base, next, progress: CachePadded(progress) }))
+        Some(Box::new(Self { mask: count - 1, buckets, base, generation: 0, next, progress: CachePadded(progress) }))
     }
 
     /// The base for a table of `bits` that takes over from this one.
@@ -145,6 +147,11 @@ impl Table {
     #[inline]
     pub(super) fn bucket_of(&self, hash: u64) -> &Bucket {
         self.bucket(self.index_of(hash))
+    }
+
+    /// Whether all buckets are migrated.
+    pub(super) fn is_empty(&self) -> bool {
+        (0..self.count()).all(|index| self.bucket(index).meta().is_migrated())
     }
 
     /// Bytes that the table takes, without chained lines.

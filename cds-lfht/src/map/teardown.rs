@@ -30,7 +30,8 @@ impl<T> Index<T> {
             let owned = unsafe { Box::from_raw(table) };
             for index in 0..owned.count() {
                 // What is migrated is in the next table.
-                let Some(locked) = owned.bucket(index).lock() else { continue };
+                let Some(locked) = owned.bucket(index).lock(self.mark()) else { continue };
+                let taken_back = self.take_back(&locked, &owned, index);
                 let unlinked = locked.dismantle(|word| {
                     // SAFETY: an entry of this map, which nobody else has.
                     let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { self.nodes.drop_last(word.handle()) }));
@@ -41,17 +42,17 @@ impl<T> Index<T> {
                         }
                     }
                 });
-                for line in unlinked.0 {
+                for line in taken_back.0.into_iter().chain(unlinked.0) {
                     // SAFETY: made by `Box::new`, and unlinked.
                     drop(unsafe { Box::from_raw(line) });
                 }
             }
             table = owned.next.load(Ordering::Relaxed);
         }
-        if let Some(panic) = first_panic
-            && !thread::panicking()
-        {
-            resume_unwind(panic);
+        match first_panic {
+            None => {}
+            Some(panic) if thread::panicking() => dispose(panic),
+            Some(panic) => resume_unwind(panic),
         }
     }
 }

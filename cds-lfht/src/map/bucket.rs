@@ -264,7 +264,7 @@ impl Bucket {
         // Relaxed: the exchange decides.
         let meta = self.meta.load(Ordering::Relaxed);
         if meta & (LOCKED | MIGRATED) == 0 && self.try_lock(meta, mark) {
-            return Some(Locked { first: self, meta: Meta(meta) });
+            return Some(Locked { first: self, meta: Meta(meta), is_inherited: false });
         }
         self.lock_contended(mark)
     }
@@ -278,7 +278,7 @@ impl Bucket {
             return self.inherit(meta, mark);
         }
         let is_free = meta & MIGRATED == 0 && self.try_lock(meta, mark);
-        is_free.then(|| Locked { first: self, meta: Meta(meta) })
+        is_free.then(|| Locked { first: self, meta: Meta(meta), is_inherited: false })
     }
 
     /// Takes the lock from a holder that does not exist in this process; `None` if it may exist.
@@ -289,7 +289,7 @@ impl Bucket {
         }
         // Acquire: as in `try_lock`. PAIR(map-lock)
         self.meta.compare_exchange(meta, meta & !HELD | mark.0, Ordering::Acquire, Ordering::Relaxed).ok()?;
-        let mut locked = Locked { first: self, meta: Meta(meta & !HELD) };
+        let mut locked = Locked { first: self, meta: Meta(meta & !HELD), is_inherited: true };
         locked.mend();
         Some(locked)
     }
@@ -308,7 +308,7 @@ impl Bucket {
     #[inline]
     pub(super) unsafe fn lock_alone(&self) -> Locked<'_> {
         // Relaxed: nobody else writes it.
-        Locked { first: self, meta: Meta(self.meta.load(Ordering::Relaxed)) }
+        Locked { first: self, meta: Meta(self.meta.load(Ordering::Relaxed)), is_inherited: false }
     }
 
     #[inline]
@@ -328,7 +328,7 @@ impl Bucket {
             }
             if meta & LOCKED == 0 {
                 if self.try_lock(meta, mark) {
-                    return Some(Locked { first: self, meta: Meta(meta) });
+                    return Some(Locked { first: self, meta: Meta(meta), is_inherited: false });
                 }
                 continue;
             }
@@ -385,6 +385,8 @@ pub(super) struct Locked<'l> {
     first: &'l Bucket,
     /// The first line's, without the lock; stored when the lock is given back.
     meta: Meta,
+    /// Whether it was taken from a holder that does not exist.
+    is_inherited: bool,
 }
 
 /// Lines that are not part of any chain any more; readers may still be in them.
@@ -437,6 +439,12 @@ impl<'l> Locked<'l> {
             line = self.next_of(line, meta)?;
             meta = self.meta_of(line);
         }
+    }
+
+    /// Whether a thread of an ancestor held it when this process was forked: what it was moving is to be taken back.
+    #[inline]
+    pub(super) fn is_inherited(&self) -> bool {
+        self.is_inherited
     }
 
     /// Ends what a holder had begun that was not forked along, as seen by lookups: they cope with each of its steps.

@@ -272,6 +272,11 @@ impl<T> Index<T> {
         let mark = self.mark();
         loop {
             if let Some(locked) = table.bucket_of(hash).lock(mark) {
+                if locked.is_inherited() {
+                    let taken_back = self.take_back(&locked, table, table.index_of(hash));
+                    // SAFETY: unreachable.
+                    unsafe { self.nodes.retire_lines(taken_back) };
+                }
                 return (table, locked);
             }
             // SAFETY: it is migrated.

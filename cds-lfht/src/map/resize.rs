@@ -287,9 +287,11 @@ impl<T> Index<T> {
         let Some(locked) = bucket.lock_if_free(mark) else {
             return Ok(false);
         };
-        let taken_back = self.take_back(&locked, table, index);
-        // SAFETY: unreachable.
-        unsafe { self.nodes.retire_lines(taken_back) };
+        if locked.is_inherited() {
+            let taken_back = self.take_back(&locked, table, index);
+            // SAFETY: unreachable.
+            unsafe { self.nodes.retire_lines(taken_back) };
+        }
         let put = |tag: u8, word: Word, hash: u64| {
             let target = new.bucket_of(hash);
             let mut target = if new.bits() >= table.bits() {
@@ -334,17 +336,18 @@ impl<T> Index<T> {
         Ok(true)
     }
 
-    /// Takes back what a thread of an ancestor had put into the next table when this process was forked, in the middle of migrating
-    /// bucket `index` of `table`, which is `locked` now. Lines that are not linked any more.
+    /// Takes back what a thread of an ancestor may have put into the next table, in the middle of migrating bucket `index` of `table`
+    /// when this process was forked. The bucket was inherited and nothing was changed in it since. Lines that are not linked any more.
+    #[cold]
     pub(super) fn take_back(&self, locked: &Locked<'_>, table: &Table, index: usize) -> Unlinked {
         let mut unlinked = Unlinked::default();
+        if !locked.is_inherited() {
+            return unlinked;
+        }
         // Acquire: its fields are seen. PAIR(map-next)
         let new = table.next.load(Ordering::Acquire);
         // SAFETY: alive as long as `table` is.
         let Some(new) = (unsafe { new.as_ref() }) else { return unlinked };
-        if new.generation == self.generation.number() {
-            return unlinked;
-        }
         if new.bits() > table.bits() {
             // All that is there comes from this bucket, which nobody has found migrated. Lines of chains are lost.
             for target in (index..new.count()).step_by(table.count()) {

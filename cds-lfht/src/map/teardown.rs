@@ -1,5 +1,6 @@
 //! The end of a map: everything is dropped, whoever panics.
 
+use core::ptr;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
@@ -17,12 +18,37 @@ pub(super) fn dispose(panic: Box<dyn Any + Send>) {
     }
 }
 
+/// The first of several panics, which goes on when everything is done.
+#[derive(Default)]
+pub(super) struct FirstPanic(Option<Box<dyn Any + Send>>);
+
+impl FirstPanic {
+    /// Runs `work`; a panic waits until [`go_on`](Self::go_on).
+    pub(super) fn catch(&mut self, work: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+            match &self.0 {
+                None => self.0 = Some(panic),
+                Some(_) => dispose(panic),
+            }
+        }
+    }
+
+    /// Lets the first one go on, unless the thread is unwinding already.
+    pub(super) fn go_on(self) {
+        match self.0 {
+            None => {}
+            Some(panic) if thread::panicking() => dispose(panic),
+            Some(panic) => resume_unwind(panic),
+        }
+    }
+}
+
 impl<T> Index<T> {
-    /// Drops all entries and frees all tables; nothing can be used afterwards.
+    /// Drops all entries and frees all tables; nothing can be used afterwards, and this does nothing when it is called again.
     ///
     /// A drop that panics does not keep the others from being dropped; the first panic goes on at the end.
     pub(super) fn tear_down(&mut self) {
-        let mut first_panic = None;
+        let mut panics = FirstPanic::default();
         // Relaxed: `&mut self` comes after everything.
         let mut table: *mut Table = self.current.load(Ordering::Relaxed);
         while !table.is_null() {
@@ -34,13 +60,7 @@ impl<T> Index<T> {
                 let taken_back = self.take_back(&locked, &owned, index);
                 let unlinked = locked.dismantle(|word| {
                     // SAFETY: an entry of this map, which nobody else has.
-                    let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { self.nodes.drop_last(word.handle()) }));
-                    if let Err(panic) = dropped {
-                        match &first_panic {
-                            None => first_panic = Some(panic),
-                            Some(_) => dispose(panic),
-                        }
-                    }
+                    panics.catch(|| unsafe { self.nodes.drop_last(word.handle()) });
                 });
                 for line in taken_back.0.into_iter().chain(unlinked.0) {
                     // SAFETY: made by `Box::new`, and unlinked.
@@ -49,10 +69,7 @@ impl<T> Index<T> {
             }
             table = owned.next.load(Ordering::Relaxed);
         }
-        match first_panic {
-            None => {}
-            Some(panic) if thread::panicking() => dispose(panic),
-            Some(panic) => resume_unwind(panic),
-        }
+        self.current.store(ptr::null_mut(), Ordering::Relaxed);
+        panics.go_on();
     }
 }

@@ -14,6 +14,9 @@ use structure_conformance::seed::Random;
 use structure_conformance::{Bp, Counted, Counts, Mb, OwnProcess, Tested, on_every_flavor, within_limit};
 use urcu_core::Thread;
 
+/// Does nothing with a result.
+fn ignore<T>(_: T) {}
+
 thread_local! {
     static LIES: RefCell<Random> = RefCell::new(Random::new(1));
 }
@@ -25,7 +28,7 @@ impl Hash for Liar {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // Few tags and many buckets, or the other way round.
         let lie = LIES.with_borrow_mut(|lies| if lies.once_in(2) { lies.below(64) } else { lies.below(3) << 56 });
-        state.write_u64(if self.0 % 2 == 0 { lie } else { self.0 });
+        state.write_u64(if self.0.is_multiple_of(2) { lie } else { self.0 });
     }
 }
 
@@ -85,32 +88,32 @@ on_every_flavor! {
                         let mut key = key;
                         let value = || counts.make(round);
                         match round % 12 {
-                            0 | 1 => drop(map.insert(key(), value(), &guard).map(Counted::value)),
-                            2 => drop(map.try_insert(key(), value(), &guard).map(Counted::value)),
-                            3 | 4 => drop(map.remove(&key(), &guard).map(Counted::value)),
-                            5 => drop(map.replace(key(), value(), &guard).map(Counted::value)),
-                            6 => drop(map.update(key(), |_| value(), &guard).map(|(old, new)| old.value() + new.value())),
-                            7 => drop(map.compute(key(), |there| match there {
+                            0 | 1 => ignore(map.insert(key(), value(), &guard).map(Counted::value)),
+                            2 => ignore(map.try_insert(key(), value(), &guard).map(Counted::value)),
+                            3 | 4 => ignore(map.remove(&key(), &guard).map(Counted::value)),
+                            5 => ignore(map.replace(key(), value(), &guard).map(Counted::value)),
+                            6 => ignore(map.update(key(), |_| value(), &guard).map(|(old, new)| old.value() + new.value())),
+                            7 => ignore(map.compute(key(), |there| match there {
                                 None => Operation::Insert(value()),
                                 Some((_, old)) if old.value() % 2 == 0 => Operation::Remove,
                                 Some(_) => Operation::Keep,
                             }, &guard)),
-                            8 => drop(map.remove_if(&key(), |_, value| value.value() % 2 == 0, &guard)),
+                            8 => ignore(map.remove_if(&key(), |_, value| value.value() % 2 == 0, &guard)),
                             9 => map.iter(&guard).for_each(|(key, value)| {
                                 assert_eq!(key.0, key.1.value());
                                 let _ = value.value();
                             }),
-                            10 => drop(map.get_all(&key(), &guard).map(Counted::value).count()),
+                            10 => ignore(map.get_all(&key(), &guard).map(Counted::value).count()),
                             _ if round % 128 == 11 => map.retain(|_, value| value.value() % 3 != 0, &guard),
-                            _ if round % 256 == 23 => drop(map.resize(if number == 0 { 4 << 17 } else { 64 }, &guard)),
-                            _ => drop(map.insert_duplicate(key(), value(), &guard).value()),
+                            _ if round % 256 == 23 => ignore(map.resize(if number == 0 { 4 << 17 } else { 64 }, &guard)),
+                            _ => ignore(map.insert_duplicate(key(), value(), &guard).value()),
                         }
                     }
                 });
             }
         });
         let entries = map.len();
-        assert_eq!(map.into_iter().map(|(key, value)| (key.0, value.value())).count(), entries);
+        assert_eq!(map.into_iter().filter(|(key, value)| key.0 == key.1.value() && value.value() < 2000).count(), entries);
         F::vtable().wait_for_retired().expect("not inside a section");
         assert_eq!(counts.made(), counts.dropped());
     }
@@ -141,10 +144,10 @@ on_every_flavor! {
                         let guard = thread.read_lock();
                         let key = STEP * (1 + random.below(30));
                         match random.below(40) {
-                            0 => drop(map.resize(random.below(3000) as usize, &guard)),
-                            1..=20 => drop(map.insert_duplicate(key, 0, &guard)),
+                            0 => ignore(map.resize(random.below(3000) as usize, &guard)),
+                            1..=20 => ignore(map.insert_duplicate(key, 0, &guard)),
                             21 => map.retain(|&key, _| key == 0, &guard),
-                            _ => drop(map.remove(&key, &guard)),
+                            _ => ignore(map.remove(&key, &guard)),
                         }
                     }
                 });
@@ -186,8 +189,8 @@ on_every_flavor! {
             match round {
                 5 => map.reserve(100_000, &guard),
                 10 => map.clear(&guard),
-                20 => (0..500).for_each(|key| drop(map.insert(key, counts.make(key), &guard))),
-                30 => drop(map.shrink_to_fit(&guard)),
+                20 => (0..500).for_each(|key| ignore(map.insert(key, counts.make(key), &guard))),
+                30 => ignore(map.shrink_to_fit(&guard)),
                 40 => map.retain(|key, _| map.remove(&(key ^ 1), &guard).is_some_and(|_| key % 3 == 0), &guard),
                 _ => {}
             }
@@ -218,35 +221,35 @@ fn guards_of_other_flavors_are_refused_everywhere() {
             let text = payload.downcast_ref::<String>().expect("a text");
             assert!(text.contains("urcu-mb") && text.contains("urcu-bp"), "{text}");
         };
-        refused(&|| drop(map.get(&1, &wrong)));
-        refused(&|| drop(map.get_key_value(&1, &wrong)));
-        refused(&|| drop(map.contains(&1, &wrong)));
-        refused(&|| drop(map.get_all(&1, &wrong)));
-        refused(&|| drop(map.get_many([&1], &wrong)));
-        refused(&|| drop(map.iter(&wrong)));
-        refused(&|| drop(map.keys(&wrong)));
-        refused(&|| drop(map.values(&wrong)));
-        refused(&|| drop(map.insert(1, 1, &wrong)));
-        refused(&|| drop(map.try_insert(1, 1, &wrong)));
-        refused(&|| drop(map.insert_duplicate(1, 1, &wrong)));
-        refused(&|| drop(map.get_or_insert(1, 1, &wrong)));
-        refused(&|| drop(map.get_or_insert_with(1, || 1, &wrong)));
-        refused(&|| drop(map.replace(1, 1, &wrong)));
-        refused(&|| drop(map.update(1, |one| *one, &wrong)));
-        refused(&|| drop(map.compute(1, |_| Operation::Insert(1), &wrong)));
-        refused(&|| drop(map.remove(&1, &wrong)));
-        refused(&|| drop(map.remove_if(&1, |_, _| true, &wrong)));
-        refused(&|| drop(map.remove_all(&1, &wrong)));
+        refused(&|| ignore(map.get(&1, &wrong)));
+        refused(&|| ignore(map.get_key_value(&1, &wrong)));
+        refused(&|| ignore(map.contains(&1, &wrong)));
+        refused(&|| ignore(map.get_all(&1, &wrong)));
+        refused(&|| ignore(map.get_many([&1], &wrong)));
+        refused(&|| ignore(map.iter(&wrong)));
+        refused(&|| ignore(map.keys(&wrong)));
+        refused(&|| ignore(map.values(&wrong)));
+        refused(&|| ignore(map.insert(1, 1, &wrong)));
+        refused(&|| ignore(map.try_insert(1, 1, &wrong)));
+        refused(&|| ignore(map.insert_duplicate(1, 1, &wrong)));
+        refused(&|| ignore(map.get_or_insert(1, 1, &wrong)));
+        refused(&|| ignore(map.get_or_insert_with(1, || 1, &wrong)));
+        refused(&|| ignore(map.replace(1, 1, &wrong)));
+        refused(&|| ignore(map.update(1, |one| *one, &wrong)));
+        refused(&|| ignore(map.compute(1, |_| Operation::Insert(1), &wrong)));
+        refused(&|| ignore(map.remove(&1, &wrong)));
+        refused(&|| ignore(map.remove_if(&1, |_, _| true, &wrong)));
+        refused(&|| ignore(map.remove_all(&1, &wrong)));
         refused(&|| map.retain(|_, _| true, &wrong));
         refused(&|| map.clear(&wrong));
         refused(&|| map.reserve(1, &wrong));
-        refused(&|| drop(map.resize(1, &wrong)));
-        refused(&|| drop(map.shrink_to_fit(&wrong)));
-        refused(&|| drop(map.capacity(&wrong)));
-        refused(&|| drop(map.memory(&wrong)));
-        refused(&|| drop(set.insert(1, &wrong)));
-        refused(&|| drop(set.contains(&1, &wrong)));
-        refused(&|| drop(set.iter(&wrong)));
+        refused(&|| ignore(map.resize(1, &wrong)));
+        refused(&|| ignore(map.shrink_to_fit(&wrong)));
+        refused(&|| ignore(map.capacity(&wrong)));
+        refused(&|| ignore(map.memory(&wrong)));
+        refused(&|| ignore(set.insert(1, &wrong)));
+        refused(&|| ignore(set.contains(&1, &wrong)));
+        refused(&|| ignore(set.iter(&wrong)));
         assert!(map.is_empty() && set.is_empty());
     });
 }
@@ -338,7 +341,7 @@ fn sections_that_never_end_keep_no_map_from_ending() {
             thread::scope(|scope| {
                 scope.spawn(|| {
                     let pinned = map.pin();
-                    (0..1000).for_each(|key| drop(pinned.insert(key, counts.make(key))));
+                    (0..1000).for_each(|key| ignore(pinned.insert(key, counts.make(key))));
                     mem::forget(pinned);
                 });
             });

@@ -138,6 +138,9 @@ impl Drop for Value {
     }
 }
 
+/// Does nothing with a result.
+fn ignore<T>(_: T) {}
+
 type Map = LfHashMap<u64, Value>;
 
 /// Keys that are always there, and others.
@@ -165,9 +168,9 @@ fn change(map: &Map, values: &Values, random: &mut Random, guard: &impl AnyGuard
     let key = random.below(KEYS);
     let is_staying = key < STAYING;
     match random.below(8) {
-        0..=2 => drop(map.insert(key, values.make(key), guard).map(|old| assert_eq!(old.key, key))),
-        3 => drop(map.try_insert(key, values.make(key), guard).map(|value| value.key)),
-        4 | 5 if !is_staying => drop(map.remove(&key, guard).map(|old| assert_eq!(old.key, key))),
+        0..=2 => ignore(map.insert(key, values.make(key), guard).map(|old| assert_eq!(old.key, key))),
+        3 => ignore(map.try_insert(key, values.make(key), guard).map(|value| value.key)),
+        4 | 5 if !is_staying => ignore(map.remove(&key, guard).map(|old| assert_eq!(old.key, key))),
         6 => {
             let decide = |there: Option<(&u64, &Value)>| match there {
                 Some(_) if !is_staying => Operation::Remove,
@@ -178,8 +181,8 @@ fn change(map: &Map, values: &Values, random: &mut Random, guard: &impl AnyGuard
         _ if random.once_in(100) => {
             map.resize(random.below(2 * KEYS) as usize, guard);
         }
-        _ if random.once_in(4) => drop(map.insert_duplicate(KEYS + key, values.make(KEYS + key), guard).key),
-        _ => drop(map.remove_all(&(KEYS + key), guard)),
+        _ if random.once_in(4) => ignore(map.insert_duplicate(KEYS + key, values.make(KEYS + key), guard).key),
+        _ => ignore(map.remove_all(&(KEYS + key), guard)),
     }
 }
 
@@ -199,7 +202,7 @@ fn check<F: Tested>(map: Map, values: &Values, random: &mut Random, round: u64) 
             }
         }
         assert!(seen.iter().all(|&times| times == 1), "{seen:?}");
-        if round % 4 == 0 {
+        if round.is_multiple_of(4) {
             // Dropped in the state that it was found in.
             return drop(guard);
         }
@@ -229,7 +232,7 @@ fn check<F: Tested>(map: Map, values: &Values, random: &mut Random, round: u64) 
             });
         }
     });
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         for (key, value) in map {
             assert_eq!(key, value.key);
         }

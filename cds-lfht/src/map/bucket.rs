@@ -28,8 +28,8 @@
 
 use core::ptr;
 
-use urcu_core::Backoff;
 use urcu_core::sync::modelled::{AtomicPtr, AtomicU64, Ordering};
+use urcu_core::{Backoff, weaken};
 
 use super::slab::{Handle, KIND};
 
@@ -284,13 +284,13 @@ impl Bucket {
     /// Takes the lock from a holder that does not exist in this process; `None` if it may exist.
     #[cold]
     fn inherit(&self, meta: u64, mark: Mark) -> Option<Locked<'_>> {
-        if mark.is_holder(meta) {
+        if weaken!("child-inherits-locks", mark.is_holder(meta) => true) {
             return None;
         }
         // Acquire: as in `try_lock`. PAIR(map-lock)
         self.meta.compare_exchange(meta, meta & !HELD | mark.0, Ordering::Acquire, Ordering::Relaxed).ok()?;
         let mut locked = Locked { first: self, meta: Meta(meta & !HELD), is_inherited: true };
-        locked.mend();
+        weaken!("child-mends-buckets", locked.mend() => ());
         Some(locked)
     }
 

@@ -7,7 +7,7 @@ use core::ops::ControlFlow;
 
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use urcu_core::{DomainId, FlavorVtable, Generation};
+use urcu_core::{DomainId, FlavorVtable, Generation, weaken};
 
 use super::bucket::{Bucket, Locked, Mark, Place, Slots, Unlinked, Word};
 use super::nodes::{Fresh, Nodes};
@@ -168,7 +168,8 @@ impl<T> Index<T> {
                 return Some(unsafe { entry_of(word) });
             }
             // Relaxed: who has met the traces of a removal sees that it was counted, because those are loaded with Acquire.
-            if !self.may_have_duplicates() || self.removals_of(hash).load(Ordering::Relaxed) == removals {
+            let is_missing = !self.may_have_duplicates() || self.removals_of(hash).load(Ordering::Relaxed) == removals;
+            if weaken!("lookup-looks-again", is_missing => true) {
                 return None;
             }
         }
@@ -461,11 +462,11 @@ impl<T> Index<T> {
         let unlinked: Unlinked = if self.may_have_duplicates() && locked.has_another(tag_of(hash), place) {
             let removals = self.removals_of(hash);
             // Release: who sees the number sees what is left behind. Before the entry goes. PAIR(map-removals)
-            removals.fetch_add(1, Ordering::Release);
+            weaken!("removal-counts-before", removals.fetch_add(1, Ordering::Release) => 0);
             let unlinked = locked.remove(place);
             locked.show();
             // Release: who sees the number sees that the entry has gone. Before its slot is used again. PAIR(map-removals)
-            removals.fetch_add(1, Ordering::Release);
+            weaken!("removal-counts-after", removals.fetch_add(1, Ordering::Release) => 0);
             unlinked
         } else {
             locked.remove(place)

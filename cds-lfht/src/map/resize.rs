@@ -8,8 +8,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use urcu_core::Backoff;
 use urcu_core::sync::modelled::Ordering;
+use urcu_core::{Backoff, weaken};
 
 use super::bucket::{Locked, Unlinked, Word, wait};
 use super::index::{Index, prefetch};
@@ -254,7 +254,10 @@ impl<T> Index<T> {
                 // SAFETY: all is migrated.
                 unsafe { self.finish(table) };
             }
-        } else if new.generation != self.generation.number() && !is_stuck && table.is_empty() {
+        } else if new.generation != self.generation.number()
+            && !is_stuck
+            && weaken!("child-ends-moves", table.is_empty() => false)
+        {
             // What threads have migrated that were not forked along may not be counted.
             // SAFETY: all is migrated.
             unsafe { self.finish(table) };
@@ -341,7 +344,7 @@ impl<T> Index<T> {
     #[cold]
     pub(super) fn take_back(&self, locked: &Locked<'_>, table: &Table, index: usize) -> Unlinked {
         let mut unlinked = Unlinked::default();
-        if !locked.is_inherited() {
+        if weaken!("child-takes-back", !locked.is_inherited() => true) {
             return unlinked;
         }
         // Acquire: its fields are seen. PAIR(map-next)

@@ -533,7 +533,7 @@ impl<'l> Locked<'l> {
 
     /// Publishes the tags of the first line before the lock is given back; those of the others are.
     #[inline]
-    pub(super) fn show(&self) {
+    fn show(&self) {
         // Relaxed: only the holder of the lock takes the mark away.
         let mark = self.first.meta.load(Ordering::Relaxed) & HELD;
         // Release: slots before tags. PAIR(map-entry)

@@ -25,8 +25,8 @@ pub(super) struct Index<T> {
     pub(super) generation: Generation,
     /// Whether there may be equal keys.
     duplicates: AtomicBool,
-    /// Removals of entries that left others with their tag behind, once there may be equal keys: counted before such an
-    /// entry's tag goes, and again when it has gone.
+    /// Removals of entries that left others with their tag behind, once there may be equal keys; counted before such an entry
+    /// goes.
     removals: Box<[AtomicU64; REMOVALS]>,
     pub(super) resizing: CachePadded<Resizing>,
 }
@@ -146,6 +146,12 @@ impl<T> Index<T> {
     ///
     /// Then what was looked at may have gone while another entry of the same key came where the lookup had been. So it is no
     /// answer that nothing was found, if an entry has gone meanwhile that may have left another one behind.
+    ///
+    /// Say that a key has an entry at every moment, and that a walk finds none. Of the entries that the key has when the walk
+    /// loads the first tags, look at the one that goes last. It has gone before the walk was there, so the walk has seen what was
+    /// stored after its removal was counted. And the number was loaded before it was counted: otherwise what that removal left
+    /// behind would have been among the entries that the key had when the tags were loaded, and goes later. So the number is
+    /// another one now.
     #[cold]
     #[inline(never)]
     unsafe fn find_beyond<'g>(
@@ -155,7 +161,7 @@ impl<T> Index<T> {
         mut wanted: impl FnMut(&'g T) -> bool,
     ) -> Option<&'g T> {
         loop {
-            // Acquire: what came before the removals that are counted is found, and what they removed is not. PAIR(map-removals)
+            // Acquire: what came before the removals that are counted is there when the tags are loaded. PAIR(map-removals)
             let removals = self.removals_of(hash).load(Ordering::Acquire);
             // SAFETY: as promised.
             let mut walk = unsafe { Walk::with_tag(self, table, hash) };
@@ -459,18 +465,11 @@ impl<T> Index<T> {
         // SAFETY: what is in a locked bucket is alive.
         let (place, present): (Place<'_>, Word) =
             locked.find(tag_of(hash), |word| wanted(unsafe { entry_of(word) }))?;
-        let unlinked: Unlinked = if self.may_have_duplicates() && locked.has_another(tag_of(hash), place) {
-            let removals = self.removals_of(hash);
+        if self.may_have_duplicates() && locked.has_another(tag_of(hash), place) {
             // Release: who sees the number sees what is left behind. Before the entry goes. PAIR(map-removals)
-            weaken!("removal-counts-before", removals.fetch_add(1, Ordering::Release) => 0);
-            let unlinked = locked.remove(place);
-            locked.show();
-            // Release: who sees the number sees that the entry has gone. Before its slot is used again. PAIR(map-removals)
-            weaken!("removal-counts-after", removals.fetch_add(1, Ordering::Release) => 0);
-            unlinked
-        } else {
-            locked.remove(place)
-        };
+            weaken!("removal-is-counted", self.removals_of(hash).fetch_add(1, Ordering::Release) => 0);
+        }
+        let unlinked: Unlinked = locked.remove(place);
         drop(locked);
         // SAFETY: unreachable now.
         unsafe { self.nodes.retire_lines(unlinked) };

@@ -177,10 +177,14 @@ fn a_key_whose_copies_come_and_go_is_always_found() {
         let map = map(&KEYS[..1], 0);
         let reader = Arc::clone(&map);
         let reader = thread::spawn(move || reader.get(KEYS[0]));
-        // The copy comes where a lookup may not look any more, the first one goes, and another key takes its place.
+        // A copy comes where a lookup may not look any more, the first one goes, and another key takes its place; and once more,
+        // for the lookup that looks again.
         map.insert_duplicate(KEYS[0], 2);
-        assert!(map.remove(KEYS[0]).is_some());
+        assert_eq!(map.remove_entry(KEYS[0], KEYS[0]), Some(KEYS[0]));
         assert_eq!(map.insert(KEYS[1], 1), None);
+        map.insert_duplicate(KEYS[0], 3);
+        assert_eq!(map.remove_entry(KEYS[0], 2), Some(2));
+        assert_eq!(map.insert(KEYS[2], 1), None);
         assert!(reader.join().expect("no panic").is_some());
     });
 }

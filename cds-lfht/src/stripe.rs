@@ -206,3 +206,20 @@ impl<T> Striped<T> {
         self.stripes.iter().map(|stripe| &stripe.value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stripe_that_a_thread_of_a_parent_was_using_is_mended_once() {
+        let mended = |value: &Cell<u32>| value.set(value.get() + 1);
+        let stripes = Striped::new(|| Cell::new(0)).mended_by(mended);
+        let shared = stripes.own;
+        stripes.stripes[shared].lock.store(u64::MAX, Ordering::Relaxed);
+        for _ in 0..3 {
+            assert_eq!(stripes.with_shared(shared, Cell::get), 1);
+        }
+        assert_eq!(stripes.stripes[shared].lock.load(Ordering::Relaxed), 0);
+    }
+}

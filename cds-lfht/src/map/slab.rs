@@ -531,4 +531,26 @@ mod tests {
         // SAFETY: made above; nothing was retired.
         unsafe { Pool::close(pool) };
     }
+
+    #[test]
+    fn what_a_thread_of_a_parent_was_changing_is_begun_anew() {
+        const PARENTS: u64 = u64::MAX;
+        let pool = Pool::new(Layout::new::<u64>());
+        // SAFETY: not closed yet.
+        let this = unsafe { pool.as_ref() };
+        let before: Vec<Handle> = (0..BOXES + 1000).map(|_| this.allocate().0).collect();
+        // Nothing of it is used, or freed.
+        let chunks = this.with_shared(|shared| std::mem::take(&mut shared.chunks));
+        this.lock.store(PARENTS, Ordering::Relaxed);
+        let after: Vec<Handle> = (0..10_000).map(|_| this.allocate().0).collect();
+        assert_eq!(this.lock.load(Ordering::Relaxed), 0);
+        assert!(after.iter().all(|entry| !before.contains(entry)));
+        for &entry in before.iter().chain(&after) {
+            // SAFETY: allocated above, and used by nobody.
+            unsafe { this.release(entry) };
+        }
+        this.with_shared(|shared| shared.chunks.extend(chunks));
+        // SAFETY: made above; nothing was retired.
+        unsafe { Pool::close(pool) };
+    }
 }

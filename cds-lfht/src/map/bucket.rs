@@ -43,6 +43,8 @@ const CHAINED: u64 = 1 << 57;
 const MIGRATED: u64 = 1 << 58;
 /// Of which process the thread is that has locked: the lowest bits of its [`Generation`](urcu_core::Generation).
 const GENERATION: u64 = 0b1_1111 << 59;
+/// In what the holder of a lock has of the state: it was taken from a holder that does not exist.
+const INHERITED: u64 = 1 << 59;
 /// What only the holder of a lock may take away.
 const HELD: u64 = LOCKED | GENERATION;
 
@@ -258,15 +260,22 @@ impl Bucket {
         is_line.then(|| unsafe { word.line() })
     }
 
+    /// Takes the lock if that can be done at once.
+    #[inline]
+    pub(super) fn lock_now(&self, mark: Mark) -> Option<Locked<'_>> {
+        // Relaxed: the exchange decides.
+        let meta = self.meta.load(Ordering::Relaxed);
+        let is_locked = meta & (LOCKED | MIGRATED) == 0 && self.try_lock(meta, mark);
+        is_locked.then(|| Locked { first: self, meta: Meta(meta) })
+    }
+
     /// Takes the lock; `None` if the bucket is migrated, or becomes so meanwhile.
     #[inline]
     pub(super) fn lock(&self, mark: Mark) -> Option<Locked<'_>> {
-        // Relaxed: the exchange decides.
-        let meta = self.meta.load(Ordering::Relaxed);
-        if meta & (LOCKED | MIGRATED) == 0 && self.try_lock(meta, mark) {
-            return Some(Locked { first: self, meta: Meta(meta), is_inherited: false });
+        match self.lock_now(mark) {
+            Some(locked) => Some(locked),
+            None => self.lock_contended(mark),
         }
-        self.lock_contended(mark)
     }
 
     /// Takes the lock if it is free; `None` also if the bucket is migrated.
@@ -277,8 +286,7 @@ impl Bucket {
         if meta & LOCKED != 0 {
             return self.inherit(meta, mark);
         }
-        let is_free = meta & MIGRATED == 0 && self.try_lock(meta, mark);
-        is_free.then(|| Locked { first: self, meta: Meta(meta), is_inherited: false })
+        self.lock_now(mark)
     }
 
     /// Takes the lock from a holder that does not exist in this process; `None` if it may exist.
@@ -289,8 +297,9 @@ impl Bucket {
         }
         // Acquire: as in `try_lock`. PAIR(map-lock)
         self.meta.compare_exchange(meta, meta & !HELD | mark.0, Ordering::Acquire, Ordering::Relaxed).ok()?;
-        let mut locked = Locked { first: self, meta: Meta(meta & !HELD), is_inherited: true };
+        let mut locked = Locked { first: self, meta: Meta(meta & !HELD) };
         weaken!("child-mends-buckets", locked.mend() => ());
+        locked.meta.0 |= INHERITED;
         Some(locked)
     }
 
@@ -308,7 +317,7 @@ impl Bucket {
     #[inline]
     pub(super) unsafe fn lock_alone(&self) -> Locked<'_> {
         // Relaxed: nobody else writes it.
-        Locked { first: self, meta: Meta(self.meta.load(Ordering::Relaxed)), is_inherited: false }
+        Locked { first: self, meta: Meta(self.meta.load(Ordering::Relaxed)) }
     }
 
     #[inline]
@@ -328,7 +337,7 @@ impl Bucket {
             }
             if meta & LOCKED == 0 {
                 if self.try_lock(meta, mark) {
-                    return Some(Locked { first: self, meta: Meta(meta), is_inherited: false });
+                    return Some(Locked { first: self, meta: Meta(meta) });
                 }
                 continue;
             }
@@ -383,10 +392,8 @@ pub(super) struct Place<'l> {
 #[derive(Debug)]
 pub(super) struct Locked<'l> {
     first: &'l Bucket,
-    /// The first line's, without the lock; stored when the lock is given back.
+    /// The first line's, without the lock; stored when the lock is given back. With [`INHERITED`] until somebody has asked.
     meta: Meta,
-    /// Whether it was taken from a holder that does not exist.
-    is_inherited: bool,
 }
 
 /// Lines that are not part of any chain any more; readers may still be in them.
@@ -397,6 +404,7 @@ pub(super) struct Unlinked(pub(super) Vec<*mut Bucket>);
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
+        debug_assert!(self.meta.0 & HELD == 0, "nobody has asked whether it is inherited");
         // Release: slots before tags, and all of it before the next holder. PAIR(map-entry), PAIR(map-lock)
         self.first.meta.store(self.meta.0, Ordering::Release);
     }
@@ -441,10 +449,13 @@ impl<'l> Locked<'l> {
         }
     }
 
-    /// Whether a thread of an ancestor held it when this process was forked: what it was moving is to be taken back.
+    /// Whether a thread of an ancestor held it when this process was forked: what it was moving is to be taken back. To be asked
+    /// once, by whoever has taken a lock by other means than [`lock_now`](Bucket::lock_now).
     #[inline]
-    pub(super) fn is_inherited(&self) -> bool {
-        self.is_inherited
+    pub(super) fn take_inherited(&mut self) -> bool {
+        let is_inherited = self.meta.0 & INHERITED != 0;
+        self.meta.0 &= !INHERITED;
+        is_inherited
     }
 
     /// Ends what a holder had begun that was not forked along, as seen by lookups: they cope with each of its steps.
@@ -768,7 +779,8 @@ mod tests {
         bucket.lock(OTHER).expect("free").add(1, word(1));
         abandoned(&bucket, |_| {});
         assert!(bucket.lock_if_free(OTHER).is_none());
-        let locked = bucket.lock_if_free(MARK).expect("nobody has it");
+        let mut locked = bucket.lock_if_free(MARK).expect("nobody has it");
+        assert!(locked.take_inherited() && !locked.take_inherited());
         assert_eq!(words(&locked), [1]);
         assert!(bucket.lock_if_free(MARK).is_none());
         drop(locked);
@@ -791,6 +803,7 @@ mod tests {
             bucket.slots[0].store(Word::NOTHING.0, Ordering::Relaxed);
         });
         let mut locked = bucket.lock(MARK).expect("nobody has it");
+        assert!(locked.take_inherited());
         assert_eq!(words(&locked), [2]);
         assert!(locked.find(3, |_| true).is_none());
         // A link without the state that says so.
@@ -802,7 +815,8 @@ mod tests {
             let meta = Meta(locked.meta.with_tag(LAST, 8).0 & !CHAINED);
             bucket.meta.store(meta.0 | OTHER.0, Ordering::Relaxed);
         });
-        let locked = bucket.lock(MARK).expect("nobody has it");
+        let mut locked = bucket.lock(MARK).expect("nobody has it");
+        assert!(locked.take_inherited());
         assert!(words(&locked).starts_with(&[2, 3, 4, 5, 6, 7]));
         assert!(locked.find(8, |_| true).is_some());
         for line in locked.dismantle(|_| {}).0 {

@@ -275,11 +275,24 @@ impl<T> Index<T> {
     #[inline]
     unsafe fn lock<'g>(&'g self, hash: u64) -> (&'g Table, Locked<'g>) {
         // SAFETY: as promised.
-        let mut table = unsafe { self.current() };
+        let table = unsafe { self.current() };
         let mark = self.mark();
+        match table.bucket_of(hash).lock_now(mark) {
+            Some(locked) => (table, locked),
+            // SAFETY: as promised.
+            None => unsafe { self.lock_slowly(table, hash, mark) },
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`lock`](Self::lock); `table` is one that the caller came by inside the section.
+    #[cold]
+    #[inline(never)]
+    unsafe fn lock_slowly<'g>(&'g self, mut table: &'g Table, hash: u64, mark: Mark) -> (&'g Table, Locked<'g>) {
         loop {
-            if let Some(locked) = table.bucket_of(hash).lock(mark) {
-                if locked.is_inherited() {
+            if let Some(mut locked) = table.bucket_of(hash).lock(mark) {
+                if locked.take_inherited() {
                     let taken_back = self.take_back(&locked, table, table.index_of(hash));
                     // SAFETY: unreachable.
                     unsafe { self.nodes.retire_lines(taken_back) };
@@ -430,8 +443,9 @@ impl<T> Index<T> {
         // SAFETY: the current table and the one after it are alive.
         while let Some(there) = unsafe { table.as_ref() } {
             if number < there.count() {
-                let Some(locked) = there.bucket(number).lock(self.mark()) else { break };
-                let taken_back = self.take_back(&locked, there, number);
+                let Some(mut locked) = there.bucket(number).lock(self.mark()) else { break };
+                let taken_back =
+                    if locked.take_inherited() { self.take_back(&locked, there, number) } else { Unlinked::default() };
                 let unlinked = locked.dismantle(|word| {
                     // SAFETY: an entry of this map, which nobody else has.
                     taken.push(unsafe { self.nodes.take_now(word.handle()) });

@@ -287,25 +287,27 @@ impl<T> Index<T> {
         }
         // Whoever holds it may not be running; the bucket will be taken on again.
         let mark = self.mark();
-        let Some(locked) = bucket.lock_if_free(mark) else {
+        let Some(mut locked) = bucket.lock_if_free(mark) else {
             return Ok(false);
         };
-        if locked.is_inherited() {
+        if locked.take_inherited() {
             let taken_back = self.take_back(&locked, table, index);
             // SAFETY: unreachable.
             unsafe { self.nodes.retire_lines(taken_back) };
         }
         let put = |tag: u8, word: Word, hash: u64| {
             let target = new.bucket_of(hash);
-            let mut target = if new.bits() >= table.bits() {
+            let mut locked_target = if new.bits() >= table.bits() {
                 // SAFETY: all that belongs there comes from this bucket, which is locked; and who looks for it waits here.
                 unsafe { target.lock_alone() }
-            } else if let Some(target) = target.lock(mark) {
+            } else if let Some(mut target) = target.lock(mark) {
+                // It is in no move.
+                target.take_inherited();
                 target
             } else {
                 unreachable!("a table is not left before everything has come to it");
             };
-            target.add(tag, word.with_bits(new.word_bits(hash)));
+            locked_target.add(tag, word.with_bits(new.word_bits(hash)));
         };
         let is_split = new.bits() == table.bits() + 1
             && new.bits() <= table.known()
@@ -340,13 +342,12 @@ impl<T> Index<T> {
     }
 
     /// Takes back what a thread of an ancestor may have put into the next table, in the middle of migrating bucket `index` of `table`
-    /// when this process was forked. The bucket was inherited and nothing was changed in it since. Lines that are not linked any more.
+    /// when this process was forked. The bucket was inherited and nothing was changed in it since. Lines that are not linked any
+    /// more.
     #[cold]
     pub(super) fn take_back(&self, locked: &Locked<'_>, table: &Table, index: usize) -> Unlinked {
         let mut unlinked = Unlinked::default();
-        if weaken!("child-takes-back", !locked.is_inherited() => true) {
-            return unlinked;
-        }
+        weaken!("child-takes-back", () => return unlinked);
         // Acquire: its fields are seen. PAIR(map-next)
         let new = table.next.load(Ordering::Acquire);
         // SAFETY: alive as long as `table` is.
@@ -361,6 +362,7 @@ impl<T> Index<T> {
         let Some(mut target) = new.bucket(index & (new.count() - 1)).lock(self.mark()) else {
             unreachable!("a table is not left before everything has come to it");
         };
+        target.take_inherited();
         locked.for_each(|tag, word| {
             while let Some((place, _)) = target.find(tag, |other| other.handle() == word.handle()) {
                 unlinked.0.append(&mut target.remove(place).0);

@@ -7,6 +7,7 @@ use std::thread;
 
 use urcu_core::sync::modelled::Ordering;
 
+use super::bucket::Unlinked;
 use super::index::Index;
 use super::table::Table;
 
@@ -49,6 +50,7 @@ impl<T> Index<T> {
     /// A drop that panics does not keep the others from being dropped; the first panic goes on at the end.
     pub(super) fn tear_down(&mut self) {
         let mut panics = FirstPanic::default();
+        let mark = self.mark();
         // Relaxed: `&mut self` comes after everything.
         let mut table: *mut Table = self.current.load(Ordering::Relaxed);
         while !table.is_null() {
@@ -56,8 +58,9 @@ impl<T> Index<T> {
             let owned = unsafe { Box::from_raw(table) };
             for index in 0..owned.count() {
                 // What is migrated is in the next table.
-                let Some(locked) = owned.bucket(index).lock(self.mark()) else { continue };
-                let taken_back = self.take_back(&locked, &owned, index);
+                let Some(mut locked) = owned.bucket(index).lock(mark) else { continue };
+                let taken_back =
+                    if locked.take_inherited() { self.take_back(&locked, &owned, index) } else { Unlinked::default() };
                 let unlinked = locked.dismantle(|word| {
                     // SAFETY: an entry of this map, which nobody else has.
                     panics.catch(|| unsafe { self.nodes.drop_last(word.handle()) });

@@ -401,6 +401,21 @@ pub(super) struct Locked<'l> {
 #[derive(Debug, Default)]
 pub(super) struct Unlinked(pub(super) Vec<*mut Bucket>);
 
+impl Unlinked {
+    /// Frees the lines.
+    ///
+    /// # Safety
+    ///
+    /// There are no readers.
+    #[inline]
+    pub(super) unsafe fn free(self) {
+        for line in self.0 {
+            // SAFETY: made by `Box::new`, unlinked, and nobody looks at it.
+            drop(unsafe { Box::from_raw(line) });
+        }
+    }
+}
+
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {

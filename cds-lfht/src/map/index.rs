@@ -444,16 +444,16 @@ impl<T> Index<T> {
         while let Some(there) = unsafe { table.as_ref() } {
             if number < there.count() {
                 let Some(mut locked) = there.bucket(number).lock(self.mark()) else { break };
-                let taken_back =
-                    if locked.take_inherited() { self.take_back(&locked, there, number) } else { Unlinked::default() };
+                if locked.take_inherited() {
+                    // SAFETY: there are no readers.
+                    unsafe { self.take_back(&locked, there, number).free() };
+                }
                 let unlinked = locked.dismantle(|word| {
                     // SAFETY: an entry of this map, which nobody else has.
                     taken.push(unsafe { self.nodes.take_now(word.handle()) });
                 });
-                for line in taken_back.0.into_iter().chain(unlinked.0) {
-                    // SAFETY: made by `Box::new`, and unlinked.
-                    drop(unsafe { Box::from_raw(line) });
-                }
+                // SAFETY: there are no readers.
+                unsafe { unlinked.free() };
                 break;
             }
             number -= there.count();

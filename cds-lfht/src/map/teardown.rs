@@ -7,7 +7,6 @@ use std::thread;
 
 use urcu_core::sync::modelled::Ordering;
 
-use super::bucket::Unlinked;
 use super::index::Index;
 use super::table::Table;
 
@@ -59,16 +58,16 @@ impl<T> Index<T> {
             for index in 0..owned.count() {
                 // What is migrated is in the next table.
                 let Some(mut locked) = owned.bucket(index).lock(mark) else { continue };
-                let taken_back =
-                    if locked.take_inherited() { self.take_back(&locked, &owned, index) } else { Unlinked::default() };
+                if locked.take_inherited() {
+                    // SAFETY: there are no readers.
+                    unsafe { self.take_back(&locked, &owned, index).free() };
+                }
                 let unlinked = locked.dismantle(|word| {
                     // SAFETY: an entry of this map, which nobody else has.
                     panics.catch(|| unsafe { self.nodes.drop_last(word.handle()) });
                 });
-                for line in taken_back.0.into_iter().chain(unlinked.0) {
-                    // SAFETY: made by `Box::new`, and unlinked.
-                    drop(unsafe { Box::from_raw(line) });
-                }
+                // SAFETY: there are no readers.
+                unsafe { unlinked.free() };
             }
             table = owned.next.load(Ordering::Relaxed);
         }

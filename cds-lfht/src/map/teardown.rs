@@ -13,8 +13,10 @@ use super::table::Table;
 /// Drops what a panic carried, which may panic again.
 pub(super) fn dispose(panic: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        // Enough of it.
-        core::mem::forget(again);
+        // Enough of it, unless it is what nearly every panic has.
+        if !(again.is::<String>() || again.is::<&str>()) {
+            core::mem::forget(again);
+        }
     }
 }
 

@@ -388,24 +388,25 @@ fn threads_use_maps_as_they_end_and_there_may_be_many_of_them() {
     const THREADS: u64 = 100;
     within_limit("threads_use_maps_as_they_end", || {
         let map = AT_EXIT.get_or_init(|| LfHashMap::new(Bp::vtable()));
-        let together = Barrier::new(THREADS as usize);
-        thread::scope(|scope| {
-            for number in 0..THREADS {
-                let together = &together;
-                scope.spawn(move || {
-                    // Before and after the thread's first use of a map: destroyed in either order.
-                    if number % 2 == 0 {
-                        LATE.with(|late| late.0.set(number));
-                    }
-                    map.pin().insert(THREADS + number, number);
+        let together = Arc::new(Barrier::new(THREADS as usize));
+        let thread = |number| {
+            let together = Arc::clone(&together);
+            move || {
+                // Before and after the thread's first use of a map: destroyed in either order.
+                if u64::is_multiple_of(number, 2) {
                     LATE.with(|late| late.0.set(number));
-                    together.wait();
-                    for round in 0..50 {
-                        map.pin().insert(1000 + 100 * number + round, round);
-                    }
-                });
+                }
+                map.pin().insert(THREADS + number, number);
+                LATE.with(|late| late.0.set(number));
+                together.wait();
+                for round in 0..50 {
+                    map.pin().insert(1000 + 100 * number + round, round);
+                }
             }
-        });
+        };
+        // Joined, not scoped: a scope does not wait for what is done as a thread ends.
+        let threads: Vec<_> = (0..THREADS).map(|number| thread::spawn(thread(number))).collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
         assert_eq!(map.len() as u64, THREADS * 52);
         assert_eq!(map.pin().iter().count() as u64, THREADS * 52);
         // Leak checkers do not find entries of a map that is never dropped: their pointers are used for more.

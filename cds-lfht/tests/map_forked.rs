@@ -1,4 +1,5 @@
 //! A forked child has the map as it was, whatever the parent's other threads were doing to it.
+#![cfg(not(urcu_tsan))] // Which has no threads in the children of a program with threads.
 
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};

@@ -11,7 +11,7 @@ use std::thread;
 use cds_lfht::map::Operation;
 use cds_lfht::{LfHashMap, LfHashSet};
 use structure_conformance::seed::Random;
-use structure_conformance::{Bp, Counted, Counts, Mb, OwnProcess, Tested, on_every_flavor, within_limit};
+use structure_conformance::{Bp, Counted, Counts, Mb, OwnProcess, Tested, allocator, on_every_flavor, within_limit};
 use urcu_core::Thread;
 
 /// Does nothing with a result.
@@ -335,6 +335,44 @@ fn room_that_cannot_be_had_is_refused() {
         assert_eq!(pinned.get(&1), Some(&1));
         assert_eq!(pinned.insert(2, 2), None);
     });
+}
+
+#[test]
+fn a_table_that_cannot_grow_stays_as_it_is() {
+    /// So many buckets that the keys of a small table have to be hashed again.
+    const OUTGROWN: usize = 4 << 17;
+    const ENTRIES: u64 = 60;
+    let _ = OwnProcess::new()
+        .run(|| {
+            let map = LfHashMap::<u64, u64>::new(Bp::vtable());
+            let pinned = map.pin();
+            (0..ENTRIES).for_each(|key| assert_eq!(pinned.insert(key, key), None));
+            pinned.shrink_to_fit();
+            drop(pinned);
+            let mut refused = 0;
+            for number in 1.. {
+                Bp::vtable().wait_for_retired().expect("outside of sections");
+                let pinned = map.pin();
+                allocator::fail_at(number);
+                pinned.reserve(OUTGROWN);
+                let is_unharmed = allocator::fail_no_more();
+                let has_grown = map.capacity(pinned.guard()) >= OUTGROWN;
+                for key in 0..ENTRIES {
+                    assert_eq!(pinned.get(&key), Some(&key));
+                    assert_eq!(pinned.insert(key, key), Some(&key));
+                }
+                assert_eq!(pinned.iter().count() as u64, ENTRIES);
+                if is_unharmed {
+                    assert!(has_grown);
+                    break;
+                }
+                refused += u32::from(!has_grown);
+                pinned.shrink_to_fit();
+            }
+            // Buckets, what is said about them, keys that are hashed.
+            assert!(refused > 5, "{refused} allocations");
+        })
+        .succeeded();
 }
 
 #[test]

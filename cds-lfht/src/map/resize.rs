@@ -41,7 +41,7 @@ enum Progress {
     Migrated,
     /// Nothing: so many buckets were done, or locked.
     Passed(usize),
-    /// A bucket cannot be migrated, because hashing a key panics.
+    /// A bucket cannot be migrated, because hashing a key panics or there is no memory.
     Stuck,
 }
 
@@ -320,6 +320,11 @@ impl<T> Index<T> {
         } else {
             // User code, which may panic: before anything is changed.
             let mut moves = Vec::new();
+            let mut count = 0;
+            locked.for_each(|_, _| count += 1);
+            if moves.try_reserve_exact(count).is_err() {
+                return Err(Stuck);
+            }
             let hashed = catch_unwind(AssertUnwindSafe(|| {
                 // SAFETY: what is in a locked bucket is alive.
                 locked.for_each(|tag, word| moves.push((tag, word, rehash(unsafe { super::index::entry_of(word) }))));
@@ -428,7 +433,7 @@ impl<T> Index<T> {
     }
 }
 
-/// A key whose hash panics.
+/// A key whose hash panics, or no memory.
 #[derive(Debug)]
 struct Stuck;
 

@@ -15,6 +15,7 @@
 
 use core::mem;
 use core::ptr::{self, NonNull};
+use std::alloc::{Layout, alloc};
 
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicPtr, AtomicUsize, Ordering};
@@ -70,7 +71,7 @@ impl Table {
         let buckets = memory::allocate(count)?;
         let progress = Progress { taken: AtomicUsize::new(0), done: AtomicUsize::new(0) };
         let next = AtomicPtr::new(ptr::null_mut());
-        Some(Box::new(Self { mask: count - 1, buckets, base, generation: 0, next, progress: CachePadded(progress) }))
+        boxed(Self { mask: count - 1, buckets, base, generation: 0, next, progress: CachePadded(progress) })
     }
 
     /// The base for a table of `bits` that takes over from this one.
@@ -158,6 +159,16 @@ impl Table {
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + self.count() * size_of::<Bucket>()
     }
+}
+
+/// A box, or `None` when there is no memory.
+fn boxed(table: Table) -> Option<Box<Table>> {
+    // SAFETY: not of size zero.
+    let memory = NonNull::new(unsafe { alloc(Layout::new::<Table>()) })?.cast::<Table>();
+    // SAFETY: memory for a table, which nobody else has.
+    unsafe { memory.write(table) };
+    // SAFETY: what a box of it would have been made of.
+    Some(unsafe { Box::from_raw(memory.as_ptr()) })
 }
 
 impl Drop for Table {

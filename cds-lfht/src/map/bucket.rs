@@ -28,8 +28,8 @@
 
 use core::ptr;
 
-use urcu_core::Backoff;
 use urcu_core::sync::modelled::{AtomicPtr, AtomicU64, Ordering};
+use urcu_core::{Backoff, weaken};
 
 use super::slab::{Handle, KIND};
 
@@ -41,6 +41,12 @@ const LAST: usize = SLOTS - 1;
 const LOCKED: u64 = 1 << 56;
 const CHAINED: u64 = 1 << 57;
 const MIGRATED: u64 = 1 << 58;
+/// Of which process the thread is that has locked: the lowest bits of its [`Generation`](urcu_core::Generation).
+const GENERATION: u64 = 0b1_1111 << 59;
+/// In what the holder of a lock has of the state: it was taken from a holder that does not exist.
+const INHERITED: u64 = 1 << 59;
+/// What only the holder of a lock may take away.
+const HELD: u64 = LOCKED | GENERATION;
 
 /// One in each tag.
 const ONES: u64 = 0x0001_0101_0101_0101;
@@ -254,24 +260,53 @@ impl Bucket {
         is_line.then(|| unsafe { word.line() })
     }
 
-    /// Takes the lock; `None` if the bucket is migrated, or becomes so meanwhile.
+    /// Takes the lock if that can be done at once.
     #[inline]
-    pub(super) fn lock(&self) -> Option<Locked<'_>> {
+    pub(super) fn lock_now(&self, mark: Mark) -> Option<Locked<'_>> {
         // Relaxed: the exchange decides.
         let meta = self.meta.load(Ordering::Relaxed);
-        if meta & (LOCKED | MIGRATED) == 0 && self.try_lock(meta) {
-            return Some(Locked { first: self, meta: Meta(meta) });
+        let is_locked = meta & (LOCKED | MIGRATED) == 0 && self.try_lock(meta, mark);
+        is_locked.then(|| Locked { first: self, meta: Meta(meta) })
+    }
+
+    /// Takes the lock; `None` if the bucket is migrated, or becomes so meanwhile.
+    #[inline]
+    pub(super) fn lock(&self, mark: Mark) -> Option<Locked<'_>> {
+        match self.lock_now(mark) {
+            Some(locked) => Some(locked),
+            None => self.lock_contended(mark),
         }
-        self.lock_contended()
     }
 
     /// Takes the lock if it is free; `None` also if the bucket is migrated.
     #[inline]
-    pub(super) fn lock_if_free(&self) -> Option<Locked<'_>> {
+    pub(super) fn lock_if_free(&self, mark: Mark) -> Option<Locked<'_>> {
         // Relaxed: the exchange decides.
         let meta = self.meta.load(Ordering::Relaxed);
-        let is_free = meta & (LOCKED | MIGRATED) == 0 && self.try_lock(meta);
-        is_free.then(|| Locked { first: self, meta: Meta(meta) })
+        if meta & LOCKED != 0 {
+            return self.inherit(meta, mark);
+        }
+        self.lock_now(mark)
+    }
+
+    /// Takes the lock from a holder that does not exist in this process; `None` if it may exist.
+    #[cold]
+    fn inherit(&self, meta: u64, mark: Mark) -> Option<Locked<'_>> {
+        if weaken!("child-inherits-locks", mark.is_holder(meta) => true) {
+            return None;
+        }
+        // Acquire: as in `try_lock`. PAIR(map-lock)
+        self.meta.compare_exchange(meta, meta & !HELD | mark.0, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        let mut locked = Locked { first: self, meta: Meta(meta & !HELD) };
+        weaken!("child-mends-buckets", locked.mend() => ());
+        locked.meta.0 |= INHERITED;
+        Some(locked)
+    }
+
+    /// Forgets what is in it, and chained lines.
+    pub(super) fn forget(&self) {
+        // Release: as whenever a lock is given back. PAIR(map-lock)
+        self.meta.store(0, Ordering::Release);
     }
 
     /// Takes the lock without a locked instruction, for a bucket that nobody else gets at.
@@ -286,13 +321,13 @@ impl Bucket {
     }
 
     #[inline]
-    fn try_lock(&self, meta: u64) -> bool {
+    fn try_lock(&self, meta: u64, mark: Mark) -> bool {
         // Acquire pairs with the Release of the previous holder. PAIR(map-lock)
-        self.meta.compare_exchange(meta, meta | LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.meta.compare_exchange(meta, meta | mark.0, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     #[cold]
-    fn lock_contended(&self) -> Option<Locked<'_>> {
+    fn lock_contended(&self, mark: Mark) -> Option<Locked<'_>> {
         let mut backoff = Backoff::brisk();
         loop {
             // Acquire: a migrated bucket's entries are found where they went. PAIR(map-migrated)
@@ -301,10 +336,13 @@ impl Bucket {
                 return None;
             }
             if meta & LOCKED == 0 {
-                if self.try_lock(meta) {
+                if self.try_lock(meta, mark) {
                     return Some(Locked { first: self, meta: Meta(meta) });
                 }
                 continue;
+            }
+            if let Some(locked) = self.inherit(meta, mark) {
+                return Some(locked);
             }
             wait(&mut backoff);
         }
@@ -325,6 +363,24 @@ pub(super) fn wait(_: &mut Backoff) {
     urcu_core::sync::modelled::spin_loop();
 }
 
+/// What a process marks a bucket with to lock it.
+///
+/// In a forked child, another mark tells that the holder is a thread of an ancestor, which does not exist. Only an ancestor 32
+/// generations before is not told from the child itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark(u64);
+
+impl Mark {
+    #[inline]
+    pub(super) fn of_process(generation: u64) -> Self {
+        Self(generation << GENERATION.trailing_zeros() | LOCKED)
+    }
+
+    fn is_holder(self, meta: u64) -> bool {
+        meta & HELD == self.0
+    }
+}
+
 /// Where an entry is: a slot of a line in a chain that is locked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'l> {
@@ -336,7 +392,7 @@ pub(super) struct Place<'l> {
 #[derive(Debug)]
 pub(super) struct Locked<'l> {
     first: &'l Bucket,
-    /// The first line's, without the lock; stored when the lock is given back.
+    /// The first line's, without the lock; stored when the lock is given back. With [`INHERITED`] until somebody has asked.
     meta: Meta,
 }
 
@@ -345,9 +401,25 @@ pub(super) struct Locked<'l> {
 #[derive(Debug, Default)]
 pub(super) struct Unlinked(pub(super) Vec<*mut Bucket>);
 
+impl Unlinked {
+    /// Frees the lines.
+    ///
+    /// # Safety
+    ///
+    /// There are no readers.
+    #[inline]
+    pub(super) unsafe fn free(self) {
+        for line in self.0 {
+            // SAFETY: made by `Box::new`, unlinked, and nobody looks at it.
+            drop(unsafe { Box::from_raw(line) });
+        }
+    }
+}
+
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
+        debug_assert!(self.meta.0 & HELD == 0, "nobody has asked whether it is inherited");
         // Release: slots before tags, and all of it before the next holder. PAIR(map-entry), PAIR(map-lock)
         self.first.meta.store(self.meta.0, Ordering::Release);
     }
@@ -389,6 +461,36 @@ impl<'l> Locked<'l> {
             }
             line = self.next_of(line, meta)?;
             meta = self.meta_of(line);
+        }
+    }
+
+    /// Whether a thread of an ancestor held it when this process was forked: what it was moving is to be taken back. To be asked
+    /// once, by whoever has taken a lock by other means than [`lock_now`](Bucket::lock_now).
+    #[inline]
+    pub(super) fn take_inherited(&mut self) -> bool {
+        let is_inherited = self.meta.0 & INHERITED != 0;
+        self.meta.0 &= !INHERITED;
+        is_inherited
+    }
+
+    /// Ends what a holder had begun that was not forked along, as seen by lookups: they cope with each of its steps.
+    fn mend(&mut self) {
+        let mut line = self.first;
+        loop {
+            let mut meta = self.meta_of(line);
+            for slot in meta.occupied() {
+                let word = line.word(slot);
+                if word.is_nothing() {
+                    // The entry that was to come has not.
+                    meta = meta.with_tag(slot, 0);
+                } else if word.is_link() {
+                    // What was here is in the next line.
+                    meta = Meta(meta.with_tag(slot, 0).0 | CHAINED);
+                }
+            }
+            self.set_meta(line, meta);
+            let Some(next) = self.next_of(line, meta) else { return };
+            line = next;
         }
     }
 
@@ -444,21 +546,24 @@ impl<'l> Locked<'l> {
             self.set_meta(line, meta);
             return;
         }
-        // Relaxed: published with the tag. What was there may not be found by it, for it may be reclaimed already.
-        place.store(Word::NOTHING.0, Ordering::Relaxed);
+        // Release: who meets it, and so not what was there, sees what was done before that went. Published with the tag: what was
+        // there may not be found by it, for it may be reclaimed already. PAIR(map-entry)
+        place.store(Word::NOTHING.0, Ordering::Release);
         self.set_meta(line, meta);
-        self.show(line);
+        if ptr::eq(line, self.first) {
+            self.show();
+        }
         // Release: the entry's contents come first; and so does the tag, for whoever finds the entry. PAIR(map-entry)
         place.store(word.0, Ordering::Release);
     }
 
-    /// Publishes the tags of a line before the lock is given back.
+    /// Publishes the tags of the first line before the lock is given back; those of the others are.
     #[inline]
-    fn show(&self, line: &Bucket) {
-        if ptr::eq(line, self.first) {
-            // Release: slots before tags. PAIR(map-entry)
-            line.meta.store(self.meta.0 | LOCKED, Ordering::Release);
-        }
+    fn show(&self) {
+        // Relaxed: only the holder of the lock takes the mark away.
+        let mark = self.first.meta.load(Ordering::Relaxed) & HELD;
+        // Release: slots before tags. PAIR(map-entry)
+        self.first.meta.store(self.meta.0 | mark, Ordering::Release);
     }
 
     #[cold]
@@ -482,10 +587,23 @@ impl<'l> Locked<'l> {
         line.slots[LAST].store(link.0, Ordering::Release);
         self.set_meta(line, Meta(meta.with_tag(LAST, 0).0 | CHAINED));
         // Who has old tags follows the link, too: nothing is added behind it before everybody does. Invariant 5.
-        self.show(line);
+        self.show();
         // SAFETY: just made; unlinked by the holder of the lock only.
         let longer: &Bucket = unsafe { link.line() };
         self.fill(longer, self.meta_of(longer), 1, tag, word);
+    }
+
+    /// Whether there is something with this tag elsewhere, too.
+    pub(super) fn has_another(&self, tag: u8, place: Place<'_>) -> bool {
+        let (mut line, mut meta) = (self.first, self.meta);
+        loop {
+            if meta.slots_with(tag).any(|slot| slot != place.slot || !ptr::eq(line, place.line)) {
+                return true;
+            }
+            let Some(next) = self.next_of(line, meta) else { return false };
+            line = next;
+            meta = self.meta_of(line);
+        }
     }
 
     /// Removes the entry of a place.
@@ -579,6 +697,11 @@ impl<'l> Locked<'l> {
 mod tests {
     use super::*;
 
+    /// This process's.
+    const MARK: Mark = Mark(LOCKED | 2 << 59);
+    /// A parent's.
+    const OTHER: Mark = Mark(LOCKED | 1 << 59);
+
     fn word(number: usize) -> Word {
         Word::entry(Handle(ptr::without_provenance_mut(number << 4)), number as u16)
     }
@@ -618,7 +741,7 @@ mod tests {
     #[test]
     fn a_chain_grows_and_shrinks() {
         let bucket = Bucket::new();
-        let mut locked = bucket.lock().expect("not migrated");
+        let mut locked = bucket.lock(MARK).expect("not migrated");
         for number in 1..=40 {
             assert_eq!(locked.add(number as u8, word(number)), number > SLOTS);
         }
@@ -645,9 +768,75 @@ mod tests {
     #[test]
     fn a_migrated_bucket_cannot_be_locked() {
         let bucket = Bucket::new();
-        assert!(bucket.lock().expect("fresh").migrated().0.is_empty());
-        assert!(bucket.lock().is_none());
+        assert!(bucket.lock(MARK).expect("fresh").migrated().0.is_empty());
+        assert!(bucket.lock(MARK).is_none());
         assert!(bucket.meta().is_migrated());
         assert_eq!(bucket.meta().occupied().count(), 0);
+    }
+
+    /// What a holder of `OTHER` leaves behind that stops in the middle of something.
+    fn abandoned(bucket: &Bucket, work: impl FnOnce(&mut Locked<'_>)) {
+        let mut locked = bucket.lock(OTHER).expect("not migrated");
+        work(&mut locked);
+        core::mem::forget(locked);
+    }
+
+    fn words(locked: &Locked<'_>) -> Vec<usize> {
+        let mut words = Vec::new();
+        locked.for_each(|_, word| words.push(usize::from(word.bits())));
+        words.sort_unstable();
+        words
+    }
+
+    #[test]
+    fn a_lock_whose_holder_does_not_exist_is_taken_over_once() {
+        let bucket = Bucket::new();
+        bucket.lock(OTHER).expect("free").add(1, word(1));
+        abandoned(&bucket, |_| {});
+        assert!(bucket.lock_if_free(OTHER).is_none());
+        let mut locked = bucket.lock_if_free(MARK).expect("nobody has it");
+        assert!(locked.take_inherited() && !locked.take_inherited());
+        assert_eq!(words(&locked), [1]);
+        assert!(bucket.lock_if_free(MARK).is_none());
+        drop(locked);
+        assert_eq!(bucket.meta().0 & HELD, 0);
+    }
+
+    #[test]
+    fn what_a_holder_had_begun_is_ended_or_undone() {
+        // A slot that was used before, with its tag and not yet filled.
+        let bucket = Bucket::new();
+        {
+            let mut locked = bucket.lock(OTHER).expect("free");
+            locked.add(1, word(1));
+            locked.add(2, word(2));
+            let (place, _) = locked.find(1, |_| true).expect("added");
+            assert!(locked.remove(place).0.is_empty());
+        }
+        abandoned(&bucket, |locked| {
+            locked.add(3, word(3));
+            bucket.slots[0].store(Word::NOTHING.0, Ordering::Relaxed);
+        });
+        let mut locked = bucket.lock(MARK).expect("nobody has it");
+        assert!(locked.take_inherited());
+        assert_eq!(words(&locked), [2]);
+        assert!(locked.find(3, |_| true).is_none());
+        // A link without the state that says so.
+        (3..8).for_each(|number| assert!(!locked.add(number as u8, word(number))));
+        locked.add(8, word(8));
+        drop(locked);
+        abandoned(&bucket, |locked| {
+            locked.add(9, word(9));
+            let meta = Meta(locked.meta.with_tag(LAST, 8).0 & !CHAINED);
+            bucket.meta.store(meta.0 | OTHER.0, Ordering::Relaxed);
+        });
+        let mut locked = bucket.lock(MARK).expect("nobody has it");
+        assert!(locked.take_inherited());
+        assert!(words(&locked).starts_with(&[2, 3, 4, 5, 6, 7]));
+        assert!(locked.find(8, |_| true).is_some());
+        for line in locked.dismantle(|_| {}).0 {
+            // SAFETY: unlinked, and there are no readers.
+            drop(unsafe { Box::from_raw(line) });
+        }
     }
 }

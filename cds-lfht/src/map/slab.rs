@@ -19,9 +19,9 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::{self, NonNull};
 
-use urcu_core::Backoff;
-use urcu_core::sync::{AtomicBool, AtomicUsize, Ordering};
+use urcu_core::sync::{AtomicU64, AtomicUsize, Ordering};
 use urcu_core::sys::{HUGE_PAGE, map_huge, unmap_huge};
+use urcu_core::{Backoff, Generation};
 
 use crate::stripe::Striped;
 
@@ -129,7 +129,9 @@ pub(super) struct Pool {
     remaining: AtomicUsize,
     /// Of an entry.
     layout: Layout,
-    lock: AtomicBool,
+    generation: Generation,
+    /// The generation of the holder's process, or zero.
+    lock: AtomicU64,
     shared: UnsafeCell<Shared>,
 }
 
@@ -170,6 +172,35 @@ impl Local {
             reclaimed: AtomicUsize::new(0),
         }
     }
+
+    /// Begins anew, in a forked child that finds it in the middle of a change: what it has is lost, but for the numbers.
+    fn forget(&self) {
+        self.free.set(ptr::null_mut());
+        self.count.set(0);
+        self.spare.set(ptr::null_mut());
+        self.fresh_left.set(0);
+    }
+}
+
+impl Shared {
+    fn new(pool: NonNull<Pool>, boxes: usize, bytes: usize) -> Self {
+        let (batches, chunks) = (Vec::new(), Vec::new());
+        Self { pool, boxes, batches, chunks, left: ptr::null_mut(), bytes_left: 0, bytes }
+    }
+
+    /// Begins anew, in a forked child that finds it in the middle of a change: chunks and free entries are lost.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses it.
+    unsafe fn forget(this: *mut Self) {
+        // SAFETY: these two do not change; what is in the middle of a change is not looked at.
+        let pool = unsafe { (*this).pool };
+        // SAFETY: a number, whatever it is.
+        let bytes = unsafe { (*this).bytes };
+        // SAFETY: valid; what is there is not dropped.
+        unsafe { this.write(Self::new(pool, 0, bytes)) };
+    }
 }
 
 /// Adds to a number that one thread writes at a time; what it was.
@@ -185,20 +216,13 @@ impl Pool {
     /// A pool for entries of this layout, which is at least a pointer's.
     pub(super) fn new(layout: Layout) -> NonNull<Self> {
         debug_assert!(layout.size() >= size_of::<Free>() && layout.align() >= align_of::<Free>());
-        let shared = Shared {
-            boxes: BOXES,
-            pool: NonNull::dangling(),
-            batches: Vec::new(),
-            chunks: Vec::new(),
-            left: ptr::null_mut(),
-            bytes_left: 0,
-            bytes: 0,
-        };
+        let shared = Shared::new(NonNull::dangling(), BOXES, 0);
         let pool = Box::leak(Box::new(Self {
-            locals: Striped::new(Local::new),
+            locals: Striped::new(Local::new).mended_by(Local::forget),
             remaining: AtomicUsize::new(0),
             layout: layout.pad_to_align(),
-            lock: AtomicBool::new(false),
+            generation: Generation::new(),
+            lock: AtomicU64::new(0),
             shared: UnsafeCell::new(shared),
         }));
         let pointer = NonNull::from(pool);
@@ -437,16 +461,25 @@ impl Pool {
 
     fn with_shared<R>(&self, work: impl FnOnce(&mut Shared) -> R) -> R {
         let mut backoff = Backoff::brisk();
+        let generation = self.generation.number();
+        let mut free = 0;
         // Acquire pairs with the Release below. PAIR(map-shared)
-        while self.lock.swap(true, Ordering::Acquire) {
-            if !backoff.snooze() {
+        while let Err(holder) = self.lock.compare_exchange(free, generation, Ordering::Acquire, Ordering::Relaxed) {
+            if holder != generation {
+                // It was given back, or is that of a thread of an ancestor, which does not exist here.
+                free = holder;
+            } else if !backoff.snooze() {
                 std::thread::sleep(core::time::Duration::from_micros(50));
             }
+        }
+        if free != 0 {
+            // SAFETY: under the lock.
+            unsafe { Shared::forget(self.shared.get()) };
         }
         // SAFETY: under the lock; `work` does not come back here.
         let answer = work(unsafe { &mut *self.shared.get() });
         // Release: the next one sees what was done. PAIR(map-shared)
-        self.lock.store(false, Ordering::Release);
+        self.lock.store(0, Ordering::Release);
         answer
     }
 }
@@ -459,6 +492,11 @@ const SMALL_LAYOUT: Layout = match Layout::from_size_align(SMALL_CHUNK, SMALL_CH
 impl Drop for Pool {
     /// Frees the chunks; nobody has an entry any more.
     fn drop(&mut self) {
+        // Relaxed: nobody has the pool. Who holds it all the same was not forked along.
+        if self.lock.load(Ordering::Relaxed) != 0 {
+            // SAFETY: as said.
+            unsafe { Shared::forget(self.shared.get()) };
+        }
         for chunk in self.shared.get_mut().chunks.drain(..) {
             if chunk.kind() == SMALL {
                 // SAFETY: allocated with this layout.
@@ -490,6 +528,28 @@ mod tests {
         // of fresh ones at most besides.
         let again: Vec<Handle> = (0..before.len() + RUN / 8).map(|_| this.allocate_more()).collect();
         assert!(before.iter().all(|entry| again.contains(entry)), "lost");
+        // SAFETY: made above; nothing was retired.
+        unsafe { Pool::close(pool) };
+    }
+
+    #[test]
+    fn what_a_thread_of_a_parent_was_changing_is_begun_anew() {
+        const PARENTS: u64 = u64::MAX;
+        let pool = Pool::new(Layout::new::<u64>());
+        // SAFETY: not closed yet.
+        let this = unsafe { pool.as_ref() };
+        let before: Vec<Handle> = (0..BOXES + 1000).map(|_| this.allocate().0).collect();
+        // Nothing of it is used, or freed.
+        let chunks = this.with_shared(|shared| std::mem::take(&mut shared.chunks));
+        this.lock.store(PARENTS, Ordering::Relaxed);
+        let after: Vec<Handle> = (0..10_000).map(|_| this.allocate().0).collect();
+        assert_eq!(this.lock.load(Ordering::Relaxed), 0);
+        assert!(after.iter().all(|entry| !before.contains(entry)));
+        for &entry in before.iter().chain(&after) {
+            // SAFETY: allocated above, and used by nobody.
+            unsafe { this.release(entry) };
+        }
+        this.with_shared(|shared| shared.chunks.extend(chunks));
         // SAFETY: made above; nothing was retired.
         unsafe { Pool::close(pool) };
     }

@@ -15,6 +15,7 @@
 
 use core::mem;
 use core::ptr::{self, NonNull};
+use std::alloc::{Layout, alloc};
 
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicPtr, AtomicUsize, Ordering};
@@ -44,6 +45,8 @@ pub(super) struct Table {
     mask: usize,
     buckets: NonNull<Bucket>,
     base: u32,
+    /// Of the process that has begun to move entries here.
+    pub(super) generation: u64,
     /// Where the entries are going.
     pub(super) next: AtomicPtr<Table>,
     pub(super) progress: CachePadded<Progress>,
@@ -68,7 +71,7 @@ impl Table {
         let buckets = memory::allocate(count)?;
         let progress = Progress { taken: AtomicUsize::new(0), done: AtomicUsize::new(0) };
         let next = AtomicPtr::new(ptr::null_mut());
-        Some(Box::new(Self { mask: count - 1, buckets, base, next, progress: CachePadded(progress) }))
+        boxed(Self { mask: count - 1, buckets, base, generation: 0, next, progress: CachePadded(progress) })
     }
 
     /// The base for a table of `bits` that takes over from this one.
@@ -147,10 +150,25 @@ impl Table {
         self.bucket(self.index_of(hash))
     }
 
+    /// Whether all buckets are migrated.
+    pub(super) fn is_empty(&self) -> bool {
+        (0..self.count()).all(|index| self.bucket(index).meta().is_migrated())
+    }
+
     /// Bytes that the table takes, without chained lines.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + self.count() * size_of::<Bucket>()
     }
+}
+
+/// A box, or `None` when there is no memory.
+fn boxed(table: Table) -> Option<Box<Table>> {
+    // SAFETY: not of size zero.
+    let memory = NonNull::new(unsafe { alloc(Layout::new::<Table>()) })?.cast::<Table>();
+    // SAFETY: memory for a table, which nobody else has.
+    unsafe { memory.write(table) };
+    // SAFETY: what a box of it would have been made of.
+    Some(unsafe { Box::from_raw(memory.as_ptr()) })
 }
 
 impl Drop for Table {

@@ -5,6 +5,7 @@
 //! | one test body under each of the five flavors | [`on_every_flavor!`], [`Tested`] |
 //! | a test with a time limit | [`within_limit`] |
 //! | a test in a process of its own, or in a forked child | [`OwnProcess`], [`forked`] |
+//! | allocations that fail | [`allocator`] |
 //! | random numbers that can be repeated, objects that count their drops | [`seed`], [`Counted`] |
 //! | concurrent histories, checked against a sequential model | [`linearizability`], [`linearizability::Rounds`] |
 
@@ -15,7 +16,7 @@ pub mod linearizability;
 pub use flavors::Tested;
 pub use limit::within_limit;
 pub use urcu_bp::Flavor as Bp;
-pub use urcu_conformance::{Counted, Counts, Gate, OwnProcess, forked, seed, until};
+pub use urcu_conformance::{Counted, Counts, Gate, OwnProcess, allocator, forked, seed, until};
 pub use urcu_core::{FlavorVtable, Thread};
 pub use urcu_mb::Flavor as Mb;
 pub use urcu_membarrier::Flavor as Membarrier;

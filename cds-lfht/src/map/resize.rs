@@ -62,13 +62,19 @@ pub(super) fn bits_for(entries: usize) -> u32 {
     buckets.checked_next_power_of_two().map_or(usize::BITS - 1, usize::trailing_zeros).max(LEAST_BITS)
 }
 
+/// Whether there may be something to do at a thread's `number`th update. Not, if not, unless it found a crowded bucket.
+#[inline]
+pub(super) fn is_due(number: usize) -> bool {
+    const { assert!(PERIOD.is_multiple_of(AGAIN_PACE)) };
+    number.is_multiple_of(AGAIN_PACE)
+}
+
 impl<T> Index<T> {
     /// After the `number`th entry of this thread was added, to a bucket that was full if it is crowded now.
     ///
     /// # Safety
     ///
     /// The caller is inside a section of the flavor.
-    #[inline]
     pub(super) unsafe fn after_add(&self, number: usize, is_crowded: bool, rehash: impl Fn(&T) -> u64) {
         // SAFETY: as promised.
         let table = unsafe { self.current() };

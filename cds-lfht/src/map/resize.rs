@@ -295,11 +295,12 @@ impl<T> Index<T> {
         };
         let is_split = new.bits() == table.bits() + 1
             && new.bits() <= table.known()
+            && new.base() == table.base()
             // The words' bits begin where they did, so they can stay; the one that tells the two buckets apart is among them. Nobody
             // gets at the two: see below.
             && locked.split([new.bucket(index), new.bucket(index + table.count())], table.bits() - table.base());
         if is_split {
-        } else if new.bits() <= table.known() {
+        } else if new.known() <= table.known() {
             locked.for_each(|tag, word| put(tag, word, table.known_hash(index, word.bits())));
         } else {
             // User code, which may panic: before anything is changed.

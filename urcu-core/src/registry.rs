@@ -10,7 +10,7 @@
 use core::mem::size_of;
 
 use crate::reader::Reader;
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use crate::sync::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use crate::sys;
 use crate::weaken;
 use crate::word::WordLayout;
@@ -142,6 +142,10 @@ pub struct Registry<S = ProcessMemory> {
     ending: AtomicU32,
     /// How many of them make a registration look for threads that are gone.
     reap_at: AtomicU32,
+    /// The process in which a thread looks for threads that are gone, or 0. One is enough: looking takes system calls
+    /// for each slot, and a crowd that registers at once would do it once for each of its members. A process and not
+    /// a flag, since a forked child inherits it from a thread that it does not have.
+    reaping: AtomicI32,
 }
 
 const REAP_AT_LEAST: u32 = 16;
@@ -149,7 +153,12 @@ const REAP_AT_LEAST: u32 = 16;
 impl Registry {
     /// An empty registry in process memory.
     pub const fn new() -> Self {
-        Self { storage: ProcessMemory::new(), ending: AtomicU32::new(0), reap_at: AtomicU32::new(REAP_AT_LEAST) }
+        Self {
+            storage: ProcessMemory::new(),
+            ending: AtomicU32::new(0),
+            reap_at: AtomicU32::new(REAP_AT_LEAST),
+            reaping: AtomicI32::new(0),
+        }
     }
 }
 
@@ -272,12 +281,18 @@ impl<S: Storage> Registry<S> {
 
     /// Frees the slots of threads that are gone and did not give them back, outside sections only: threads that leaked
     /// their `Thread`, were ended by a bare exit system call, or read again in the very last round of destructors.
-    /// Whether there were any.
+    /// Whether there were any; `false` at once while another thread is looking.
     ///
-    /// Those that are known to be ending are looked at when there are many of them, the others before the registry grows, so that
-    /// it grows at most to twice what is needed.
+    /// Those that are known to be ending are looked at when there are many of them, the others before the registry
+    /// grows, so that it grows at most to twice what is needed.
     pub(crate) fn reap_ended_threads(&'static self, layout: WordLayout, only_ending: bool) -> bool {
         let process = sys::process_id();
+        let other = self.reaping.load(Ordering::Relaxed);
+        // Relaxed: two at once would be slow, not wrong; each slot is freed by whoever ends its ownership.
+        let exchange = |from, to| self.reaping.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+        if other == process || exchange(other, process).is_err() {
+            return false;
+        }
         let mut reaped = false;
         self.for_each(|reader| {
             let tid = reader.tid();
@@ -294,6 +309,7 @@ impl<S: Storage> Registry<S> {
                 reaped = true;
             }
         });
+        self.reaping.store(0, Ordering::Relaxed);
         reaped
     }
 
@@ -351,6 +367,20 @@ mod tests {
         });
         let distinct: std::collections::HashSet<_> = claimed.iter().collect();
         assert_eq!((claimed.len(), distinct.len(), registry.len()), (2000, 2000, 2000));
+    }
+
+    #[test]
+    fn one_thread_looks_for_the_gone_at_a_time() {
+        let registry = registry();
+        let layout = WordLayout::new(16);
+        let gone = registry.claim(layout).expect("memory");
+        gone.set_identity(i32::MAX, sys::process_id());
+        registry.reaping.store(sys::process_id(), Ordering::Relaxed);
+        assert!(!registry.reap_ended_threads(layout, false));
+        // In a forked child: the mark of a thread that stayed behind.
+        registry.reaping.store(i32::MAX, Ordering::Relaxed);
+        assert!(registry.reap_ended_threads(layout, false));
+        assert_eq!((registry.len(), registry.reaping.load(Ordering::Relaxed)), (0, 0));
     }
 
     #[test]

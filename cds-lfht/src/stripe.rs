@@ -149,9 +149,27 @@ impl<T> Striped<T> {
         if self.numbering == numbering() { number() } else { guest_number() }
     }
 
+    /// The calling thread's stripe, if it has one for itself and a number already.
+    #[inline]
+    fn own_at_once(&self) -> Option<&T> {
+        // A thread without a number has a large one.
+        let number = if self.numbering == numbering() { NUMBER.get() } else { UNSET };
+        // SAFETY: there are stripes for the numbers below `own`, by `new`.
+        (number < self.own).then(|| unsafe { &self.stripes.get_unchecked(number).value })
+    }
+
     /// Runs `work` with a stripe that nobody else uses meanwhile. It must neither panic nor come back here.
     #[inline]
     pub(crate) fn with_own<R>(&self, work: impl FnOnce(&T) -> R) -> R {
+        if let Some(own) = self.own_at_once() {
+            return work(own);
+        }
+        self.with_found(work)
+    }
+
+    /// The same for a thread that has no number yet, or none for itself.
+    #[cold]
+    fn with_found<R>(&self, work: impl FnOnce(&T) -> R) -> R {
         let number = self.number();
         if number < self.own {
             return work(&self.stripes[number].value);
@@ -162,6 +180,12 @@ impl<T> Striped<T> {
     /// The calling thread's stripe, if no other thread uses it.
     #[inline]
     pub(crate) fn own(&self) -> Option<&T> {
+        let own = self.own_at_once();
+        if own.is_some() { own } else { self.own_found() }
+    }
+
+    #[cold]
+    fn own_found(&self) -> Option<&T> {
         let number = self.number();
         (number < self.own).then(|| &self.stripes[number].value)
     }

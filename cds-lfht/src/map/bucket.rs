@@ -50,24 +50,66 @@ const HELD: u64 = LOCKED | GENERATION;
 
 /// One in each tag.
 const ONES: u64 = 0x0001_0101_0101_0101;
-/// The highest bit of each tag.
-const HIGHS: u64 = 0x0080_8080_8080_8080;
-/// The other bits of each tag.
-const LOWS: u64 = HIGHS - ONES;
 
 const ADDRESS_BITS: u32 = 48;
 const ADDRESS: usize = (1 << ADDRESS_BITS) - 1;
 /// Marks a pointer to a line.
 const LINK: usize = 1;
 
-/// A set of slots: one bit in the byte of each.
+/// A set of slots: one bit for each, `compare::DISTANCE` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slots(u64);
+
+/// All tags of a line are compared at once, by vector instructions that every such processor has.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod compare {
+    use core::arch::x86_64::{_mm_cmpeq_epi8, _mm_cvtsi64_si128, _mm_movemask_epi8};
+
+    /// Bits from slot to slot in what [`equal`] returns.
+    pub(super) const DISTANCE: u32 = 1;
+    /// The bits of all slots.
+    pub(super) const ALL: u64 = 0x7f;
+
+    /// The first slots' bits, for the bytes that are the same.
+    #[inline]
+    pub(super) fn equal(one: u64, other: u64) -> u64 {
+        // SAFETY: SSE2 is part of x86-64.
+        let same = unsafe { _mm_cmpeq_epi8(_mm_cvtsi64_si128(one.cast_signed()), _mm_cvtsi64_si128(other.cast_signed())) };
+        // SAFETY: as above.
+        let bits = unsafe { _mm_movemask_epi8(same) };
+        u64::from(bits.cast_unsigned()) & ALL
+    }
+}
+
+/// The same in a word.
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+mod compare {
+    pub(super) const DISTANCE: u32 = 8;
+    /// The highest bit of each tag.
+    pub(super) const ALL: u64 = 0x0080_8080_8080_8080;
+    /// The other bits of each tag.
+    const LOWS: u64 = ALL - super::ONES;
+
+    #[inline]
+    pub(super) fn equal(one: u64, other: u64) -> u64 {
+        let differing = one ^ other;
+        // The highest bit of a byte stays clear exactly if all its bits are: without a carry from byte to byte.
+        let nonzero = ((differing & LOWS) + LOWS) | differing;
+        !nonzero & ALL
+    }
+}
 
 impl Slots {
     #[inline]
     pub(super) fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// The first one of a set that is not empty.
+    #[inline]
+    fn first(self) -> usize {
+        // The remainder changes nothing, but shows the compiler that there is such a slot.
+        (self.0.trailing_zeros() / compare::DISTANCE) as usize % SLOTS
     }
 }
 
@@ -79,7 +121,7 @@ impl Iterator for Slots {
         if self.0 == 0 {
             return None;
         }
-        let slot = self.0.trailing_zeros() / 8;
+        let slot = self.0.trailing_zeros() / compare::DISTANCE;
         self.0 &= self.0 - 1;
         Some(slot as usize)
     }
@@ -93,23 +135,20 @@ impl Meta {
     /// The slots with this tag; zero: the slots with nothing.
     #[inline]
     pub(super) fn slots_with(self, tag: u8) -> Slots {
-        let differing = self.0 ^ (u64::from(tag) * ONES);
-        // The highest bit of a byte stays clear exactly if all its bits are: without a carry from byte to byte.
-        let nonzero = ((differing & LOWS) + LOWS) | differing;
-        Slots(!nonzero & HIGHS)
+        Slots(compare::equal(self.0, u64::from(tag) * ONES))
     }
 
     /// The slots with something.
     #[inline]
     pub(super) fn occupied(self) -> Slots {
-        Slots(!self.slots_with(0).0 & HIGHS)
+        Slots(!self.slots_with(0).0 & compare::ALL)
     }
 
     /// The slots that an entry can be put into.
     #[inline]
     fn free(self) -> Slots {
         let free = self.slots_with(0);
-        if self.is_chained() { Slots(free.0 & !(0x80 << (8 * LAST))) } else { free }
+        if self.is_chained() { Slots(free.0 & (compare::ALL >> compare::DISTANCE)) } else { free }
     }
 
     #[inline]
@@ -174,7 +213,14 @@ impl Word {
     /// The entry's address.
     #[inline]
     pub(super) fn pointer(self) -> *mut u8 {
-        self.0.map_addr(|address| address & ADDRESS & !KIND)
+        /// All other bits are not the address's.
+        const BITS: usize = ADDRESS & !KIND;
+        if cfg!(miri) {
+            return self.0.map_addr(|address| address & BITS);
+        }
+        // The same. But `map_addr` adds a difference, which the compiler makes one instruction of only where it does not look
+        // far: lookups would take four.
+        ptr::with_exposed_provenance_mut(self.0.expose_provenance() & BITS)
     }
 
     /// The entry's handle.
@@ -318,6 +364,37 @@ impl Bucket {
     pub(super) unsafe fn lock_alone(&self) -> Locked<'_> {
         // Relaxed: nobody else writes it.
         Locked { first: self, meta: Meta(self.meta.load(Ordering::Relaxed)) }
+    }
+
+    /// What [`lock`](Self::lock), [`Locked::find`] and [`Locked::add`] do when there is nothing in the way: the bucket is neither
+    /// locked nor chained nor migrated, no entry has the tag, and the first free slot was never used.
+    ///
+    /// # Errors
+    ///
+    /// When there is something, nothing was added; the bucket may be locked.
+    #[inline(always)]
+    pub(super) fn add_first(&self, tag: u8, word: Word) -> Result<(), Option<Locked<'_>>> {
+        // Relaxed: the exchange decides.
+        let meta = Meta(self.meta.load(Ordering::Relaxed));
+        let free = meta.slots_with(0);
+        if meta.0 & (LOCKED | CHAINED | MIGRATED) != 0
+            || !meta.slots_with(tag).is_empty()
+            || free.is_empty()
+            || !self.try_lock(meta.0)
+        {
+            return Err(None);
+        }
+        let slot = free.first();
+        let place = &self.slots[slot];
+        // Relaxed: only the holder of the lock writes it.
+        if !place.load(Ordering::Relaxed).is_null() {
+            return Err(Some(Locked { first: self, meta }));
+        }
+        // Release: the entry's contents come first. PAIR(map-entry)
+        place.store(word.0, Ordering::Release);
+        // Release: slots before tags, and all of it before the next holder. PAIR(map-entry), PAIR(map-lock)
+        self.meta.store(meta.0 | u64::from(tag) << (8 * slot), Ordering::Release);
+        Ok(())
     }
 
     #[inline]
@@ -665,21 +742,24 @@ impl<'l> Locked<'l> {
         if self.meta.is_chained() {
             return false;
         }
-        let mut metas = [Meta(0); 2];
-        let mut counts = [0; 2];
-        for slot in self.meta.occupied() {
-            let word = self.first.word(slot);
-            // Without a branch: nobody could foresee it.
-            let to = usize::from(word.bits() >> bit & 1);
-            // Release: the entry's contents come first. PAIR(map-entry)
-            targets[to].slots[counts[to]].store(word.0, Ordering::Release);
-            metas[to] = metas[to].with_tag(counts[to], self.meta.tag(slot));
-            counts[to] += 1;
+        let tags = self.meta.0 & (ONES * 0xff);
+        let mut seconds = 0;
+        // Each entry keeps its slot, in one of the two lines; the other line's is null, as are those without an entry. Without a
+        // branch: nobody could foresee it.
+        for (slot, place) in self.first.slots.iter().enumerate() {
+            // Acquire: as in `word`. PAIR(map-entry)
+            let word = place.load(Ordering::Acquire);
+            let tag = tags >> (8 * slot) & 0xff;
+            let there = usize::from(tag != 0).wrapping_neg();
+            let second = (word.addr() >> (ADDRESS_BITS + bit) & 1).wrapping_neg();
+            seconds |= (second as u64 & 0xff) << (8 * slot);
+            // Relaxed: whoever gets there has seen the tags. PAIR(map-entry)
+            targets[0].slots[slot].store(word.map_addr(|address| address & there & !second), Ordering::Relaxed);
+            targets[1].slots[slot].store(word.map_addr(|address| address & there & second), Ordering::Relaxed);
         }
-        for (target, meta) in targets.into_iter().zip(metas) {
-            // Release: slots before tags. PAIR(map-entry)
-            target.meta.store(meta.0, Ordering::Release);
-        }
+        // Release: slots before tags. PAIR(map-entry)
+        targets[0].meta.store(tags & !seconds, Ordering::Release);
+        targets[1].meta.store(tags & seconds, Ordering::Release);
         true
     }
 

@@ -11,6 +11,7 @@ use urcu_core::{DomainId, FlavorVtable, Generation, weaken};
 
 use super::bucket::{Bucket, Locked, Mark, Place, Slots, Unlinked, Word};
 use super::nodes::{Fresh, Nodes};
+use super::resize::is_due;
 use super::table::{Table, tag_of};
 
 /// The map's tables and entries.
@@ -193,15 +194,17 @@ impl<T> Index<T> {
         &self.removals[(hash >> 32) as usize % REMOVALS]
     }
 
-    /// Asks for the bucket of a hash that is about to be changed.
+    /// Asks for the bucket of a hash that is about to be changed; the table where it is looked for.
     ///
     /// # Safety
     ///
     /// As for [`find`](Self::find).
     #[inline]
-    pub(super) unsafe fn announce(&self, hash: u64) {
+    pub(super) unsafe fn announce<'g>(&'g self, hash: u64) -> &'g Table {
         // SAFETY: as promised.
-        prefetch(unsafe { self.current() }.bucket_of(hash));
+        let table = unsafe { self.current() };
+        prefetch(table.bucket_of(hash));
+        table
     }
 
     /// As many calls of [`find`](Self::find), interleaved.
@@ -308,11 +311,47 @@ impl<T> Index<T> {
     ///
     /// # Safety
     ///
-    /// The caller stays inside a section of the flavor during `'g`. The entry that is replaced may be dropped on another
-    /// thread.
+    /// The caller stays inside a section of the flavor during `'g`, and came by `table` inside it. The entry that is replaced
+    /// may be dropped on another thread.
     #[inline]
     pub(super) unsafe fn add<'g>(
         &'g self,
+        table: &'g Table,
+        hash: u64,
+        fresh: Fresh<'g, T>,
+        if_present: IfPresent,
+        wanted: impl FnMut(&'g T) -> bool,
+        rehash: impl Fn(&T) -> u64,
+    ) -> Added<'g, 'g, T> {
+        let word = Word::entry(fresh.handle(), table.word_bits(hash));
+        match table.bucket_of(hash).add_first(tag_of(hash), word) {
+            Ok(()) => {
+                let entry = fresh.pointer();
+                let number = fresh.publish();
+                if is_due(number) {
+                    // SAFETY: inside the section.
+                    unsafe { self.after_add(number, false, rehash) };
+                }
+                // SAFETY: reachable inside this section.
+                Added::New(unsafe { &*entry })
+            }
+            Err(locked) => {
+                let locked = locked.map(|locked| (table, locked));
+                // SAFETY: as promised.
+                unsafe { self.add_with_care(locked, hash, fresh, if_present, wanted, rehash) }
+            }
+        }
+    }
+
+    /// The same where something is in the way; the bucket may be locked already.
+    ///
+    /// # Safety
+    ///
+    /// As for [`add`](Self::add).
+    #[inline(never)]
+    unsafe fn add_with_care<'g>(
+        &'g self,
+        locked: Option<(&'g Table, Locked<'g>)>,
         hash: u64,
         fresh: Fresh<'g, T>,
         if_present: IfPresent,
@@ -322,7 +361,7 @@ impl<T> Index<T> {
         let tag = tag_of(hash);
         let entry = fresh.pointer();
         // SAFETY: as promised.
-        let (table, mut locked) = unsafe { self.lock(hash) };
+        let (table, mut locked) = locked.unwrap_or_else(|| unsafe { self.lock(hash) });
         let word = Word::entry(fresh.handle(), table.word_bits(hash));
         // SAFETY: what is in a locked bucket is alive.
         let found = locked.find(tag, |word| wanted(unsafe { entry_of(word) }));
@@ -364,8 +403,10 @@ impl<T> Index<T> {
         fresh: Fresh<'g, T>,
         rehash: impl Fn(&T) -> u64,
     ) -> &'g T {
+        // SAFETY: as promised.
+        let table = unsafe { self.current() };
         // SAFETY: as promised; nothing is wanted.
-        match unsafe { self.add(hash, fresh, IfPresent::Keep, |_| false, rehash) } {
+        match unsafe { self.add(table, hash, fresh, IfPresent::Keep, |_| false, rehash) } {
             Added::New(entry) | Added::InPlaceOf(entry, _) | Added::Occupied(entry, _) => entry,
         }
     }

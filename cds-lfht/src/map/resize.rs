@@ -62,13 +62,19 @@ pub(super) fn bits_for(entries: usize) -> u32 {
     buckets.checked_next_power_of_two().map_or(usize::BITS - 1, usize::trailing_zeros).max(LEAST_BITS)
 }
 
+/// Whether there may be something to do at a thread's `number`th update. Not, if not, unless it found a crowded bucket.
+#[inline]
+pub(super) fn is_due(number: usize) -> bool {
+    const { assert!(PERIOD.is_multiple_of(AGAIN_PACE)) };
+    number.is_multiple_of(AGAIN_PACE)
+}
+
 impl<T> Index<T> {
     /// After the `number`th entry of this thread was added, to a bucket that was full if it is crowded now.
     ///
     /// # Safety
     ///
     /// The caller is inside a section of the flavor.
-    #[inline]
     pub(super) unsafe fn after_add(&self, number: usize, is_crowded: bool, rehash: impl Fn(&T) -> u64) {
         // SAFETY: as promised.
         let table = unsafe { self.current() };
@@ -311,11 +317,12 @@ impl<T> Index<T> {
         };
         let is_split = new.bits() == table.bits() + 1
             && new.bits() <= table.known()
+            && new.base() == table.base()
             // The words' bits begin where they did, so they can stay; the one that tells the two buckets apart is among them. Nobody
             // gets at the two: see below.
             && locked.split([new.bucket(index), new.bucket(index + table.count())], table.bits() - table.base());
         if is_split {
-        } else if new.bits() <= table.known() {
+        } else if new.known() <= table.known() {
             locked.for_each(|tag, word| put(tag, word, table.known_hash(index, word.bits())));
         } else {
             // User code, which may panic: before anything is changed.

@@ -23,6 +23,7 @@ use urcu_core::sync::{AtomicU64, AtomicUsize, Ordering};
 use urcu_core::sys::{HUGE_PAGE, map_huge, unmap_huge};
 use urcu_core::{Backoff, Generation};
 
+use super::index::prefetch;
 use crate::stripe::Striped;
 
 /// The bits of an address that tell the kind.
@@ -45,6 +46,8 @@ const LARGEST: usize = SMALL_CHUNK / 16;
 const BATCH: u32 = 256;
 /// Bytes of fresh entries that a thread takes at once.
 const RUN: usize = 4096;
+/// Bytes between the entry that is cut and the memory that is asked for.
+const AHEAD: usize = 512;
 
 /// An entry's address with its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +64,11 @@ impl Handle {
         self.0.addr() & KIND
     }
 
+    /// Of a box or a chunk. The whole of a chunk fits if its beginning does, since it is aligned to its size.
     fn of(address: *mut u8, kind: usize) -> Self {
-        Self(address.map_addr(|address| address | kind))
+        let handle = Self(address.map_addr(|address| address | kind));
+        assert!(super::bucket::fits(handle), "an address of more than 48 bits");
+        handle
     }
 
     /// Whether it is cut from a chunk.
@@ -98,10 +104,9 @@ pub(super) struct Local {
     count: Cell<u32>,
     /// Another list, of `BATCH` entries, or null.
     spare: Cell<*mut u8>,
-    /// Fresh memory.
+    /// Fresh memory: the next handle, and how many bytes there are from it on.
     fresh: Cell<*mut u8>,
     fresh_left: Cell<usize>,
-    fresh_kind: Cell<usize>,
     /// Entries that came and went. Only the sums over all stripes mean something.
     added: AtomicUsize,
     retired: AtomicUsize,
@@ -165,7 +170,6 @@ impl Local {
             spare: Cell::new(ptr::null_mut()),
             fresh: Cell::new(ptr::null_mut()),
             fresh_left: Cell::new(0),
-            fresh_kind: Cell::new(SMALL),
             added: AtomicUsize::new(0),
             retired: AtomicUsize::new(0),
             deferred: AtomicUsize::new(0),
@@ -234,16 +238,22 @@ impl Pool {
     }
 
     /// Memory for an entry, which is counted; how many this thread had counted.
+    ///
+    /// `size` is that of the layout, which the caller knows when this is compiled.
     #[inline]
-    pub(super) fn allocate(&self) -> (Handle, usize) {
-        let (found, number) = self.locals.with_own(|local| (self.take(local), bump(&local.added, 1)));
-        (found.unwrap_or_else(|| self.allocate_more()), number)
+    pub(super) fn allocate(&self, size: usize) -> (Handle, usize) {
+        debug_assert_eq!(size, self.layout.size());
+        if let Some(local) = self.locals.own()
+            && let Some(found) = Self::take(local, size)
+        {
+            return (found, bump(&local.added, 1));
+        }
+        self.allocate_more()
     }
 
     /// What there is in a stripe, which the caller has.
     #[inline]
-    fn take(&self, local: &Local) -> Option<Handle> {
-        let size = self.layout.size();
+    fn take(local: &Local, size: usize) -> Option<Handle> {
         let free = Handle(local.free.get());
         if !free.0.is_null() {
             // SAFETY: a free entry, of which this thread has the list.
@@ -252,38 +262,40 @@ impl Pool {
             local.count.set(local.count.get() - 1);
             return Some(free);
         }
-        if local.fresh_left.get() >= size {
-            let address = local.fresh.get();
-            local.fresh.set(address.wrapping_add(size));
-            local.fresh_left.set(local.fresh_left.get() - size);
-            return Some(Handle::of(address, local.fresh_kind.get()));
-        }
-        None
+        let left = local.fresh_left.get().checked_sub(size)?;
+        let fresh = Handle(local.fresh.get());
+        local.fresh.set(fresh.0.wrapping_add(size));
+        local.fresh_left.set(left);
+        prefetch(fresh.0.wrapping_add(AHEAD));
+        Some(fresh)
     }
 
     #[cold]
     #[inline(never)]
-    fn allocate_more(&self) -> Handle {
-        let found = self.locals.with_own(|local| {
-            // Another thread may have filled a shared stripe since it was looked at.
-            if let Some(found) = self.take(local) {
-                return Some(found);
-            }
-            if !local.spare.get().is_null() {
-                local.free.set(local.spare.replace(ptr::null_mut()));
-                local.count.set(BATCH);
-            } else if let Some(batch) = self.with_shared(|shared| shared.batches.pop()) {
-                local.free.set(batch);
-                local.count.set(BATCH);
-            } else {
-                let (run, bytes, kind) = self.run()?;
-                local.fresh.set(run);
-                local.fresh_left.set(bytes);
-                local.fresh_kind.set(kind);
-            }
-            self.take(local)
-        });
-        found.unwrap_or_else(|| self.boxed())
+    fn allocate_more(&self) -> (Handle, usize) {
+        let size = self.layout.size();
+        let (found, number) = self.locals.with_own(|local| (self.take_more(local, size), bump(&local.added, 1)));
+        (found.unwrap_or_else(|| self.boxed()), number)
+    }
+
+    /// What there is in a stripe, which the caller has, or in the pool.
+    fn take_more(&self, local: &Local, size: usize) -> Option<Handle> {
+        // A shared stripe was not looked at yet.
+        if let Some(found) = Self::take(local, size) {
+            return Some(found);
+        }
+        if !local.spare.get().is_null() {
+            local.free.set(local.spare.replace(ptr::null_mut()));
+            local.count.set(BATCH);
+        } else if let Some(batch) = self.with_shared(|shared| shared.batches.pop()) {
+            local.free.set(batch);
+            local.count.set(BATCH);
+        } else {
+            let (run, bytes) = self.run()?;
+            local.fresh.set(run.0);
+            local.fresh_left.set(bytes);
+        }
+        Self::take(local, size)
     }
 
     /// An allocation for one entry.
@@ -297,7 +309,7 @@ impl Pool {
     }
 
     /// A run of fresh memory for some entries; `None` when the next one is to be boxed.
-    fn run(&self) -> Option<(*mut u8, usize, usize)> {
+    fn run(&self) -> Option<(Handle, usize)> {
         let size = self.layout.size();
         if size > LARGEST || self.layout.align() > HEADER {
             return None;
@@ -323,7 +335,7 @@ impl Pool {
             let start = shared.left;
             shared.left = start.wrapping_add(run);
             shared.bytes_left -= run;
-            Some((start, run, kind))
+            Some((Handle::of(start, kind), run))
         })
     }
 
@@ -518,7 +530,7 @@ mod tests {
         let pool = Pool::new(Layout::new::<u64>());
         // SAFETY: not closed yet.
         let this = unsafe { pool.as_ref() };
-        let entries: Vec<Handle> = (0..BOXES + 3000).map(|_| this.allocate().0).collect();
+        let entries: Vec<Handle> = (0..BOXES + 3000).map(|_| this.allocate(8).0).collect();
         for &entry in &entries {
             // SAFETY: allocated above, and used by nobody.
             unsafe { this.release(entry) };
@@ -526,7 +538,7 @@ mod tests {
         let before: Vec<Handle> = entries.into_iter().filter(|entry| entry.is_cut()).collect();
         // What a thread does that has found a shared stripe empty, and others have given entries back to it since. There is a run
         // of fresh ones at most besides.
-        let again: Vec<Handle> = (0..before.len() + RUN / 8).map(|_| this.allocate_more()).collect();
+        let again: Vec<Handle> = (0..before.len() + RUN / 8).map(|_| this.allocate_more().0).collect();
         assert!(before.iter().all(|entry| again.contains(entry)), "lost");
         // SAFETY: made above; nothing was retired.
         unsafe { Pool::close(pool) };

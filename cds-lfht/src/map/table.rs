@@ -11,7 +11,8 @@
 //!
 //! The lowest `bits` bits are the index of the bucket. `base` is at most `bits`: so index and word together are the hash's
 //! lowest `base + 16` bits, which is what a move to another table has to know. Only when a table grows beyond that the
-//! entries' keys have to be hashed again, which is once in sixteen doublings.
+//! entries' keys have to be hashed again, which is once in sixteen doublings. A table that begins small does so early: what is
+//! hashed again when it has a thousand buckets, and is still in the cache, need not be when it has 65,536.
 
 use core::mem;
 use core::ptr::{self, NonNull};
@@ -24,6 +25,10 @@ use super::bucket::Bucket;
 
 /// Bits of the hash in a word.
 const WINDOW: u32 = 16;
+
+/// A table of so many bits is worth hashing keys again if that saves doing so before it has more than `LATE`.
+const EARLY: core::ops::RangeInclusive<u32> = 10..=12;
+const LATE: u32 = 20;
 
 /// The tag of a hash: never zero.
 #[inline]
@@ -79,7 +84,7 @@ impl Table {
         if bits < self.base {
             // Known, since it is lower. Some room below, should it shrink on.
             bits.saturating_sub(WINDOW / 2)
-        } else if bits > self.known() {
+        } else if bits > self.known() || (EARLY.contains(&bits) && self.known() < LATE) {
             // The keys are hashed again.
             bits
         } else {
@@ -263,10 +268,17 @@ mod tests {
     #[test]
     fn only_a_table_that_outgrows_the_known_bits_needs_hashing() {
         let mut table = Table::new(2, 0).expect("memory");
-        for bits in 3..=16 {
+        for bits in (3..=16).filter(|bits| !EARLY.contains(bits)) {
             assert_eq!(table.base_for(bits), 0);
         }
         assert_eq!(table.base_for(17), 17);
+        for bits in EARLY {
+            assert_eq!(table.base_for(bits), bits, "early");
+        }
+        table = Table::new(10, 10).expect("memory");
+        for bits in 11..=26 {
+            assert_eq!(table.base_for(bits), 10);
+        }
         table = Table::new(17, 17).expect("memory");
         assert_eq!(table.base_for(16), 8);
         assert_eq!(table.base_for(2), 0);

@@ -74,7 +74,8 @@ mod compare {
     #[inline]
     pub(super) fn equal(one: u64, other: u64) -> u64 {
         // SAFETY: SSE2 is part of x86-64.
-        let same = unsafe { _mm_cmpeq_epi8(_mm_cvtsi64_si128(one.cast_signed()), _mm_cvtsi64_si128(other.cast_signed())) };
+        let same =
+            unsafe { _mm_cmpeq_epi8(_mm_cvtsi64_si128(one.cast_signed()), _mm_cvtsi64_si128(other.cast_signed())) };
         // SAFETY: as above.
         let bits = unsafe { _mm_movemask_epi8(same) };
         u64::from(bits.cast_unsigned()) & ALL
@@ -366,21 +367,21 @@ impl Bucket {
         Locked { first: self, meta: Meta(self.meta.load(Ordering::Relaxed)) }
     }
 
-    /// What [`lock`](Self::lock), [`Locked::find`] and [`Locked::add`] do when there is nothing in the way: the bucket is neither
+    /// What [`lock_now`](Self::lock_now), [`Locked::find`] and [`Locked::add`] do when there is nothing in the way: the bucket is neither
     /// locked nor chained nor migrated, no entry has the tag, and the first free slot was never used.
     ///
     /// # Errors
     ///
     /// When there is something, nothing was added; the bucket may be locked.
     #[inline(always)]
-    pub(super) fn add_first(&self, tag: u8, word: Word) -> Result<(), Option<Locked<'_>>> {
+    pub(super) fn add_first(&self, mark: Mark, tag: u8, word: Word) -> Result<(), Option<Locked<'_>>> {
         // Relaxed: the exchange decides.
         let meta = Meta(self.meta.load(Ordering::Relaxed));
         let free = meta.slots_with(0);
         if meta.0 & (LOCKED | CHAINED | MIGRATED) != 0
             || !meta.slots_with(tag).is_empty()
             || free.is_empty()
-            || !self.try_lock(meta.0)
+            || !self.try_lock(meta.0, mark)
         {
             return Err(None);
         }

@@ -324,7 +324,7 @@ impl<T> Index<T> {
         rehash: impl Fn(&T) -> u64,
     ) -> Added<'g, 'g, T> {
         let word = Word::entry(fresh.handle(), table.word_bits(hash));
-        match table.bucket_of(hash).add_first(tag_of(hash), word) {
+        match table.bucket_of(hash).add_first(self.mark(), tag_of(hash), word) {
             Ok(()) => {
                 let entry = fresh.pointer();
                 let number = fresh.publish();

@@ -550,11 +550,11 @@ mod tests {
         let pool = Pool::new(Layout::new::<u64>());
         // SAFETY: not closed yet.
         let this = unsafe { pool.as_ref() };
-        let before: Vec<Handle> = (0..BOXES + 1000).map(|_| this.allocate().0).collect();
+        let before: Vec<Handle> = (0..BOXES + 1000).map(|_| this.allocate(8).0).collect();
         // Nothing of it is used, or freed.
         let chunks = this.with_shared(|shared| std::mem::take(&mut shared.chunks));
         this.lock.store(PARENTS, Ordering::Relaxed);
-        let after: Vec<Handle> = (0..10_000).map(|_| this.allocate().0).collect();
+        let after: Vec<Handle> = (0..10_000).map(|_| this.allocate(8).0).collect();
         assert_eq!(this.lock.load(Ordering::Relaxed), 0);
         assert!(after.iter().all(|entry| !before.contains(entry)));
         for &entry in before.iter().chain(&after) {

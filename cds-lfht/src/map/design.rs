@@ -65,8 +65,8 @@
 //!
 //! A lock's holder runs comparisons of keys (`Eq`), and hashes keys when a table outgrows what it knows of them, and no other
 //! code of the user: closures, drops and the hash of the key that is looked up run without a lock. If one of these panics, the
-//! lock is given back and nothing has changed. `Eq` and `Hash` of keys must not use the map that they are in: they would wait for
-//! their own thread.
+//! lock is given back and nothing has changed. `Eq` and `Hash` of keys must not change the map that they are in: they could wait for
+//! their own thread, which panics (`held.rs`).
 //!
 //! # Moving
 //!

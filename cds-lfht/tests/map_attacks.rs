@@ -344,7 +344,8 @@ fn a_table_that_cannot_grow_stays_as_it_is() {
     const ENTRIES: u64 = 60;
     let _ = OwnProcess::new()
         .run(|| {
-            let map = LfHashMap::<u64, u64>::new(Bp::vtable());
+            // No bucket is crowded: lines of chains are allocated like entries.
+            let map = LfHashMap::<u64, u64, Plain>::with_hasher(Plain(0), Bp::vtable());
             let pinned = map.pin();
             (0..ENTRIES).for_each(|key| assert_eq!(pinned.insert(key, key), None));
             pinned.shrink_to_fit();
@@ -373,6 +374,85 @@ fn a_table_that_cannot_grow_stays_as_it_is() {
             assert!(refused > 5, "{refused} allocations");
         })
         .succeeded();
+}
+
+/// What a key does when it is compared or hashed.
+type Trick = fn(&LfHashMap<Trickster, u64>);
+
+thread_local! {
+    static ON_EQ: Cell<Option<Trick>> = const { Cell::new(None) };
+    static ON_HASH: Cell<Option<Trick>> = const { Cell::new(None) };
+}
+
+static TRICKED: OnceLock<LfHashMap<Trickster, u64>> = OnceLock::new();
+
+/// A key that uses the map that it is in.
+struct Trickster(u64);
+
+fn trick(on: &Cell<Option<Trick>>) {
+    if let Some(trick) = on.take() {
+        trick(TRICKED.get().expect("made before"));
+        on.set(Some(trick));
+    }
+}
+
+impl Hash for Trickster {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        ON_HASH.with(trick);
+        self.0.hash(state);
+    }
+}
+
+impl PartialEq for Trickster {
+    fn eq(&self, other: &Self) -> bool {
+        ON_EQ.with(trick);
+        self.0 == other.0
+    }
+}
+
+impl Eq for Trickster {}
+
+#[test]
+fn keys_that_use_their_own_map_do_not_wait_for_themselves() {
+    const OUTGROWN: usize = 4 << 17;
+    within_limit("keys_that_use_their_own_map_do_not_wait_for_themselves", || {
+        let map = TRICKED.get_or_init(|| LfHashMap::new(Bp::vtable()));
+        let entries = 12;
+        (0..entries).for_each(|key| assert!(map.pin().insert(Trickster(key), key).is_none()));
+        let tricks: [Trick; 6] = [
+            |map| ignore(map.pin().insert(Trickster(3), 3)),
+            |map| ignore(map.pin().remove(&Trickster(3))),
+            |map| map.pin().reserve(OUTGROWN),
+            |map| map.pin().clear(),
+            |map| ignore(map.pin().get(&Trickster(3))),
+            |map| ignore(map.pin().iter().count()),
+        ];
+        let refused = AtomicUsize::new(0);
+        for trick in tricks {
+            let attempts: [&dyn Fn(); 5] = [
+                &|| ignore(map.pin().insert(Trickster(3), 3)),
+                &|| ignore(map.pin().try_insert(Trickster(3), 3).is_ok()),
+                &|| ignore(map.pin().remove(&Trickster(3))),
+                &|| ignore(map.pin().get(&Trickster(3))),
+                &|| map.pin().reserve(OUTGROWN),
+            ];
+            for attempt in attempts {
+                for on in [&ON_EQ, &ON_HASH] {
+                    on.set(Some(trick));
+                    refused.fetch_add(catch_unwind(AssertUnwindSafe(attempt)).is_err().into(), Ordering::Relaxed);
+                    on.set(None);
+                    // As ever.
+                    let pinned = map.pin();
+                    (0..entries).for_each(|key| ignore(pinned.insert(Trickster(key), key)));
+                    assert_eq!(pinned.iter().count() as u64, entries);
+                    pinned.shrink_to_fit();
+                }
+            }
+        }
+        assert!(refused.load(Ordering::Relaxed) >= 3, "changes of the bucket that is locked");
+        map.pin().clear();
+        Bp::vtable().wait_for_retired().expect("outside of sections");
+    });
 }
 
 #[test]

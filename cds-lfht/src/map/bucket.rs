@@ -31,6 +31,7 @@ use core::ptr;
 use urcu_core::sync::modelled::{AtomicPtr, AtomicU64, Ordering};
 use urcu_core::{Backoff, weaken};
 
+use super::held::{self, holding};
 use super::slab::{Handle, KIND};
 
 /// Entries in a line.
@@ -422,6 +423,7 @@ impl Bucket {
             if let Some(locked) = self.inherit(meta, mark) {
                 return Some(locked);
             }
+            held::check(|bucket| ptr::eq(bucket, self));
             wait(&mut backoff);
         }
     }
@@ -533,7 +535,7 @@ impl<'l> Locked<'l> {
         loop {
             for slot in meta.slots_with(tag) {
                 let word = line.word(slot);
-                if wanted(word) {
+                if holding(self.first, || wanted(word)) {
                     return Some((Place { line, slot }, word));
                 }
             }

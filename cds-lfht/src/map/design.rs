@@ -65,8 +65,8 @@
 //!
 //! A lock's holder runs comparisons of keys (`Eq`), and hashes keys when a table outgrows what it knows of them, and no other
 //! code of the user: closures, drops and the hash of the key that is looked up run without a lock. If one of these panics, the
-//! lock is given back and nothing has changed. `Eq` and `Hash` of keys must not use the map that they are in: they would wait for
-//! their own thread.
+//! lock is given back and nothing has changed. `Eq` and `Hash` of keys must not change the map that they are in: they could wait for
+//! their own thread, which panics (`held.rs`).
 //!
 //! # Moving
 //!
@@ -107,6 +107,9 @@
 //! of its own: adding an entry takes one locked instruction, which is the bucket's lock. Between 16 and 32 bytes per entry are
 //! the table's, twice that for a moment while it grows. The memory of chunks is kept until the map is dropped, that of tables
 //! is not.
+//! When there is no memory for a larger table, or for what is noted when keys are hashed again, the table stays as it is. When there
+//! is none for an entry or another line of a crowded bucket, the process ends, as it does with the collections of the standard library.
+//!
 //! The first entries are allocations of their own, to which only words with other bits in them point: a leak checker takes them for
 //! lost when a map is never dropped.
 //!

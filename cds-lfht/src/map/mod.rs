@@ -73,8 +73,9 @@
 //! - *Context.* Any thread that may have a guard. Not signal handlers.
 //! - *Panics* of `Hash`, `Eq` and closures leave the map usable, unlocked and unchanged by that operation. A drop that panics is
 //!   reported ([`urcu_core::Report`]) when it happens after a grace period, and goes on when it happens in dropping the map.
-//! - *Re-entrancy.* Closures, hashers and drops may use the map. `Eq` of a key, and the `Hash` of stored keys, must not use the same
-//!   map: they may run while a bucket is locked.
+//! - *Re-entrancy.* Closures, hashers and drops may use the map. `Eq` of a key ([`Equivalent`](equivalent::Equivalent) of what stands for
+//!   one), and the `Hash` of stored keys, must not change the same map: they may run while a bucket is locked. What would wait for that
+//!   very bucket panics; two threads that wait for each other do.
 //! - Keys must keep their hash and what they are equal to. Otherwise entries may not be found; nothing worse happens.
 //! - *Fork.* A child has the map as it was, and may do everything with it, once its flavor can be used (by the flavor's hooks; bp needs
 //!   none). What another thread of the parent was doing at that moment has been done for the child or has not, key by key. Its locks
@@ -133,6 +134,7 @@ mod bucket;
 pub mod design;
 mod entry;
 mod face;
+mod held;
 mod index;
 mod iter;
 #[cfg(urcu_loom)]

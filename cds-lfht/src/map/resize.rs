@@ -12,6 +12,7 @@ use urcu_core::sync::modelled::Ordering;
 use urcu_core::{Backoff, weaken};
 
 use super::bucket::{Locked, Unlinked, Word, wait};
+use super::held::{self, holding};
 use super::index::{Index, prefetch};
 use super::table::Table;
 
@@ -334,7 +335,8 @@ impl<T> Index<T> {
             }
             let hashed = catch_unwind(AssertUnwindSafe(|| {
                 // SAFETY: what is in a locked bucket is alive.
-                locked.for_each(|tag, word| moves.push((tag, word, rehash(unsafe { super::index::entry_of(word) }))));
+                let hash = |word| rehash(unsafe { super::index::entry_of(word) });
+                holding(bucket, || locked.for_each(|tag, word| moves.push((tag, word, hash(word)))));
             }));
             if let Err(payload) = hashed {
                 // Its message was printed by the panic hook.
@@ -430,6 +432,7 @@ impl<T> Index<T> {
                     passed += batch;
                     if passed >= table.count() {
                         passed = 0;
+                        held::check(|bucket| table.has(bucket));
                         wait(&mut backoff);
                     }
                 }

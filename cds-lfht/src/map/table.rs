@@ -155,6 +155,12 @@ impl Table {
         self.bucket(self.index_of(hash))
     }
 
+    /// Whether a bucket is one of this table's.
+    pub(super) fn has(&self, bucket: *const Bucket) -> bool {
+        let first = self.buckets.as_ptr().addr();
+        (first..first + self.count() * size_of::<Bucket>()).contains(&bucket.addr())
+    }
+
     /// Whether all buckets are migrated.
     pub(super) fn is_empty(&self) -> bool {
         (0..self.count()).all(|index| self.bucket(index).meta().is_migrated())

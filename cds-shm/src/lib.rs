@@ -123,7 +123,8 @@
 //!
 //! # Limits
 //!
-//! - One writer process at a time, and in it one thread at a time per structure.
+//! - One writer process at a time, and in it one thread at a time per structure. A forked child is another process: what it has of
+//!   its parent's heap and structures panics when it is to change something.
 //! - The size of a segment is fixed when it is made. 63 structures in each.
 //! - Values are replaced, never changed in place: an entry that a reader looks at does not change. There is no update of two
 //!   entries at once.

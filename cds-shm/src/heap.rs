@@ -102,7 +102,7 @@ pub struct Heap {
 
 pub(crate) struct Inner {
     /// The role, for as long as this lives.
-    _writer: Writer,
+    writer: Writer,
     pub(crate) view: View,
     /// Blocks that can be given out, by class.
     free: [Vec<usize>; CLASSES],
@@ -253,6 +253,21 @@ impl Heap {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Before anything is changed.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child, whose free lists are copies of its parent's: both would give out the same memory.
+    #[track_caller]
+    pub(crate) fn lock_to_update(&self) -> MutexGuard<'_, Inner> {
+        let inner = self.lock();
+        assert!(
+            inner.writer.is_of_this_process(),
+            "cds-shm: the writer's role is that of the process which this one was forked from"
+        );
+        inner
+    }
+
     /// The segment.
     pub fn segment(&self) -> Segment {
         self.lock().view.segment.clone()
@@ -268,8 +283,12 @@ impl Heap {
     ///
     /// If somebody keeps setting the segment's number of grace periods back, it gives up, and the rest stays
     /// [retired](Self::retired_bytes).
+    ///
+    /// # Panics
+    ///
+    /// In a forked child of the writer.
     pub fn flush(&self) {
-        let mut inner = self.lock();
+        let mut inner = self.lock_to_update();
         inner.close_batch();
         let mut redrawn = 0;
         while let Some(number) = inner.waiting.back().map(|waiting| waiting.number) {
@@ -294,7 +313,7 @@ impl Inner {
     pub(crate) fn new(writer: Writer, view: View) -> Self {
         let used = vec![0; view.geometry.spans];
         Self {
-            _writer: writer,
+            writer,
             view,
             free: [const { Vec::new() }; CLASSES],
             used,

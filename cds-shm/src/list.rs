@@ -162,7 +162,7 @@ impl Heap {
     /// [`ShmError`]; [`ShmError::InUse`] if this process has it open for writing already.
     pub fn list<T: Stored>(&self, name: &str) -> Result<ListWriter<T>, ShmError> {
         let wanted = ShmList::<T>::wanted(name);
-        let mut inner = self.lock();
+        let mut inner = self.lock_to_update();
         let view = inner.view.clone();
         let superblock = view.superblock()?;
         let place = match superblock.find(wanted)? {
@@ -219,7 +219,7 @@ impl<T: Stored> ListWriter<T> {
         let bytes = T::bytes(value);
         let lengths = ShmList::<T>::LENGTH;
         let all = ShmList::<T>::HEAD + lengths + padded(bytes.len());
-        let memory = self.heap.lock().allocate(all)?;
+        let memory = self.heap.lock_to_update().allocate(all)?;
         // SAFETY: inside the block.
         let at = unsafe { memory.add(ShmList::<T>::HEAD) };
         if lengths != 0 {
@@ -234,6 +234,7 @@ impl<T: Stored> ListWriter<T> {
     }
 
     fn unlink(&mut self, node: NonNull<ListHead>) -> Result<(), ShmError> {
+        drop(self.heap.lock_to_update());
         // SAFETY: the writer; in the list.
         unsafe { rculist::del_in(&self.list.view.space, node) }?;
         self.length = self.length.saturating_sub(1);

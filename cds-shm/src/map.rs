@@ -276,7 +276,7 @@ impl Heap {
     /// [`ShmError`]; [`ShmError::InUse`] if this process has it open for writing already.
     pub fn map<K: Stored, V: Stored>(&self, name: &str) -> Result<MapWriter<K, V>, ShmError> {
         let wanted = ShmHashMap::<K, V>::wanted(name);
-        let mut inner = self.lock();
+        let mut inner = self.lock_to_update();
         let view = inner.view.clone();
         let superblock = view.superblock()?;
         let table = match superblock.find(wanted)? {
@@ -364,7 +364,7 @@ impl<K: Stored, V: Stored> MapWriter<K, V> {
         let lengths = ShmHashMap::<K, V>::LENGTHS;
         let head = ShmHashMap::<K, V>::HEAD;
         let all = head + lengths + padded(key.len()) + padded(value.len());
-        let memory = self.heap.lock().allocate(all)?;
+        let memory = self.heap.lock_to_update().allocate(all)?;
         if lengths != 0 {
             let both = u64::from(key_length) | u64::from(value_length) << 32;
             // SAFETY: inside the block.
@@ -436,6 +436,7 @@ impl<K: Stored, V: Stored> MapWriter<K, V> {
     ///
     /// [`ShmError::Corrupt`].
     pub fn remove(&mut self, key: &K::Borrowed) -> Result<Option<V::Owned>, ShmError> {
+        drop(self.heap.lock_to_update());
         // SAFETY: this is the writer, who frees nothing meanwhile.
         let Some(node) = unsafe { self.map.find(key) }? else { return Ok(None) };
         let value = self.map.value(node)?;
@@ -453,6 +454,7 @@ impl<K: Stored, V: Stored> MapWriter<K, V> {
     ///
     /// [`ShmError::Corrupt`].
     pub fn clear(&mut self) -> Result<(), ShmError> {
+        drop(self.heap.lock_to_update());
         let (mut nodes, mut steps) = (Vec::new(), self.map.table.ground().steps());
         // SAFETY: this is the writer, who frees nothing meanwhile.
         let mut iter = unsafe { self.map.table.try_first(&mut steps) }?;

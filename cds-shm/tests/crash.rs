@@ -306,6 +306,44 @@ fn writers_die(count: u64, seed: u64) {
     std::fs::remove_file(path).expect("ours");
 }
 
+/// A copy of the writer's lists in another process would give out what the writer gives out.
+fn a_forked_child_is_no_writer(_: u64, _: u64) {
+    let segment = Segment::create_memfd("forked", 1 << 20).expect("a segment");
+    let mut structures = Structures::open(&segment);
+    structures.fill();
+    structures.list.push_back(&[1, mix(1)]).unwrap();
+    // SAFETY: no other thread.
+    match unsafe { libc::fork() } {
+        0 => {
+            std::panic::set_hook(Box::new(|_| {}));
+            let mut refused = 0;
+            let mut count = |act: &mut dyn FnMut(&mut Structures)| {
+                let act = std::panic::AssertUnwindSafe(|| act(&mut structures));
+                refused += i32::from(std::panic::catch_unwind(act).is_err());
+            };
+            count(&mut |it| _ = it.numbers.insert(&0, &value(0, 9)));
+            count(&mut |it| _ = it.numbers.remove(&0));
+            count(&mut |it| _ = it.numbers.clear());
+            count(&mut |it| _ = it.list.pop_front());
+            count(&mut |it| _ = it.list.push_front(&[0, 0]));
+            count(&mut |it| it.heap.flush());
+            count(&mut |it| _ = it.heap.map::<u64, u64>("of the child"));
+            drop(structures);
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(refused) };
+        }
+        child => {
+            let mut status = 0;
+            // SAFETY: our child; a local.
+            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+            assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7, "{status:#x}");
+        }
+    }
+    assert!(segment.writer().is_err(), "the role is still ours");
+    assert_eq!(structures.numbers.peek(&0).unwrap(), Some(value(0, 1)));
+    structures.empty();
+}
+
 /// What a writer does for [`stores::any_store`]; every store of it may be its last.
 fn scene(name: &str, structures: &mut Structures) {
     match name {
@@ -407,8 +445,12 @@ fn main() -> ExitCode {
     let count = std::env::var("CDS_SHM_CRASHES").map_or(30, |count| count.parse().expect("a number"));
     let seed = std::env::var("CDS_SHM_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
     println!("seed {seed}: CDS_SHM_SEED={seed}");
-    let tests =
-        [("readers_die", readers_die as fn(u64, u64)), ("writers_die", writers_die), ("any_store", stores::any_store)];
+    let tests = [
+        ("a_forked_child_is_no_writer", a_forked_child_is_no_writer as fn(u64, u64)),
+        ("readers_die", readers_die),
+        ("writers_die", writers_die),
+        ("any_store", stores::any_store),
+    ];
     for (name, test) in tests {
         if !role.is_empty() && !role.starts_with('-') && !name.contains(role) {
             continue;

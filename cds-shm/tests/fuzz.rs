@@ -174,7 +174,9 @@ fn main() -> ExitCode {
     readers.into_iter().for_each(finish);
     std::fs::remove_file(path).expect("ours");
     println!("    {rounds} segments damaged; {refused} takeovers refused, {errors} operations reported corruption");
-    assert!(rounds > 3 && errors > 0, "{rounds} rounds, {errors} errors");
+    // Sanitizers are slow.
+    let least = if cfg!(sanitized) { 1 } else { 4 };
+    assert!(rounds >= least && errors > 0, "{rounds} rounds, {errors} errors");
     println!("test fuzz ... ok");
     ExitCode::SUCCESS
 }

@@ -2,11 +2,12 @@
 
 use core::fmt;
 use core::ptr::NonNull;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use urcu_core::sync::Ordering;
+use urcu_core::sync::{AtomicU32, Ordering};
 
 use crate::barrier::Barriers;
 use crate::error::{RootError, SegmentError, WriterError};
@@ -76,16 +77,19 @@ impl SegmentOptions {
         self
     }
 
-    /// A segment in a new file, best in `/dev/shm`. The name appears once the segment is complete.
+    /// A segment in a new file, best in `/dev/shm`. The name appears once the segment is complete, and stays until somebody removes
+    /// the file; who has mapped it by then keeps it.
     ///
     /// # Errors
     ///
     /// [`SegmentError`]; also if the file exists.
     pub fn create(&self, path: impl AsRef<Path>) -> Result<Segment, SegmentError> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let path = path.as_ref();
         let mut name = path.as_os_str().to_owned();
         let own = ProcessId::try_current().ok_or_else(SegmentError::unknown_process)?;
-        name.push(format!(".{:x}.new", own.bits()));
+        // Another one for each thread. Relaxed: a number.
+        name.push(format!(".{:x}.{}.new", own.bits(), NEXT.fetch_add(1, Ordering::Relaxed)));
         let unfinished = Path::new(&name);
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
         let file = sys::open(unfinished, flags, 0o600).map_err(SegmentError::system("creating the file"))?;
@@ -96,6 +100,31 @@ impl SegmentOptions {
         // Whether or not it worked: it has its real name or none.
         let _ = std::fs::remove_file(unfinished);
         made
+    }
+
+    /// The segment of that name, for writing: the one that is there, whatever its sizes; made if there is none. What a writer does
+    /// that may have been started before, and others at the same time.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError`]. What is there and no segment, or one of an earlier [boot](SegmentError::OtherBoot), is left alone.
+    pub fn open_or_create(&self, path: impl AsRef<Path>) -> Result<Segment, SegmentError> {
+        let path = path.as_ref();
+        let is =
+            |error: &SegmentError, kind| matches!(error, SegmentError::System { error, .. } if error.kind() == kind);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match Segment::open(path, Access::Write) {
+                Err(error) if is(&error, io::ErrorKind::NotFound) => {}
+                settled => return settled,
+            }
+            match self.create(path) {
+                // Somebody else was faster; who may be removing it again.
+                Err(error) if is(&error, io::ErrorKind::AlreadyExists) && tries < 10 => {}
+                settled => return settled,
+            }
+        }
     }
 
     /// A segment without a name, to be passed on by [`send_fd`](crate::send_fd) or inheritance, or opened as

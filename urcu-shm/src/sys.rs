@@ -117,8 +117,12 @@ pub(crate) fn effective_user() -> u32 {
 /// A new unnamed file in memory that may be sealed.
 pub(crate) fn create_memfd(name: &str) -> io::Result<OwnedFd> {
     let name = CString::new(name)?;
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // Not executable for ever, where the kernel knows of that (Linux 6.3; some are told to insist on it).
     // SAFETY: a valid C string and constant flags.
-    let fd = checked(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) })?;
+    let fd = checked(unsafe { libc::memfd_create(name.as_ptr(), flags | libc::MFD_NOEXEC_SEAL) })
+        // SAFETY: as above.
+        .or_else(|_| checked(unsafe { libc::memfd_create(name.as_ptr(), flags) }))?;
     // SAFETY: a fresh descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -182,10 +186,14 @@ pub(crate) fn set_size(fd: BorrowedFd<'_>, bytes: u64, reserve: bool) -> io::Res
     // SAFETY: takes plain integers.
     checked(unsafe { libc::ftruncate(fd.as_raw_fd(), bytes) })?;
     if reserve {
-        // SAFETY: takes plain integers; returns an error number.
-        let error = unsafe { libc::posix_fallocate(fd.as_raw_fd(), 0, bytes) };
-        if error != 0 {
-            return Err(io::Error::from_raw_os_error(error));
+        loop {
+            // SAFETY: takes plain integers; returns an error number.
+            match unsafe { libc::posix_fallocate(fd.as_raw_fd(), 0, bytes) } {
+                0 => break,
+                // It takes long.
+                libc::EINTR => {}
+                error => return Err(io::Error::from_raw_os_error(error)),
+            }
         }
     }
     Ok(())

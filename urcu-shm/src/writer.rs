@@ -69,6 +69,12 @@ impl Writer {
         &self.segment
     }
 
+    /// Whether this is the process that has the role: not so in a forked child. A comparison, no system call.
+    #[inline]
+    pub fn is_of_this_process(&self) -> bool {
+        self.own.is_current()
+    }
+
     /// Counts the segment's writers; 1 for the first.
     pub fn generation(&self) -> u64 {
         self.generation

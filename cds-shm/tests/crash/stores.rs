@@ -150,7 +150,9 @@ mod trap {
 
     unsafe extern "C" fn on_fault(_: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
         // SAFETY: the kernel's.
-        let at = unsafe { (*info).si_addr() } as usize;
+        let info = unsafe { &*info };
+        // SAFETY: of a fault, so it has an address.
+        let at = unsafe { info.si_addr() } as usize;
         if at < BASE.load(Ordering::Relaxed) + PAGE || at >= END.load(Ordering::Relaxed) {
             // Not ours: it comes again, and ends the process.
             // SAFETY: resets a handler.

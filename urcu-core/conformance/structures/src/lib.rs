@@ -5,8 +5,8 @@
 //! | one test body under each of the five flavors | [`on_every_flavor!`], [`Tested`] |
 //! | a test with a time limit | [`within_limit`] |
 //! | a test in a process of its own, or in a forked child | [`OwnProcess`], [`forked`] |
-//! | allocations that fail | [`allocator`] |
 //! | random numbers that can be repeated, objects that count their drops | [`seed`], [`Counted`] |
+//! | allocations that fail | [`allocator`] |
 //! | concurrent histories, checked against a sequential model | [`linearizability`], [`linearizability::Rounds`] |
 
 mod flavors;
@@ -14,9 +14,9 @@ mod limit;
 pub mod linearizability;
 
 pub use flavors::Tested;
-pub use limit::within_limit;
+pub use limit::{allocator, within_limit};
 pub use urcu_bp::Flavor as Bp;
-pub use urcu_conformance::{Counted, Counts, Gate, OwnProcess, allocator, forked, seed, until};
+pub use urcu_conformance::{Counted, Counts, Gate, OwnProcess, forked, seed, until};
 pub use urcu_core::{FlavorVtable, Thread};
 pub use urcu_mb::Flavor as Mb;
 pub use urcu_membarrier::Flavor as Membarrier;

@@ -4,6 +4,9 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+/// Memory may end, too.
+pub use urcu_conformance::allocator;
+
 /// The environment variable that multiplies the limit: for instrumented programs and slow machines.
 const PATIENCE: &str = "URCU_PATIENCE";
 /// Generous: it is there to end what hangs, not to measure.

@@ -410,9 +410,10 @@ impl<K: Stored, V: Stored> MapWriter<K, V> {
             return Err(stop.into());
         }
         let Some(old) = old else { return Ok(None) };
-        let value = self.map.value(old)?;
+        // Before it is retired, which it is in any case.
+        let value = self.map.value(old);
         self.retire(old)?;
-        Ok(Some(value))
+        Ok(Some(value?))
     }
 
     /// Adds a key that is not there yet; `false`, and nothing has changed, if it is.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crate::contenders::{self, api::Api};
+use crate::harness::plan::not_here;
 use crate::harness::threads::caught;
 
 /// Enough for the thread-local words of everything linked in, and small enough for 10,000 of them.
@@ -55,7 +56,7 @@ impl IdleThreads {
                 .stack_size(STACK)
                 .spawn(move || sleep_registered(&shared))
                 // Dropping `idle` ends the threads that there are.
-                .map_err(|error| format!("thread {index} of {count} does not start: {error}"))?;
+                .map_err(|error| not_here(&format!("only {index} of {count} threads can be started ({error})")))?;
             idle.threads.push(thread);
         }
         drop(

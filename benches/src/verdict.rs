@@ -3,6 +3,7 @@
 use crate::harness::plan::{Better, Kind};
 use crate::harness::run::{Outcome, Ratio, Row, Table};
 use crate::harness::stats::Summary;
+use crate::reasons;
 
 /// Differences of less are level.
 pub const LEVEL: f64 = 0.03;
@@ -37,7 +38,15 @@ pub struct Verdict<'t> {
     pub place: Place,
 }
 
+/// What is said of a row without a reason.
+pub const NOT_EXPLAINED: &str = "not explained";
+
 impl Verdict<'_> {
+    /// Why the other one is ahead, if that is known.
+    pub fn why(&self) -> Option<&'static str> {
+        reasons::find(&self.table.suite, &self.table.case, &self.row.name, &self.ratio.to, 1.0 / self.times)
+    }
+
     /// In a line.
     pub fn line(&self) -> String {
         let factor = super::harness::table::factor(&self.ratio);
@@ -91,16 +100,33 @@ fn summary(row: &Row) -> Option<&Summary> {
     }
 }
 
-/// The lines at the end of a run: every row of ours that a peer is ahead of.
+/// Rows that a peer is ahead of beyond the noise, by the reason; those without one come first.
+pub fn reasons(tables: &[Table]) -> Vec<(Option<&'static str>, Vec<Verdict<'_>>)> {
+    let mut groups: Vec<(Option<&'static str>, Vec<Verdict<'_>>)> = Vec::new();
+    for verdict in all(tables).filter(|verdict| verdict.place == Place::Behind) {
+        let why = verdict.why();
+        match groups.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, verdicts)) => verdicts.push(verdict),
+            None => groups.push((why, vec![verdict])),
+        }
+    }
+    groups.sort_by_key(|(why, _)| why.is_some());
+    groups
+}
+
+/// The lines at the end of a run: every row of ours that a peer is ahead of, with the reason.
 pub fn losses(tables: &[Table]) -> String {
-    let lines = |place| {
-        let behind = move |verdict: &Verdict<'_>| verdict.place == place && verdict.times < 1.0;
-        all(tables).filter(behind).map(|verdict| format!("  {}\n", verdict.line())).collect::<Vec<_>>()
-    };
-    let (behind, level) = (lines(Place::Behind), lines(Place::Level));
+    let behind = reasons(tables);
+    let level = |verdict: &Verdict<'_>| verdict.place == Place::Level && verdict.times < 1.0;
+    let level: Vec<String> = all(tables).filter(level).map(|verdict| format!("  {}\n", verdict.line())).collect();
     let mut text = String::new();
     if !behind.is_empty() {
-        text += &format!("\nrows where a peer is ahead: {}\n{}", behind.len(), behind.concat());
+        let count: usize = behind.iter().map(|(_, verdicts)| verdicts.len()).sum();
+        text += &format!("\nrows where a peer is ahead: {count}\n");
+    }
+    for (why, verdicts) in &behind {
+        verdicts.iter().for_each(|verdict| text += &format!("  {}\n", verdict.line()));
+        text += &format!("    {}\n", why.map_or_else(|| NOT_EXPLAINED.to_uppercase(), |why| format!("because {why}")));
     }
     if !level.is_empty() {
         text += &format!("\nrows where a peer is ahead by less than the noise: {}\n{}", level.len(), level.concat());
@@ -172,7 +198,10 @@ mod tests {
         let mut theirs = row("liburcu-mb", Kind::Peer, 1.0, 0.0);
         theirs.flavor = Some(Flavor::Mb);
         let text = losses(&[table(Better::Lower, vec![ours, theirs, row("slow", Kind::Peer, 9.0, 0.0)])]);
-        assert_eq!(text, "\nrows where a peer is ahead: 1\n  suite/case, 2 threads: urcu-mb is 2.00 x liburcu-mb\n");
+        assert_eq!(
+            text,
+            "\nrows where a peer is ahead: 1\n  suite/case, 2 threads: urcu-mb is 2.00 x liburcu-mb\n    NOT EXPLAINED\n"
+        );
     }
 
     #[test]

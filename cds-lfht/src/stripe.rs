@@ -8,11 +8,10 @@
 //! it, shares stripes.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
 use std::thread;
 
-use urcu_core::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering};
-use urcu_core::{Backoff, sync};
+use urcu_core::sync::{AtomicU64, AtomicUsize, CachePadded, Ordering};
+use urcu_core::{Backoff, Generation, sync};
 
 /// Numbers that a thread can have for itself.
 const OWN_NUMBERS: usize = u64::BITS as usize;
@@ -99,12 +98,16 @@ pub(crate) struct Striped<T> {
     own: usize,
     /// [`numbering`] of the copy that these threads' numbers are of.
     numbering: usize,
+    /// What locks are marked with.
+    generation: Generation,
+    /// What is done with a stripe whose user was not forked along.
+    mend: fn(&T),
 }
 
 #[derive(Debug)]
 struct Stripe<T> {
-    /// Held while a shared stripe is used.
-    lock: AtomicBool,
+    /// Held while a shared stripe is used: the generation of the holder's process, or zero.
+    lock: AtomicU64,
     value: T,
 }
 
@@ -112,18 +115,32 @@ struct Stripe<T> {
 unsafe impl<T: Send> Sync for Striped<T> {}
 
 fn how_many() -> usize {
-    static COUNT: OnceLock<usize> = OnceLock::new();
-    *COUNT.get_or_init(|| {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        (2 * processors).next_power_of_two().clamp(4, OWN_NUMBERS)
-    })
+    // No lock: a forked child could find it held.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    // Relaxed: a number.
+    let known = COUNT.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let count = (2 * processors).next_power_of_two().clamp(4, OWN_NUMBERS);
+    COUNT.store(count, Ordering::Relaxed);
+    count
 }
 
 impl<T> Striped<T> {
     pub(crate) fn new(make: impl Fn() -> T) -> Self {
         let own = how_many();
-        let stripe = |_| CachePadded(Stripe { lock: AtomicBool::new(false), value: make() });
-        Self { stripes: (0..own + own / 2).map(stripe).collect(), own, numbering: numbering() }
+        let stripe = |_| CachePadded(Stripe { lock: AtomicU64::new(0), value: make() });
+        let stripes = (0..own + own / 2).map(stripe).collect();
+        Self { stripes, own, numbering: numbering(), generation: Generation::new(), mend: |_| {} }
+    }
+
+    /// In a forked child, `mend` is called with a stripe that was in use: in the middle of something, by a thread that does not
+    /// exist.
+    pub(crate) fn mended_by(mut self, mend: fn(&T)) -> Self {
+        self.mend = mend;
+        self
     }
 
     /// The calling thread's number; below `own` only by the copy that made the stripes.
@@ -132,9 +149,27 @@ impl<T> Striped<T> {
         if self.numbering == numbering() { number() } else { guest_number() }
     }
 
+    /// The calling thread's stripe, if it has one for itself and a number already.
+    #[inline]
+    fn own_at_once(&self) -> Option<&T> {
+        // A thread without a number has a large one.
+        let number = if self.numbering == numbering() { NUMBER.get() } else { UNSET };
+        // SAFETY: there are stripes for the numbers below `own`, by `new`.
+        (number < self.own).then(|| unsafe { &self.stripes.get_unchecked(number).value })
+    }
+
     /// Runs `work` with a stripe that nobody else uses meanwhile. It must neither panic nor come back here.
     #[inline]
     pub(crate) fn with_own<R>(&self, work: impl FnOnce(&T) -> R) -> R {
+        if let Some(own) = self.own_at_once() {
+            return work(own);
+        }
+        self.with_found(work)
+    }
+
+    /// The same for a thread that has no number yet, or none for itself.
+    #[cold]
+    fn with_found<R>(&self, work: impl FnOnce(&T) -> R) -> R {
         let number = self.number();
         if number < self.own {
             return work(&self.stripes[number].value);
@@ -145,6 +180,12 @@ impl<T> Striped<T> {
     /// The calling thread's stripe, if no other thread uses it.
     #[inline]
     pub(crate) fn own(&self) -> Option<&T> {
+        let own = self.own_at_once();
+        if own.is_some() { own } else { self.own_found() }
+    }
+
+    #[cold]
+    fn own_found(&self) -> Option<&T> {
         let number = self.number();
         (number < self.own).then(|| &self.stripes[number].value)
     }
@@ -161,21 +202,48 @@ impl<T> Striped<T> {
     fn with_shared<R>(&self, stripe: usize, work: impl FnOnce(&T) -> R) -> R {
         let stripe = &self.stripes[stripe];
         let mut backoff = Backoff::brisk();
+        let generation = self.generation.number();
+        let mut free = 0;
         // Acquire pairs with the Release below. PAIR(map-stripe)
-        while stripe.lock.swap(true, Ordering::Acquire) {
+        while let Err(holder) = stripe.lock.compare_exchange(free, generation, Ordering::Acquire, Ordering::Relaxed) {
+            if holder != generation {
+                // It was given back, or is that of a thread of an ancestor, which does not exist here.
+                free = holder;
+                continue;
+            }
             if !backoff.snooze() {
                 thread::sleep(core::time::Duration::from_micros(50));
             }
             sync::spin_loop();
         }
+        if free != 0 {
+            (self.mend)(&stripe.value);
+        }
         let answer = work(&stripe.value);
         // Release: the next one sees what was done. PAIR(map-stripe)
-        stripe.lock.store(false, Ordering::Release);
+        stripe.lock.store(0, Ordering::Release);
         answer
     }
 
     /// All of them, which others may be using.
     pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
         self.stripes.iter().map(|stripe| &stripe.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stripe_that_a_thread_of_a_parent_was_using_is_mended_once() {
+        let mended = |value: &Cell<u32>| value.set(value.get() + 1);
+        let stripes = Striped::new(|| Cell::new(0)).mended_by(mended);
+        let shared = stripes.own;
+        stripes.stripes[shared].lock.store(u64::MAX, Ordering::Relaxed);
+        for _ in 0..3 {
+            assert_eq!(stripes.with_shared(shared, Cell::get), 1);
+        }
+        assert_eq!(stripes.stripes[shared].lock.load(Ordering::Relaxed), 0);
     }
 }

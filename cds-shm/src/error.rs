@@ -10,7 +10,8 @@ use urcu_shm::RootError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShmError {
-    /// What is in the segment cannot be: somebody has overwritten it.
+    /// What is in the segment cannot be: somebody has overwritten it. Or this process has no memory for a copy of it
+    /// ([`Stop::NoMemory`]).
     Corrupt(Stop),
     /// No memory is left in the segment; so much of it waits for readers.
     Full {

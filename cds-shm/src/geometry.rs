@@ -23,6 +23,8 @@ const SIZES: [u16; 28] = [
 ];
 
 pub(crate) const CLASSES: usize = SIZES.len();
+/// Bytes of the largest of them.
+pub(crate) const LARGEST_SMALL: usize = SIZES[CLASSES - 1] as usize;
 
 /// Blocks of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -37,7 +37,7 @@ use urcu_core::sync::{AtomicU64, Ordering};
 use urcu_shm::{GraceNumber, Segment, Writer};
 
 use crate::error::ShmError;
-use crate::geometry::{CLASSES, Class, Geometry, SPAN, class, class_for};
+use crate::geometry::{CLASSES, Class, Geometry, LARGEST_SMALL, SPAN, class, class_for};
 use crate::ground::Shared;
 use crate::superblock::{self, Superblock};
 use crate::words::WORD;
@@ -58,6 +58,8 @@ const BATCH: usize = 512;
 const BATCH_PART: usize = 32;
 /// How long an allocation waits for readers, if nothing is said.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a flush draws other numbers for those that nobody has drawn.
+const MOST_REDRAWN: u32 = 16;
 /// If a batch waits as long as this, dead processes are looked for.
 const REAP_AFTER: Duration = Duration::from_millis(5);
 
@@ -100,7 +102,7 @@ pub struct Heap {
 
 pub(crate) struct Inner {
     /// The role, for as long as this lives.
-    _writer: Writer,
+    writer: Writer,
     pub(crate) view: View,
     /// Blocks that can be given out, by class.
     free: [Vec<usize>; CLASSES],
@@ -206,6 +208,18 @@ impl View {
         }
     }
 
+    /// Whether the block that begins at `place` can hold so many bytes, if they are more than any small block holds: what a length
+    /// says that was overwritten is not to be copied out.
+    #[inline(always)]
+    pub(crate) fn fits_in_block(&self, place: usize, bytes: usize) -> Result<(), Stop> {
+        if bytes <= LARGEST_SMALL { Ok(()) } else { self.fits_in_large(place, bytes) }
+    }
+
+    #[cold]
+    fn fits_in_large(&self, place: usize, bytes: usize) -> Result<(), Stop> {
+        if bytes <= self.find(place)?.bytes() { Ok(()) } else { Err(Stop::Nonsense) }
+    }
+
     /// Every block, with its place.
     pub(crate) fn for_each(&self, mut each: impl FnMut(usize, Found<'_>)) -> Result<(), Stop> {
         let mut span = 0;
@@ -239,6 +253,21 @@ impl Heap {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Before anything is changed.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child, whose free lists are copies of its parent's: both would give out the same memory.
+    #[track_caller]
+    pub(crate) fn lock_to_update(&self) -> MutexGuard<'_, Inner> {
+        let inner = self.lock();
+        assert!(
+            inner.writer.is_of_this_process(),
+            "cds-shm: the writer's role is that of the process which this one was forked from"
+        );
+        inner
+    }
+
     /// The segment.
     pub fn segment(&self) -> Segment {
         self.lock().view.segment.clone()
@@ -251,12 +280,24 @@ impl Heap {
     }
 
     /// Frees all that has been retired, after a grace period. Blocks; outside of sections.
+    ///
+    /// If somebody keeps setting the segment's number of grace periods back, it gives up, and the rest stays
+    /// [retired](Self::retired_bytes).
+    ///
+    /// # Panics
+    ///
+    /// In a forked child of the writer.
     pub fn flush(&self) {
-        let mut inner = self.lock();
+        let mut inner = self.lock_to_update();
         inner.close_batch();
+        let mut redrawn = 0;
         while let Some(number) = inner.waiting.back().map(|waiting| waiting.number) {
+            if redrawn > MOST_REDRAWN {
+                return;
+            }
             inner.view.segment.wait_for(number);
             inner.collect();
+            redrawn += u32::from(inner.waiting.back().is_some_and(|waiting| waiting.number != number));
         }
     }
 
@@ -272,7 +313,7 @@ impl Inner {
     pub(crate) fn new(writer: Writer, view: View) -> Self {
         let used = vec![0; view.geometry.spans];
         Self {
-            _writer: writer,
+            writer,
             view,
             free: [const { Vec::new() }; CLASSES],
             used,
@@ -539,6 +580,9 @@ impl Inner {
     fn collect(&mut self) {
         while let Some(front) = self.waiting.front() {
             if !self.view.segment.has_elapsed(front.number) {
+                if !self.view.segment.has_started(front.number) {
+                    return self.redraw();
+                }
                 if front.since.elapsed() > REAP_AFTER {
                     self.reap();
                 }
@@ -550,6 +594,22 @@ impl Inner {
                 self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
                 // A place that does not make sense any more is left alone.
                 let _ = self.free(place);
+            }
+        }
+    }
+
+    /// The segment's number is older than one that was drawn: somebody has overwritten it. What waits would wait for as many grace
+    /// periods as that are; so all of it waits for a new one.
+    #[cold]
+    fn redraw(&mut self) {
+        let number = self.view.segment.start_grace_period();
+        for waiting in &mut self.waiting {
+            waiting.number = number;
+            for &place in &waiting.blocks {
+                if let Ok(found) = self.view.find(place) {
+                    // Relaxed: as in `put_in_batch`. PAIR(writer)
+                    found.state.store(number.bits(), Ordering::Relaxed);
+                }
             }
         }
     }

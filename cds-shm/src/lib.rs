@@ -4,14 +4,20 @@
 //! [`urcu_shm`]. Readers look things up where they are: without a lock, without a system call, and without writing to anything but
 //! the word that says that they are inside a section. The data may be mapped read-only.
 //!
+//! The guide of `urcu-core` has [a chapter][chapter] with two programs to begin with, and about what happens when a process dies.
+//!
+//! [chapter]: https://docs.rs/urcu-core/latest/urcu_core/guide/processes/index.html
+//!
 //! # The writer
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let name = &format!("/dev/shm/cds-shm-example-{}", std::process::id());
 //! use cds_shm::{Bytes, Heap};
-//! use urcu_shm::Segment;
+//! use urcu_shm::SegmentOptions;
 //!
-//! let segment = Segment::create_memfd("prices", 1 << 20)?;
+//! let segment = SegmentOptions::new(1 << 20).open_or_create(name)?; // "/dev/shm/prices"
+//! # std::fs::remove_file(name)?;
 //! let heap = Heap::open(segment.writer()?)?;
 //!
 //! let mut prices = heap.map::<u64, u64>("prices")?;
@@ -105,19 +111,20 @@
 //! # What is trusted
 //!
 //! *Readers trust nothing that is in the data.* A link, a size or a length that leads out of the segment is an error ([`Stop`]), a
-//! chain without an end is one after as many steps as there could be nodes. No reference to the segment's data is ever
-//! made: values are copied out word by word with atomic loads, so a writer that misbehaves, or a bug in another process, can make
-//! an answer wrong, and no more. What a wrong answer means is the program's to decide: a value is whatever bytes are there.
+//! chain without an end is one after as many steps as there could be nodes, and what is copied out is no longer than the block that
+//! it is in. No reference to the segment's data is ever made: values are copied out word by word with atomic loads, so a writer that
+//! misbehaves, or a bug in another process, can make an answer wrong, and no more. What a wrong answer means is the program's to decide: a value is whatever bytes are there.
 //!
-//! *The writer* checks in the same way, and refuses to take over what it cannot make sense of ([`ShmError::Corrupt`]). An answer that
-//! is wrong but makes sense is not noticed: there are no checksums.
+//! *The writer* checks in the same way, and refuses to take over what it cannot make sense of ([`ShmError::Corrupt`]), after a time in
+//! proportion to the segment, whatever is in it. An answer that is wrong but makes sense is not noticed: there are no checksums.
 //!
 //! *Memory has to stay.* Who can shrink the file can kill its readers (SIGBUS): use a memfd, which is sealed, or a file that
 //! only the writer's user may write to.
 //!
 //! # Limits
 //!
-//! - One writer process at a time, and in it one thread at a time per structure.
+//! - One writer process at a time, and in it one thread at a time per structure. A forked child is another process: what it has of
+//!   its parent's heap and structures panics when it is to change something.
 //! - The size of a segment is fixed when it is made. 63 structures in each.
 //! - Values are replaced, never changed in place: an entry that a reader looks at does not change. There is no update of two
 //!   entries at once.

@@ -111,12 +111,14 @@ impl<T: Stored> ShmList<T> {
             let found = unsafe { at.cast::<AtomicU64>().as_ref() }.load(Ordering::Relaxed);
             length = usize::try_from(found).unwrap_or(usize::MAX);
             let all = length.checked_next_multiple_of(WORD).and_then(|padded| padded.checked_add(Self::LEAST));
-            self.view.space.bytes(start, all.ok_or(Stop::Nonsense)?, 8)?;
+            let all = all.ok_or(Stop::Nonsense)?;
+            self.view.space.bytes(start, all, 8)?;
+            self.view.fits_in_block(start, all)?;
         }
         // SAFETY: inside, as just checked.
         let at = unsafe { at.add(Self::LENGTH) };
         // SAFETY: as above.
-        Ok(unsafe { T::read(at, length) })
+        unsafe { T::read(at, length) }
     }
 }
 
@@ -160,7 +162,7 @@ impl Heap {
     /// [`ShmError`]; [`ShmError::InUse`] if this process has it open for writing already.
     pub fn list<T: Stored>(&self, name: &str) -> Result<ListWriter<T>, ShmError> {
         let wanted = ShmList::<T>::wanted(name);
-        let mut inner = self.lock();
+        let mut inner = self.lock_to_update();
         let view = inner.view.clone();
         let superblock = view.superblock()?;
         let place = match superblock.find(wanted)? {
@@ -217,7 +219,7 @@ impl<T: Stored> ListWriter<T> {
         let bytes = T::bytes(value);
         let lengths = ShmList::<T>::LENGTH;
         let all = ShmList::<T>::HEAD + lengths + padded(bytes.len());
-        let memory = self.heap.lock().allocate(all)?;
+        let memory = self.heap.lock_to_update().allocate(all)?;
         // SAFETY: inside the block.
         let at = unsafe { memory.add(ShmList::<T>::HEAD) };
         if lengths != 0 {
@@ -232,6 +234,7 @@ impl<T: Stored> ListWriter<T> {
     }
 
     fn unlink(&mut self, node: NonNull<ListHead>) -> Result<(), ShmError> {
+        drop(self.heap.lock_to_update());
         // SAFETY: the writer; in the list.
         unsafe { rculist::del_in(&self.list.view.space, node) }?;
         self.length = self.length.saturating_sub(1);

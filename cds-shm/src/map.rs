@@ -117,6 +117,7 @@ impl<K: Stored, V: Stored> ShmHashMap<K, V> {
             value_length = V::FIXED.unwrap_or((both >> 32) as usize);
             let all = Self::HEAD + Self::LENGTHS + padded(key_length) + padded(value_length);
             view.space.bytes(start, all, 8)?;
+            view.fits_in_block(start, all)?;
         }
         // SAFETY: inside, as just checked.
         let key = unsafe { lengths.add(Self::LENGTHS) };
@@ -157,14 +158,14 @@ impl<K: Stored, V: Stored> ShmHashMap<K, V> {
     fn value(&self, node: NonNull<Node>) -> Result<V::Owned, Stop> {
         let entry = self.entry(node)?;
         // SAFETY: checked by `entry`.
-        Ok(unsafe { V::read(entry.value, entry.value_length) })
+        unsafe { V::read(entry.value, entry.value_length) }
     }
 
     #[inline(always)]
     fn key(&self, node: NonNull<Node>) -> Result<K::Owned, Stop> {
         let entry = self.entry(node)?;
         // SAFETY: checked by `entry`.
-        Ok(unsafe { K::read(entry.key, entry.key_length) })
+        unsafe { K::read(entry.key, entry.key_length) }
     }
 
     /// A copy of the value of a key. Wait-free; inside a section.
@@ -275,7 +276,7 @@ impl Heap {
     /// [`ShmError`]; [`ShmError::InUse`] if this process has it open for writing already.
     pub fn map<K: Stored, V: Stored>(&self, name: &str) -> Result<MapWriter<K, V>, ShmError> {
         let wanted = ShmHashMap::<K, V>::wanted(name);
-        let mut inner = self.lock();
+        let mut inner = self.lock_to_update();
         let view = inner.view.clone();
         let superblock = view.superblock()?;
         let table = match superblock.find(wanted)? {
@@ -363,7 +364,7 @@ impl<K: Stored, V: Stored> MapWriter<K, V> {
         let lengths = ShmHashMap::<K, V>::LENGTHS;
         let head = ShmHashMap::<K, V>::HEAD;
         let all = head + lengths + padded(key.len()) + padded(value.len());
-        let memory = self.heap.lock().allocate(all)?;
+        let memory = self.heap.lock_to_update().allocate(all)?;
         if lengths != 0 {
             let both = u64::from(key_length) | u64::from(value_length) << 32;
             // SAFETY: inside the block.
@@ -409,9 +410,10 @@ impl<K: Stored, V: Stored> MapWriter<K, V> {
             return Err(stop.into());
         }
         let Some(old) = old else { return Ok(None) };
-        let value = self.map.value(old)?;
+        // Before it is retired, which it is in any case.
+        let value = self.map.value(old);
         self.retire(old)?;
-        Ok(Some(value))
+        Ok(Some(value?))
     }
 
     /// Adds a key that is not there yet; `false`, and nothing has changed, if it is.
@@ -435,6 +437,7 @@ impl<K: Stored, V: Stored> MapWriter<K, V> {
     ///
     /// [`ShmError::Corrupt`].
     pub fn remove(&mut self, key: &K::Borrowed) -> Result<Option<V::Owned>, ShmError> {
+        drop(self.heap.lock_to_update());
         // SAFETY: this is the writer, who frees nothing meanwhile.
         let Some(node) = unsafe { self.map.find(key) }? else { return Ok(None) };
         let value = self.map.value(node)?;
@@ -452,6 +455,7 @@ impl<K: Stored, V: Stored> MapWriter<K, V> {
     ///
     /// [`ShmError::Corrupt`].
     pub fn clear(&mut self) -> Result<(), ShmError> {
+        drop(self.heap.lock_to_update());
         let (mut nodes, mut steps) = (Vec::new(), self.map.table.ground().steps());
         // SAFETY: this is the writer, who frees nothing meanwhile.
         let mut iter = unsafe { self.map.table.try_first(&mut steps) }?;

@@ -2,6 +2,8 @@
 
 use core::ptr::NonNull;
 
+use urcu_core::space::Stop;
+
 use crate::words::{self, Plain, WORD, padded};
 
 /// What can be stored in a segment: every [`Plain`] type, and [`Bytes`]. Not to be implemented elsewhere.
@@ -27,7 +29,7 @@ pub trait Stored: sealed::Sealed + 'static {
     ///
     /// `padded(length)` bytes of mapped memory, accessed by atomics only; `length` is `FIXED`, if there is one.
     #[doc(hidden)]
-    unsafe fn read(from: NonNull<u8>, length: usize) -> Self::Owned;
+    unsafe fn read(from: NonNull<u8>, length: usize) -> Result<Self::Owned, Stop>;
 }
 
 /// A byte string, of any length up to 2^32 - 1. Given as `&[u8]`, read as `Vec<u8>`.
@@ -47,9 +49,9 @@ impl<T: Plain> Stored for T {
     }
 
     #[inline(always)]
-    unsafe fn read(from: NonNull<u8>, _: usize) -> T {
+    unsafe fn read(from: NonNull<u8>, _: usize) -> Result<T, Stop> {
         // SAFETY: as promised.
-        unsafe { words::read(from) }
+        Ok(unsafe { words::read(from) })
     }
 }
 
@@ -65,11 +67,11 @@ impl Stored for Bytes {
         value
     }
 
-    unsafe fn read(from: NonNull<u8>, length: usize) -> Vec<u8> {
+    unsafe fn read(from: NonNull<u8>, length: usize) -> Result<Vec<u8>, Stop> {
         let mut bytes = Vec::new();
         // SAFETY: as promised.
-        unsafe { words::append(from, length, &mut bytes) };
-        bytes
+        unsafe { words::append(from, length, &mut bytes) }?;
+        Ok(bytes)
     }
 }
 

@@ -7,6 +7,7 @@
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
+use urcu_core::space::Stop;
 use urcu_core::sync::{AtomicU64, Ordering};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -95,11 +96,15 @@ pub(crate) unsafe fn equal(from: NonNull<u8>, bytes: &[u8]) -> bool {
 
 /// Copies `length` bytes out, behind what is in `to`.
 ///
+/// # Errors
+///
+/// This process has no memory for so many.
+///
 /// # Safety
 ///
 /// As [`read`], for `length`.
-pub(crate) unsafe fn append(from: NonNull<u8>, length: usize, to: &mut Vec<u8>) {
-    to.reserve(length);
+pub(crate) unsafe fn append(from: NonNull<u8>, length: usize, to: &mut Vec<u8>) -> Result<(), Stop> {
+    to.try_reserve(length).map_err(|_| Stop::NoMemory { bytes: length })?;
     let mut left = length;
     for index in 0..length.div_ceil(WORD) {
         // Relaxed: as in `read`.
@@ -108,6 +113,7 @@ pub(crate) unsafe fn append(from: NonNull<u8>, length: usize, to: &mut Vec<u8>) 
         to.extend_from_slice(&found[..left.min(WORD)]);
         left = left.saturating_sub(WORD);
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -126,7 +132,7 @@ mod tests {
             assert!(unsafe { equal(at, &bytes) });
             let mut found = vec![9];
             // SAFETY: as above.
-            unsafe { append(at, length, &mut found) };
+            unsafe { append(at, length, &mut found) }.expect("memory");
             assert_eq!(found[0], 9);
             assert_eq!(found[1..], bytes);
             if length > 0 {

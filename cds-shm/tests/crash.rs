@@ -14,6 +14,9 @@ use rand::{Rng, SeedableRng};
 use urcu_conformance::watchdog::{LIMIT, patient};
 use urcu_shm::{Access, Segment};
 
+#[path = "crash/stores.rs"]
+mod stores;
+
 /// Keys that are always there; their versions only ever grow.
 const STABLE: u64 = 1000;
 /// Keys that come and go.
@@ -306,7 +309,45 @@ fn writers_die(count: u64, seed: u64) {
     std::fs::remove_file(path).expect("ours");
 }
 
-/// What a writer does between two stops, for [`any_instruction`]; every step of it may be its last.
+/// A copy of the writer's lists in another process would give out what the writer gives out.
+fn a_forked_child_is_no_writer(_: u64, _: u64) {
+    let segment = Segment::create_memfd("forked", 1 << 20).expect("a segment");
+    let mut structures = Structures::open(&segment);
+    structures.fill();
+    structures.list.push_back(&[1, mix(1)]).unwrap();
+    // SAFETY: no other thread.
+    match unsafe { libc::fork() } {
+        0 => {
+            std::panic::set_hook(Box::new(|_| {}));
+            let mut refused = 0;
+            let mut count = |act: &mut dyn FnMut(&mut Structures)| {
+                let act = std::panic::AssertUnwindSafe(|| act(&mut structures));
+                refused += i32::from(std::panic::catch_unwind(act).is_err());
+            };
+            count(&mut |it| _ = it.numbers.insert(&0, &value(0, 9)));
+            count(&mut |it| _ = it.numbers.remove(&0));
+            count(&mut |it| _ = it.numbers.clear());
+            count(&mut |it| _ = it.list.pop_front());
+            count(&mut |it| _ = it.list.push_front(&[0, 0]));
+            count(&mut |it| it.heap.flush());
+            count(&mut |it| _ = it.heap.map::<u64, u64>("of the child"));
+            drop(structures);
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(refused) };
+        }
+        child => {
+            let mut status = 0;
+            // SAFETY: our child; a local.
+            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+            assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7, "{status:#x}");
+        }
+    }
+    assert!(segment.writer().is_err(), "the role is still ours");
+    assert_eq!(structures.numbers.peek(&0).unwrap(), Some(value(0, 1)));
+    structures.empty();
+}
+
+/// What a writer does for [`stores::any_store`]; every store of it may be its last.
 fn scene(name: &str, structures: &mut Structures) {
     match name {
         "update" => {
@@ -335,89 +376,6 @@ fn scene(name: &str, structures: &mut Structures) {
         }
         _ => unreachable!(),
     }
-}
-
-/// Starts a writer that stops itself in front of the scene, and lets it go on for so many instructions; whether it got to the end
-/// before. `None`: this system does not allow it.
-fn run_for(path: &Path, name: &str, instructions: u64) -> Option<bool> {
-    let mut child = Process::start(name, path, 0);
-    let pid = i32::try_from(child.child.id()).expect("a process id");
-    let wait = || {
-        let mut status = 0;
-        // SAFETY: our child; a local.
-        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-        status
-    };
-    let status = wait();
-    if libc::WIFEXITED(status) {
-        // It was not allowed to be traced. (Waited for already; the drop finds nothing.)
-        return None;
-    }
-    for _ in 0..instructions {
-        // SAFETY: our child, stopped; nothing is written.
-        unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, pid, 0, 0) };
-        let status = wait();
-        if libc::WIFEXITED(status) || libc::WSTOPSIG(status) == libc::SIGSTOP {
-            child.child.kill().ok();
-            return Some(true);
-        }
-    }
-    child.child.kill().expect("ours");
-    Some(false)
-}
-
-/// A writer is killed after each of its instructions (of some of them, in the short run); the next one finds nothing wrong.
-fn any_instruction(count: u64, seed: u64) {
-    let path = path("instructions");
-    let segment = urcu_shm::SegmentOptions::new(1 << 20).processes(64).create(&path).expect("a segment");
-    let mut rng = SmallRng::seed_from_u64(seed);
-    let is_long = count >= 100;
-    // The system takes some ten microseconds for a step, and scenes have up to a million of them.
-    let scenes: &[_] =
-        if is_long { &[("update", count * 2), ("grow", count / 15), ("shrink", count / 15)] } else { &[("update", 3)] };
-    for &(name, most) in scenes {
-        let mut structures = Structures::open(&segment);
-        structures.fill();
-        if structures.list.is_empty() {
-            structures.list.push_back(&[1, mix(1)]).unwrap();
-        }
-        drop(structures);
-        // How long the scene is: by doubling, since that leaves it half done as well.
-        let mut length = 256;
-        let mut kills = 0;
-        let mut all = Vec::new();
-        loop {
-            prepare(&segment, name);
-            match run_for(&path, name, length) {
-                None => {
-                    println!("    skipped: processes cannot be traced here");
-                    std::fs::remove_file(path).expect("ours");
-                    return;
-                }
-                Some(true) => break,
-                Some(false) => (length, kills) = (length * 2, kills + 1),
-            }
-            put_right(&segment);
-        }
-        let step = (length / most).max(1);
-        for from in (0..length).step_by(usize::try_from(step).expect("small")) {
-            all.push(from + rng.random_range(0..step));
-        }
-        for instructions in all {
-            put_right(&segment);
-            prepare(&segment, name);
-            if run_for(&path, name, instructions) == Some(true) {
-                break;
-            }
-            kills += 1;
-        }
-        put_right(&segment);
-        println!("    {name}: {kills} writers killed, {step} instructions apart");
-    }
-    let structures = Structures::open(&segment);
-    structures.heap.map::<u64, u64>("new").unwrap().clear().unwrap();
-    structures.empty();
-    std::fs::remove_file(path).expect("ours");
 }
 
 /// Before a scene.
@@ -475,17 +433,7 @@ fn main() -> ExitCode {
                 }
             }
         } else if role != "write" {
-            let segment = Segment::open(path, Access::Write).expect("a segment");
-            let mut structures = Structures::open(&segment);
-            // SAFETY: no pointers.
-            if unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } != 0 {
-                return ExitCode::SUCCESS;
-            }
-            // SAFETY: stops this process.
-            unsafe { libc::raise(libc::SIGSTOP) };
-            scene(role, &mut structures);
-            // SAFETY: as above.
-            unsafe { libc::raise(libc::SIGSTOP) };
+            stores::play(path, role);
         } else {
             let segment = Segment::open(path, Access::Write).expect("a segment");
             let mut structures = Structures::open(&segment);
@@ -501,9 +449,10 @@ fn main() -> ExitCode {
     let seed = std::env::var("CDS_SHM_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
     println!("seed {seed}: CDS_SHM_SEED={seed}");
     let tests = [
-        ("readers_die", readers_die as fn(u64, u64)),
+        ("a_forked_child_is_no_writer", a_forked_child_is_no_writer as fn(u64, u64)),
+        ("readers_die", readers_die),
         ("writers_die", writers_die),
-        ("any_instruction", any_instruction),
+        ("any_store", stores::any_store),
     ];
     for (name, test) in tests {
         if !role.is_empty() && !role.starts_with('-') && !name.contains(role) {

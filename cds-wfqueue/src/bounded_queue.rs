@@ -206,7 +206,7 @@ impl<T> BoundedQueue<T> {
     }
 
     /// It is not the turn of the enqueue at `at`: whether the queue is full. If not, another enqueue has been there, or the dequeue before
-    /// is half done and has been waited for a little.
+    /// was half done and has been waited for.
     #[cold]
     fn is_full_at(&self, at: u64, turn: u64) -> bool {
         if turn > at {
@@ -252,8 +252,8 @@ impl<T> BoundedQueue<T> {
         }
     }
 
-    /// It is not the turn of the dequeue at `at`: whether the queue is empty. If not, another dequeue has been there, or the enqueue is half
-    /// done and has been waited for a little.
+    /// It is not the turn of the dequeue at `at`: whether the queue is empty. If not, another dequeue has been there, or the enqueue was half
+    /// done and has been waited for.
     #[cold]
     fn is_empty_at(&self, at: u64, turn: u64, follows: &mut bool) -> bool {
         if turn > at {
@@ -274,14 +274,12 @@ impl<T> BoundedQueue<T> {
         false
     }
 
-    /// Waits for whoever is between its two steps at the slot of `at`, for a bounded time.
+    /// Waits for whoever is between its two steps at the slot of `at`: without that one's second step nothing changes here. It may
+    /// have lost the processor to this thread, so this spins, then yields, then naps.
     fn wait_for(&self, at: u64, turn: u64) {
         let mut backoff = Backoff::brisk();
         // Relaxed: a hint; the caller looks again.
-        for _ in 0..32 {
-            if self.slot(at).turn.load(Ordering::Relaxed) != turn {
-                return;
-            }
+        while self.slot(at).turn.load(Ordering::Relaxed) == turn {
             wait(&mut backoff);
             if cfg!(urcu_loom) {
                 return;
@@ -379,3 +377,71 @@ impl<T> fmt::Debug for BoundedQueue<T> {
 unsafe impl<T: Send> Send for BoundedQueue<T> {}
 // SAFETY: values are moved in and out, never shared; a slot is accessed by one thread at a time ("One owner per slot").
 unsafe impl<T: Send> Sync for BoundedQueue<T> {}
+
+#[cfg(all(test, not(urcu_loom)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use structure_conformance::within_limit;
+
+    use super::*;
+
+    /// How often a thread has gone to sleep.
+    fn sleeps(tid: i32) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/self/task/{tid}/status")).expect("the thread lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.and_then(|count| count.trim().parse().ok()).expect("a number")
+    }
+
+    /// Runs `call`, which has to wait for a half done operation, on another thread; finishes that by `finish` when the thread has
+    /// given the processor away several times.
+    fn gives_the_processor_away<R: Send>(call: impl FnOnce() -> R + Send, finish: impl FnOnce()) -> R {
+        thread::scope(|scope| {
+            let (sender, receiver) = mpsc::channel();
+            let waiting = scope.spawn(move || {
+                sender.send(urcu_core::sys::thread_id()).expect("the test waits");
+                call()
+            });
+            let tid = receiver.recv().expect("the thread starts");
+            let before = sleeps(tid);
+            while sleeps(tid) < before + 5 {
+                thread::yield_now();
+            }
+            finish();
+            waiting.join().expect("no panic")
+        })
+    }
+
+    /// Else a thread of higher priority waits for ever on the processor of the one that it waits for.
+    #[test]
+    fn who_waits_for_a_half_done_operation_does_not_keep_the_processor() {
+        within_limit("who_waits_for_a_half_done_operation_does_not_keep_the_processor", || {
+            let queue = BoundedQueue::new(2);
+            // An enqueue between E2 and E3.
+            let at = queue.tail.fetch_add(1, Ordering::SeqCst);
+            let taken = gives_the_processor_away(
+                || queue.dequeue(),
+                || {
+                    // SAFETY: claimed above.
+                    unsafe { queue.slot(at).write(1) };
+                    queue.slot(at).turn.store(at + 1, Ordering::Release);
+                },
+            );
+            assert_eq!(taken, Some(1));
+            assert!(queue.enqueue(2).is_ok() && queue.enqueue(3).is_ok());
+            // A dequeue between D2 and D3, in a queue that is otherwise full.
+            let at = queue.head.fetch_add(1, Ordering::SeqCst);
+            let put = gives_the_processor_away(
+                || queue.enqueue(4),
+                || {
+                    // SAFETY: claimed above.
+                    assert_eq!(unsafe { queue.slot(at).read() }, 2);
+                    queue.slot(at).turn.store(at + 2, Ordering::Release);
+                },
+            );
+            assert!(put.is_ok());
+            assert!(queue.into_iter().eq([3, 4]));
+        });
+    }
+}

@@ -17,7 +17,7 @@ use crate::{disturbance, flood, race, reader, signals};
 
 /// How often it tells.
 const TICK: Duration = Duration::from_millis(250);
-/// How long the end of all threads and the execution of all calls may take.
+/// How long the end of all threads and the execution of all calls may take; `URCU_PATIENCE` multiplies it.
 const CLOSING: Duration = Duration::from_secs(1200);
 
 pub(crate) fn run(flags: &Flags) -> ExitCode {
@@ -38,7 +38,7 @@ fn tell(record: &Record) {
 
 fn torture<F: Flavor>(flags: &Flags, vtable: &'static FlavorVtable) -> ExitCode {
     let begin = Instant::now();
-    watchdog::start(F::NAME, watchdog::patient(flags.duration() + CLOSING));
+    watchdog::start(F::NAME, flags.duration() + watchdog::patient(CLOSING));
     let world = World::make(flags, vtable);
     let mut threads = Vec::new();
     let mut spawn = |name: &str, life: Box<dyn FnOnce() + Send>| threads.push(world.spawn(name, life));

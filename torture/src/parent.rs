@@ -9,11 +9,13 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use urcu_conformance::watchdog;
 
 use crate::flags::{Flags, FlavorName};
 use crate::record::Record;
 
-/// A process that says nothing for so long hangs. (Its own watchdog ends it before, if that still runs.)
+/// A process that says nothing for so long hangs. (Its own watchdog ends it before, if that still runs.) `URCU_PATIENCE`
+/// multiplies it, as it does the watchdog's limit.
 const SILENCE: Duration = Duration::from_secs(1200);
 /// Where there is no terminal, a line so often.
 const PLAIN: Duration = Duration::from_secs(30);
@@ -93,10 +95,11 @@ impl Run {
     fn attend(&mut self) {
         match self.lines.recv_timeout(Duration::from_millis(50)) {
             Ok(line) => self.hear(&line),
-            Err(RecvTimeoutError::Timeout) if self.heard.elapsed() > SILENCE => {
+            Err(RecvTimeoutError::Timeout) if self.heard.elapsed() > watchdog::patient(SILENCE) => {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
-                self.outcome = Some(Err(format!("said nothing for {} s and was ended", SILENCE.as_secs())));
+                let silence = self.heard.elapsed().as_secs();
+                self.outcome = Some(Err(format!("said nothing for {silence} s and was ended")));
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => self.outcome = Some(self.end()),

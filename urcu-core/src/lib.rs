@@ -34,6 +34,7 @@ mod error;
 mod event;
 mod flavor;
 mod fork;
+mod generation;
 pub mod grace_period;
 mod guard;
 #[cfg(doc)]
@@ -83,6 +84,7 @@ pub use event::Event;
 pub use flavor::{Flavor, ReadSide};
 #[doc(hidden)]
 pub use fork::repair_children;
+pub use generation::Generation;
 pub use guard::Guard;
 pub use head::{Callback, RcuHead};
 pub use membarrier::Membarrier;

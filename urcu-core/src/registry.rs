@@ -284,7 +284,7 @@ impl<S: Storage> Registry<S> {
     /// Whether there were any; `false` at once while another thread is looking.
     ///
     /// Those that are known to be ending are looked at when there are many of them, the others before the registry
-    /// grows, so that it grows at most to twice what is needed.
+    /// grows, so that it grows to little more than twice what is needed.
     pub(crate) fn reap_ended_threads(&'static self, layout: WordLayout, only_ending: bool) -> bool {
         let process = sys::process_id();
         let other = self.reaping.load(Ordering::Relaxed);
@@ -381,6 +381,22 @@ mod tests {
         registry.reaping.store(i32::MAX, Ordering::Relaxed);
         assert!(registry.reap_ended_threads(layout, false));
         assert_eq!((registry.len(), registry.reaping.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn a_registry_whose_gone_are_looked_for_grows_at_once() {
+        let registry = registry();
+        let fill = || {
+            let reader = registry.claim(WordLayout::new(16)).expect("memory");
+            reader.set_identity(i32::MAX, sys::process_id());
+            reader.slot() as usize
+        };
+        (0..WORD_SLOTS).for_each(|expected| assert_eq!(fill(), expected));
+        registry.reaping.store(sys::process_id(), Ordering::Relaxed);
+        assert_eq!(fill(), WORD_SLOTS, "it looked for threads that are gone beside somebody else");
+        registry.reaping.store(0, Ordering::Relaxed);
+        (WORD_SLOTS + 1..3 * WORD_SLOTS).for_each(|expected| assert_eq!(fill(), expected));
+        assert_eq!(fill(), 0, "it grew although no thread with that number exists");
     }
 
     #[test]

@@ -97,7 +97,7 @@ unsafe impl Space for Process {
     }
 }
 
-/// Why a walk through a [`Mapped`] space ended early: the data are corrupt.
+/// Why a walk through a [`Mapped`] space ended early: the data are corrupt, or too large for this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {
@@ -110,6 +110,11 @@ pub enum Stop {
     Endless,
     /// What was found contradicts itself.
     Nonsense,
+    /// This process has no memory for a copy of what was found. It need not be corrupt.
+    NoMemory {
+        /// How much was asked for.
+        bytes: usize,
+    },
 }
 
 impl fmt::Display for Stop {
@@ -118,6 +123,7 @@ impl fmt::Display for Stop {
             Self::Link { name } => write!(f, "corrupt data: a link leads to {name:#x}, where nothing can be"),
             Self::Endless => f.write_str("corrupt data: a chain without an end"),
             Self::Nonsense => f.write_str("corrupt data: what was found contradicts itself"),
+            Self::NoMemory { bytes } => write!(f, "no memory for a copy of {bytes} bytes"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use urcu_core::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use urcu_core::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use urcu_core::{Reader, RegisterError};
 
 use crate::error::SegmentError;
@@ -26,10 +26,12 @@ pub(crate) struct Attached {
 
 impl Attached {
     fn is_of_this_process(&self) -> bool {
-        let process = ProcessId::from_bits(self.process.load(Ordering::Relaxed));
-        process.is_some_and(|process| process.pid() == urcu_core::sys::process_id())
+        ProcessId::from_bits(self.process.load(Ordering::Relaxed)).is_some_and(ProcessId::is_current)
     }
 }
+
+/// Linux has at most 2^22 threads.
+const MOST_GROUPS: usize = (1 << 22) / PAGE_RECORDS + 1;
 
 static ATTACHED: AtomicPtr<Attached> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -58,8 +60,9 @@ pub(crate) fn updating() -> Option<&'static Mapping> {
 pub fn attach(segment: &Segment) -> Result<(), SegmentError> {
     segment.barriers().prepare()?;
     let mapping = Arc::clone(&segment.mapping);
-    let pages = (0..mapping.record_pages()).map(|_| AtomicU32::new(0)).collect();
-    let process = AtomicU64::new(ProcessId::current().bits());
+    let pages = (0..mapping.record_pages().min(MOST_GROUPS)).map(|_| AtomicU32::new(0)).collect();
+    let process = ProcessId::try_current().ok_or_else(SegmentError::unknown_process)?;
+    let process = AtomicU64::new(process.bits());
     let new = Box::into_raw(Box::new(Attached { mapping, process, pages }));
     // Release: the box before its address. PAIR(attached)
     match ATTACHED.compare_exchange(core::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
@@ -103,15 +106,7 @@ pub(crate) fn attach_mirror(reader: &'static Reader) -> Result<(), RegisterError
     let (group, at) = place(reader);
     let index = page_for(attached, group).ok_or(RegisterError::OutOfMemory)?;
     let page = attached.mapping.record_page(index).ok_or(RegisterError::OutOfMemory)?;
-    let record = &page.records[at];
-    record.identity.tid.store(urcu_core::sys::thread_id(), Ordering::Relaxed);
-    // Release like every store to a word. PAIR(section-end)
-    record.word.store(0, Ordering::Release);
-    // Release: set up before its bit. PAIR(record-in-use)
-    page.in_use.fetch_or(1 << at, Ordering::Release);
-    // The page's and the record's marks before the first section's loads. PAIR(register-scan)
-    fence(Ordering::SeqCst);
-    reader.set_mirror(Some(&record.word));
+    reader.set_mirror(Some(&records::show(page, at).word));
     Ok(())
 }
 
@@ -127,11 +122,7 @@ pub(crate) fn detach_mirror(reader: &'static Reader) {
     let Some(page) = (index as usize).checked_sub(1).and_then(|index| attached.mapping.record_page(index)) else {
         return;
     };
-    let record = &page.records[at];
-    // PAIR(section-end)
-    record.word.store(0, Ordering::Release);
-    record.identity.tid.store(0, Ordering::Relaxed);
-    page.in_use.fetch_and(!(1 << at), Ordering::Release);
+    records::hide(page, at);
 }
 
 /// See [`urcu_core::Flavor::forget_mirrors`]: the pages are the parent's.
@@ -140,7 +131,8 @@ pub(crate) fn forget_mirrors() {
     for page in &attached.pages {
         page.store(0, Ordering::Relaxed);
     }
-    attached.process.store(ProcessId::current().bits(), Ordering::Relaxed);
+    // If it cannot be asked for, no page is claimed.
+    attached.process.store(ProcessId::try_current().map_or(0, ProcessId::bits), Ordering::Relaxed);
     // What the kernel knows of a process for `membarrier` is inherited with its memory; asking again is harmless.
     let _ = attached.mapping.barriers().prepare();
 }

@@ -76,6 +76,10 @@ impl Error for SegmentError {
 }
 
 impl SegmentError {
+    pub(crate) fn unknown_process() -> Self {
+        Self::System { what: "asking /proc when this process started", error: io::ErrorKind::NotFound.into() }
+    }
+
     pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::System { what, error }
     }
@@ -92,6 +96,8 @@ pub enum WriterError {
     },
     /// The segment was opened for reading.
     ReadOnly,
+    /// `/proc` does not tell when this process, forked since it opened the segment, was started.
+    Unknown,
 }
 
 impl fmt::Display for WriterError {
@@ -99,6 +105,7 @@ impl fmt::Display for WriterError {
         match self {
             Self::Held { pid } => write!(f, "process {pid} is the writer"),
             Self::ReadOnly => f.write_str("the segment was opened for reading"),
+            Self::Unknown => f.write_str("/proc does not tell when this process started"),
         }
     }
 }

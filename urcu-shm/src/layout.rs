@@ -22,10 +22,12 @@ pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"urcu-shm");
 pub(crate) const VERSION: u32 = 1;
 
 /// Reader records per page, beside the page's head. Records have 128 bytes, pages at least 4096.
-pub(crate) const PAGE_RECORDS: usize = 31;
+pub(crate) const PAGE_RECORDS: usize = if cfg!(urcu_loom) { 2 } else { 31 };
 pub(crate) const CONTROL_PAGE: usize = 1;
 pub(crate) const DIRECTORY_PAGE: usize = 2;
 pub(crate) const FIRST_RECORD_PAGE: usize = 3;
+/// More processes there cannot be; each of them walks over the pages.
+pub(crate) const MOST_RECORD_PAGES: u32 = 1 << 22;
 
 /// Page 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -91,6 +91,9 @@ mod grace;
 mod inspect;
 mod layout;
 mod mapping;
+#[cfg(urcu_loom)]
+#[allow(missing_docs)]
+pub mod model;
 mod offset;
 mod passing;
 mod process;

@@ -36,8 +36,8 @@ pub fn send_fd(socket: &UnixStream, fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: inside `control`.
     unsafe { data.cast::<RawFd>().write_unaligned(fd.as_raw_fd()) };
     // SAFETY: everything that the message refers to lives here.
-    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
-    if sent == 1 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let sent = uninterrupted(|| unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) })?;
+    if sent == 1 { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
 /// Receives what [`send_fd`] has sent. Blocks as the socket does.
@@ -54,11 +54,9 @@ pub fn recv_fd(socket: &UnixStream) -> io::Result<OwnedFd> {
     // SAFETY: computes a size.
     message.msg_controllen = unsafe { libc::CMSG_LEN(size_of::<RawFd>() as u32) } as _;
     // SAFETY: everything that the message refers to lives here.
-    let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
-    match received {
-        1 => {}
-        0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => return Err(io::Error::last_os_error()),
+    let receive = || unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+    if uninterrupted(receive)? != 1 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
     // SAFETY: a message that the kernel has filled in.
     let head = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
@@ -82,6 +80,20 @@ pub fn recv_fd(socket: &UnixStream) -> io::Result<OwnedFd> {
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(fd)
+}
+
+/// A system call's result, after as many signals as come.
+fn uninterrupted(mut call: impl FnMut() -> isize) -> io::Result<isize> {
+    loop {
+        let outcome = call();
+        if outcome >= 0 {
+            return Ok(outcome);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
 }
 
 fn empty_message(part: &mut libc::iovec, control: &mut Control) -> libc::msghdr {

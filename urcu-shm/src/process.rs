@@ -3,7 +3,14 @@
 use core::fmt;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use urcu_core::sync::{AtomicU64, Ordering, fence};
+use urcu_core::sys::ForkMark;
+
 use crate::sys;
+
+/// Who this process is, if [`ASKED`] says that it has asked.
+static OWN: AtomicU64 = AtomicU64::new(0);
+static ASKED: ForkMark = ForkMark::new();
 
 /// Bits for the start time: clock ticks since the machine started, for centuries.
 const START_BITS: u32 = 40;
@@ -18,15 +25,50 @@ const PID_BITS: u32 = 22;
 pub struct ProcessId(u64);
 
 impl ProcessId {
-    /// The calling process. Asks the system each time, so a forked child gets its own.
+    /// The calling process; a forked child gets its own.
+    ///
+    /// # Panics
+    ///
+    /// If `/proc` does not tell (this process has no descriptor left, say) and has not told before. Whoever has a
+    /// [`Segment`](crate::Segment) and was not forked since has been told.
     pub fn current() -> Self {
+        Self::try_current().expect("urcu-shm: /proc does not tell when this process started")
+    }
+
+    /// The same; `None` instead of the panic.
+    pub(crate) fn try_current() -> Option<Self> {
+        if !ASKED.is_other_process() {
+            // Pairs with the Release below. PAIR(own-process)
+            fence(Ordering::Acquire);
+            if let Some(known) = Self::from_bits(OWN.load(Ordering::Relaxed)) {
+                return Some(known);
+            }
+        }
         let pid = urcu_core::sys::process_id();
-        Self::new(pid, sys::process_status(pid).map_or(0, |status| status.started))
+        let own = Self::new(pid, sys::process_status(pid)?.started);
+        // Several threads store the same.
+        OWN.store(own.0, Ordering::Relaxed);
+        // Who finds the mark finds this process, not its parent. PAIR(own-process)
+        fence(Ordering::Release);
+        ASKED.set();
+        Some(own)
+    }
+
+    /// Whoever has that id.
+    #[cfg(urcu_loom)]
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        Some(Self::new(pid, sys::process_status(pid)?.started))
+    }
+
+    /// Whether it is the calling process, and neither its parent nor an ancestor whose id it has got.
+    pub(crate) fn is_current(self) -> bool {
+        Self::try_current() == Some(self)
     }
 
     fn new(pid: i32, started: u64) -> Self {
         let pid = u64::from(pid.unsigned_abs()) & ((1 << PID_BITS) - 1);
-        Self((pid << START_BITS) | (started & ((1 << START_BITS) - 1)))
+        // 0 stands for nothing that could be known.
+        Self((pid << START_BITS) | (started & ((1 << START_BITS) - 1)).max(1))
     }
 
     /// What is stored in the segment; never 0.
@@ -36,7 +78,8 @@ impl ProcessId {
 
     /// What another process has stored: `None` unless it could have come from [`bits`](Self::bits).
     pub const fn from_bits(bits: u64) -> Option<Self> {
-        if bits >> (PID_BITS + START_BITS) == 0 && bits >> START_BITS != 0 { Some(Self(bits)) } else { None }
+        let id = Self(bits);
+        if bits >> (PID_BITS + START_BITS) == 0 && id.pid() != 0 && id.started() != 0 { Some(id) } else { None }
     }
 
     /// The system's id of it.
@@ -107,11 +150,10 @@ impl Watch {
     }
 }
 
-/// Whether the process under that id started when it should have; `true` if the system does not tell, or did not tell the process
-/// itself (which had no descriptor left, say): taking one that lives for dead would end its sections.
+/// Whether the process under that id started when it should have; `true` if the system does not tell: taking one that lives for dead
+/// would end its sections.
 fn is_the_same(id: ProcessId) -> bool {
-    id.started() == 0
-        || sys::process_status(id.pid()).is_none_or(|status| ProcessId::new(id.pid(), status.started) == id)
+    sys::process_status(id.pid()).is_none_or(|status| ProcessId::new(id.pid(), status.started) == id)
 }
 
 #[cfg(test)]
@@ -125,8 +167,11 @@ mod tests {
         assert_eq!(ProcessId::from_bits(own.bits()), Some(own));
         assert!(own.is_alive());
         assert!(!ProcessId::new(own.pid(), own.started() + 1).is_alive());
-        assert!(ProcessId::new(own.pid(), 0).is_alive(), "one that could not ask for its start");
+        assert!(own.is_current() && !ProcessId::new(own.pid(), own.started() + 1).is_current());
         assert_eq!(ProcessId::from_bits(0), None);
+        // Process 1 lives as long as the machine does: nobody is to hold anything up in its name by its id alone.
+        assert_eq!(ProcessId::from_bits(1 << START_BITS), None);
+        assert_eq!(ProcessId::from_bits(1), None);
         assert_eq!(ProcessId::from_bits(u64::MAX), None);
     }
 

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use urcu_core::sync::{AtomicU64, Ordering, fence};
+use urcu_core::sync::{AtomicU64, Ordering, fence, spin_loop};
 use urcu_core::word::WordLayout;
 use urcu_core::{Backoff, Flavor, Report, Stall};
 
@@ -26,6 +26,9 @@ const CLEARING: u64 = 1 << 63;
 /// The longest sleep before the reader's process is looked at again: bounds both a lost wake-up and the time until a dead process is
 /// noticed.
 const LONGEST_SLEEP: Duration = Duration::from_millis(2);
+/// The first one; each is twice as long as the one before. A reader that has just been killed is still there for some hundred
+/// microseconds.
+const FIRST_SLEEP: Duration = Duration::from_micros(100);
 
 const ALL_RECORDS: u32 = (1 << PAGE_RECORDS) - 1;
 
@@ -77,10 +80,15 @@ pub(crate) fn draw(mapping: &Mapping) -> GraceNumber {
     GraceNumber(before.wrapping_add(LAYOUT.one_period()))
 }
 
+/// See [`Segment::has_started`](crate::Segment::has_started).
+pub(crate) fn has_started(mapping: &Mapping, number: GraceNumber) -> bool {
+    // Acquire: U3 has happened, so the barrier has. PAIR(shared-period)
+    !LAYOUT.is_older(mapping.control().period.load(Ordering::Acquire), number.0)
+}
+
 /// See [`Segment::has_elapsed`](crate::Segment::has_elapsed).
 pub(crate) fn has_elapsed(mapping: &Mapping, number: GraceNumber) -> bool {
-    // Acquire: U3 has happened, so the barrier has. PAIR(shared-period)
-    if LAYOUT.is_older(mapping.control().period.load(Ordering::Acquire), number.0) {
+    if !has_started(mapping, number) {
         return false;
     }
     pages(mapping)
@@ -116,15 +124,17 @@ pub(crate) fn wait(mapping: &Mapping, number: GraceNumber) {
 /// Waits until the record does not hold the grace period up. `false`: its process has died, and the page has been cleared.
 #[cold]
 fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Record, number: GraceNumber) -> bool {
-    let mut backoff = Backoff::new();
-    let mut watch = None;
+    // Without yielding: on a busy machine each time costs a turn of everybody else, and a sleeper is run sooner.
+    let mut backoff = Backoff::spinning();
+    let (mut watch, mut sleep) = (None, FIRST_SLEEP);
     let mut stall = Stall::new::<Shm>();
+    let mut word = look(record);
     loop {
-        let word = record.word.load(Ordering::Acquire);
         if !LAYOUT.holds_up(word, number.0) {
             return true;
         }
         if backoff.snooze() {
+            word = look(record);
             continue;
         }
         // Acquire. Somebody else has cleared the page, and whoever has it now claimed it after the barrier. PAIR(page-owner)
@@ -132,7 +142,7 @@ fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Re
             return false;
         }
         // Before the first sleep, too: many that have died together are found one after the other.
-        if owner_process(owner).is_some_and(|owner| owner.pid() == urcu_core::sys::process_id()) {
+        if owner_process(owner).is_some_and(ProcessId::is_current) {
             urcu_core::grace_period::end_gone_threads::<Shm>();
         }
         let watch = watch.get_or_insert_with(|| owner_process(owner).map(Watch::new));
@@ -140,17 +150,35 @@ fn wait_for_record(mapping: &Mapping, page: &RecordPage, owner: u64, record: &Re
             clear(mapping, page, owner);
             return false;
         }
-        // Asks for a wake-up. Relaxed: a mark that a racing store of the reader wipes out costs one bounded sleep.
-        let marked = word | LAYOUT.awaited();
-        if word != marked && record.word.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        if cfg!(urcu_loom) {
+            // The sleep may end at any time. Without the mark, whose race with the reader's store the checker does not order.
+            spin_loop();
+            word = look(record);
             continue;
         }
-        sys::shared_futex_wait(futex_half(&record.word), marked as u32, LONGEST_SLEEP);
+        // Asks for a wake-up. Relaxed: a mark that a racing store of the reader wipes out costs one bounded sleep. Acquire when it
+        // fails: as for `look`. PAIR(section-end)
+        let marked = word | LAYOUT.awaited();
+        if word != marked
+            && let Err(now) = record.word.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Acquire)
+        {
+            word = now;
+            spin_loop();
+            continue;
+        }
+        sys::shared_futex_wait(futex_half(&record.word), marked as u32, sleep);
+        sleep = (sleep * 2).min(LONGEST_SLEEP);
         mapping.control().counters.longest_wait.fetch_max(stall.nanos(), Ordering::Relaxed);
         if let Some(waited) = stall.due() {
             report_stall(owner, record, waited);
         }
+        word = look(record);
     }
+}
+
+/// Acquire: the ends of sections. PAIR(section-end)
+fn look(record: &Record) -> u64 {
+    record.word.load(Ordering::Acquire)
 }
 
 fn report_stall(owner: u64, record: &Record, waited: Duration) {
@@ -173,7 +201,9 @@ pub(crate) fn futex_half(word: &AtomicU64) -> *const u32 {
 
 /// Clears a page whose owner is gone; `true` for exactly one caller.
 fn clear(mapping: &Mapping, page: &RecordPage, owner: u64) -> bool {
-    let clearing = ProcessId::current().bits() | CLEARING;
+    // Who does not know who it is cannot say that it is at it: it leaves that to others.
+    let Some(own) = ProcessId::try_current() else { return false };
+    let clearing = own.bits() | CLEARING;
     // One clears, so that a late one cannot wipe out what the next owner stores. PAIR(page-owner)
     if page.owner.compare_exchange(owner, clearing, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         return false;
@@ -246,6 +276,28 @@ fn try_claim(mapping: &Mapping, index: usize, owner: u64, process: ProcessId) ->
     // PAIR(pages-used)
     mapping.directory().pages_used.fetch_max(u32::try_from(index + 1).unwrap_or(u32::MAX), Ordering::AcqRel);
     true
+}
+
+/// Shows a reader that is outside every section in a page that its process has claimed.
+pub(crate) fn show(page: &RecordPage, at: usize) -> &Record {
+    let record = &page.records[at];
+    record.identity.tid.store(urcu_core::sys::thread_id(), Ordering::Relaxed);
+    // Release like every store to a word. PAIR(section-end)
+    record.word.store(0, Ordering::Release);
+    // Release: set up before its bit. PAIR(record-in-use)
+    page.in_use.fetch_or(1 << at, Ordering::Release);
+    // The page's and the record's marks before the first section's loads. PAIR(register-scan)
+    fence(Ordering::SeqCst);
+    record
+}
+
+/// The opposite.
+pub(crate) fn hide(page: &RecordPage, at: usize) {
+    let record = &page.records[at];
+    // PAIR(section-end)
+    record.word.store(0, Ordering::Release);
+    record.identity.tid.store(0, Ordering::Relaxed);
+    page.in_use.fetch_and(!(1 << at), Ordering::Release);
 }
 
 /// Gives back a page that was claimed and not used.

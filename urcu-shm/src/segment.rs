@@ -2,16 +2,17 @@
 
 use core::fmt;
 use core::ptr::NonNull;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use urcu_core::sync::Ordering;
+use urcu_core::sync::{AtomicU32, Ordering};
 
 use crate::barrier::Barriers;
 use crate::error::{RootError, SegmentError, WriterError};
 use crate::grace::GraceNumber;
-use crate::layout::{FIRST_RECORD_PAGE, HEADER_BYTES, Header, LAYOUT_HASH, MAGIC, VERSION};
+use crate::layout::{FIRST_RECORD_PAGE, HEADER_BYTES, Header, LAYOUT_HASH, MAGIC, MOST_RECORD_PAGES, VERSION};
 use crate::mapping::Mapping;
 use crate::offset::Offset;
 use crate::process::ProcessId;
@@ -76,15 +77,19 @@ impl SegmentOptions {
         self
     }
 
-    /// A segment in a new file, best in `/dev/shm`. The name appears once the segment is complete.
+    /// A segment in a new file, best in `/dev/shm`. The name appears once the segment is complete, and stays until somebody removes
+    /// the file; who has mapped it by then keeps it.
     ///
     /// # Errors
     ///
     /// [`SegmentError`]; also if the file exists.
     pub fn create(&self, path: impl AsRef<Path>) -> Result<Segment, SegmentError> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let path = path.as_ref();
         let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{:x}.new", ProcessId::current().bits()));
+        let own = ProcessId::try_current().ok_or_else(SegmentError::unknown_process)?;
+        // Another one for each thread. Relaxed: a number.
+        name.push(format!(".{:x}.{}.new", own.bits(), NEXT.fetch_add(1, Ordering::Relaxed)));
         let unfinished = Path::new(&name);
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
         let file = sys::open(unfinished, flags, 0o600).map_err(SegmentError::system("creating the file"))?;
@@ -95,6 +100,31 @@ impl SegmentOptions {
         // Whether or not it worked: it has its real name or none.
         let _ = std::fs::remove_file(unfinished);
         made
+    }
+
+    /// The segment of that name, for writing: the one that is there, whatever its sizes; made if there is none. What a writer does
+    /// that may have been started before, and others at the same time.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError`]. What is there and no segment, or one of an earlier [boot](SegmentError::OtherBoot), is left alone.
+    pub fn open_or_create(&self, path: impl AsRef<Path>) -> Result<Segment, SegmentError> {
+        let path = path.as_ref();
+        let is =
+            |error: &SegmentError, kind| matches!(error, SegmentError::System { error, .. } if error.kind() == kind);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match Segment::open(path, Access::Write) {
+                Err(error) if is(&error, io::ErrorKind::NotFound) => {}
+                settled => return settled,
+            }
+            match self.create(path) {
+                // Somebody else was faster; who may be removing it again.
+                Err(error) if is(&error, io::ErrorKind::AlreadyExists) && tries < 10 => {}
+                settled => return settled,
+            }
+        }
     }
 
     /// A segment without a name, to be passed on by [`send_fd`](crate::send_fd) or inheritance, or opened as
@@ -127,7 +157,7 @@ impl SegmentOptions {
         let page = sys::page_size();
         let pages = |bytes: usize| bytes.checked_next_multiple_of(page).ok_or(SegmentError::BadSize);
         let record_pages = u32::try_from(self.processes).map_err(|_| SegmentError::BadSize)?;
-        if self.data_bytes == 0 || record_pages == 0 {
+        if self.data_bytes == 0 || record_pages == 0 || record_pages > MOST_RECORD_PAGES {
             return Err(SegmentError::BadSize);
         }
         let data_bytes = pages(self.data_bytes.checked_add(ROOT_TABLE_BYTES).ok_or(SegmentError::BadSize)?)?;
@@ -140,7 +170,7 @@ impl SegmentOptions {
             version: VERSION,
             page_size: u32::try_from(page).map_err(|_| SegmentError::BadSize)?,
             layout: LAYOUT_HASH,
-            creator: ProcessId::current().bits(),
+            creator: ProcessId::try_current().ok_or_else(SegmentError::unknown_process)?.bits(),
             pid_namespace: sys::pid_namespace(),
             boot: sys::boot_id(),
             barriers: self.barriers.unwrap_or_else(Barriers::best) as u32,
@@ -186,7 +216,7 @@ impl OpenOptions {
         let file = match sys::open(path, libc::O_RDWR, 0) {
             // A descriptor of another process looks like a link, and is none that anybody could have planted.
             Err(error) if error.raw_os_error() == Some(libc::ELOOP) && is_descriptor(path) => {
-                std::fs::File::options().read(true).write(true).open(path).map(OwnedFd::from)
+                sys::open_descriptor(path)
             }
             other => other,
         };
@@ -199,6 +229,8 @@ impl OpenOptions {
     ///
     /// [`SegmentError`].
     pub fn open_fd(self, file: OwnedFd) -> Result<Segment, SegmentError> {
+        // Once, so that it is known when there is no descriptor left.
+        ProcessId::try_current().ok_or_else(SegmentError::unknown_process)?;
         let header = self.check(file.as_fd())?;
         Ok(Segment { mapping: Arc::new(Mapping::new(file, &header, self.access)?) })
     }
@@ -240,6 +272,7 @@ impl OpenOptions {
         }
         let sizes = data_start == Some(header.data_start)
             && header.record_pages != 0
+            && header.record_pages <= MOST_RECORD_PAGES
             && header.data_bytes >= ROOT_TABLE_BYTES as u64
             && header.data_bytes.is_multiple_of(page)
             && header.data_start.checked_add(header.data_bytes) == Some(header.total_bytes)
@@ -424,6 +457,12 @@ impl Segment {
     /// not look for dead processes: see [`reap`](Self::reap). Any access.
     pub fn has_elapsed(&self, number: GraceNumber) -> bool {
         records::has_elapsed(&self.mapping, number)
+    }
+
+    /// Whether a grace period has started that has this number or a later one: otherwise the number, or the segment's own, has been
+    /// overwritten. Wait-free. Any access.
+    pub fn has_started(&self, number: GraceNumber) -> bool {
+        records::has_started(&self.mapping, number)
     }
 
     /// Waits until then. Readers of processes that have died meanwhile count as gone, within some milliseconds.

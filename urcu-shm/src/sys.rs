@@ -56,10 +56,17 @@ pub(crate) fn process_status(pid: i32) -> Option<ProcessStatus> {
     Some(ProcessStatus { state, threads, started })
 }
 
-/// The command name of a process.
+/// The command name of a process: what it says itself, so without anything that a terminal would do more with than show it.
 pub(crate) fn process_name(pid: i32) -> Option<String> {
     let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
+    Some(String::from_utf8_lossy(name.trim_ascii_end()).chars().map(|c| if is_harmless(c) { c } else { '?' }).collect())
+}
+
+/// Neither a control character nor one of those that change the direction or cannot be seen.
+fn is_harmless(c: char) -> bool {
+    let is_invisible = matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+    !c.is_control() && !is_invisible
 }
 
 /// Whether there is a process with this id.
@@ -110,17 +117,33 @@ pub(crate) fn effective_user() -> u32 {
 /// A new unnamed file in memory that may be sealed.
 pub(crate) fn create_memfd(name: &str) -> io::Result<OwnedFd> {
     let name = CString::new(name)?;
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // Not executable for ever, where the kernel knows of that (Linux 6.3; some are told to insist on it).
     // SAFETY: a valid C string and constant flags.
-    let fd = checked(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) })?;
+    let fd = checked(unsafe { libc::memfd_create(name.as_ptr(), flags | libc::MFD_NOEXEC_SEAL) })
+        // SAFETY: as above.
+        .or_else(|_| checked(unsafe { libc::memfd_create(name.as_ptr(), flags) }))?;
     // SAFETY: a fresh descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Whatever the file turns out to be: no terminal becomes this process's own, no pipe is waited for, no child inherits it.
+const HARMLESS: libc::c_int = libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
+
 /// Opens a file; never through a symbolic link at the end of the path. `mode` only matters with `O_CREAT`.
 pub(crate) fn open(path: &Path, flags: libc::c_int, mode: u32) -> io::Result<OwnedFd> {
+    open_with(path, flags | libc::O_NOFOLLOW, mode)
+}
+
+/// Opens `/proc/<pid>/fd/<n>`, which is a link.
+pub(crate) fn open_descriptor(path: &Path) -> io::Result<OwnedFd> {
+    open_with(path, libc::O_RDWR, 0)
+}
+
+fn open_with(path: &Path, flags: libc::c_int, mode: u32) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: a valid C string.
-    let fd = checked(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC | libc::O_NOFOLLOW, mode) })?;
+    let fd = checked(unsafe { libc::open(path.as_ptr(), flags | HARMLESS, mode) })?;
     // SAFETY: a fresh descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -163,10 +186,14 @@ pub(crate) fn set_size(fd: BorrowedFd<'_>, bytes: u64, reserve: bool) -> io::Res
     // SAFETY: takes plain integers.
     checked(unsafe { libc::ftruncate(fd.as_raw_fd(), bytes) })?;
     if reserve {
-        // SAFETY: takes plain integers; returns an error number.
-        let error = unsafe { libc::posix_fallocate(fd.as_raw_fd(), 0, bytes) };
-        if error != 0 {
-            return Err(io::Error::from_raw_os_error(error));
+        loop {
+            // SAFETY: takes plain integers; returns an error number.
+            match unsafe { libc::posix_fallocate(fd.as_raw_fd(), 0, bytes) } {
+                0 => break,
+                // It takes long.
+                libc::EINTR => {}
+                error => return Err(io::Error::from_raw_os_error(error)),
+            }
         }
     }
     Ok(())
@@ -278,5 +305,23 @@ pub(crate) fn register_global_membarrier() -> Result<(), i32> {
 pub(crate) fn global_membarrier() {
     if let Err(error) = membarrier(libc::MEMBARRIER_CMD_GLOBAL_EXPEDITED) {
         panic!("membarrier(GLOBAL_EXPEDITED) failed with error {error} after it had been registered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_processes_do_nothing_to_terminals() {
+        std::thread::spawn(|| {
+            // Fifteen bytes.
+            let name = c"\x1b[2J\u{9b}\u{202e}\r\nab";
+            // SAFETY: a C string that the kernel copies.
+            assert_eq!(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) }, 0);
+            assert_eq!(process_name(urcu_core::sys::thread_id()).as_deref(), Some("?[2J????ab"));
+        })
+        .join()
+        .expect("no panic");
     }
 }

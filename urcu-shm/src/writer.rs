@@ -40,7 +40,7 @@ impl Writer {
         if segment.access() != Access::Write {
             return Err(WriterError::ReadOnly);
         }
-        let own = ProcessId::current();
+        let own = ProcessId::try_current().ok_or(WriterError::Unknown)?;
         let words = &segment.mapping.control().writer;
         let mut recovered = false;
         // Relaxed: the exchange orders.
@@ -69,6 +69,12 @@ impl Writer {
         &self.segment
     }
 
+    /// Whether this is the process that has the role: not so in a forked child. A comparison, no system call.
+    #[inline]
+    pub fn is_of_this_process(&self) -> bool {
+        self.own.is_current()
+    }
+
     /// Counts the segment's writers; 1 for the first.
     pub fn generation(&self) -> u64 {
         self.generation
@@ -92,11 +98,11 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // Not by the start time, which may be unknown now: without a descriptor left, say.
-        if urcu_core::sys::process_id() != self.own.pid() {
+        let words = &self.segment.mapping.control().writer;
+        // Not the parent's in a forked child, nor what somebody else has taken since the word was overwritten.
+        if !self.own.is_current() || words.owner.load(Ordering::Relaxed) != self.own.bits() {
             return;
         }
-        let words = &self.segment.mapping.control().writer;
         words.open.store(0, Ordering::Relaxed);
         // Release: everything that was written in the role. PAIR(writer)
         let _ = words.owner.compare_exchange(self.own.bits(), 0, Ordering::Release, Ordering::Relaxed);

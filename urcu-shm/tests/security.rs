@@ -164,6 +164,31 @@ fn what_others_may_open_is_refused_unless_asked_for() {
 }
 
 #[test]
+fn a_segment_is_made_once_by_all_who_want_it() {
+    let name = Name::new();
+    let root = RootName::new("who was there", 1);
+    let count = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let segment = SegmentOptions::new(1 << 12).open_or_create(name.path()).expect("made by somebody");
+                    let writer = segment.wait_for_writer(Duration::from_secs(60)).expect("the others give it up");
+                    let was_there = segment.root(root).expect("this layout").is_some();
+                    writer.set_root(root, segment.data_start()).expect("room");
+                    usize::from(!was_there)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum::<usize>()
+    });
+    assert_eq!(count, 1, "each has its own");
+    fs::write(name.path(), "something else").expect("ours");
+    let opened = SegmentOptions::new(1 << 12).open_or_create(name.path());
+    assert!(matches!(opened, Err(SegmentError::NotASegment { .. })), "{opened:?}");
+    assert_eq!(fs::read(name.path()).expect("ours"), b"something else");
+}
+
+#[test]
 fn names_that_lead_elsewhere_are_refused() {
     let (name, link) = (Name::new(), Name::new());
     drop(Segment::create(name.path(), 1 << 12).expect("a segment"));

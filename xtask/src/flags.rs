@@ -154,10 +154,11 @@ pub(crate) struct MutantsFlags {
     /// Print the table and stop.
     #[arg(long)]
     pub(crate) list: bool,
-    /// Look for tests that catch what the table does not name, and write it.
+    /// Bring the table up to date: prove the tests that it names, look for tests where none is named or one stays green, and
+    /// write it. What no test catches gets a reason.
     #[arg(long, conflicts_with = "list")]
     pub(crate) bless: bool,
-    /// Look again for those that the table does name.
+    /// Look again for tests that catch what the table lists as not caught.
     #[arg(long, requires = "bless")]
     pub(crate) again: bool,
     /// How many tests run at the same time; half of the processors if not given.

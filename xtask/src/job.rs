@@ -1,10 +1,13 @@
 //! One piece of work: it runs commands under the watchdog, keeps their output and shows that it lives.
 
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::sync::Mutex;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::failures::{self, Failure, Failures};
 use crate::progress::{Progress, seconds};
 use crate::results::Results;
 use crate::runner::{self, End, Event};
@@ -36,11 +39,13 @@ pub(crate) struct Job<'a> {
     echo: bool,
     log: Vec<String>,
     results: Results,
+    failures: Failures,
 }
 
 impl<'a> Job<'a> {
     pub(crate) fn new(workspace: &'a Workspace, progress: &'a Progress, limit: Duration) -> Job<'a> {
-        Job { workspace, progress, limit, echo: false, log: Vec::new(), results: Results::default() }
+        let (results, failures) = (Results::default(), Failures::default());
+        Job { workspace, progress, limit, echo: false, log: Vec::new(), results, failures }
     }
 
     /// From now on a plain log shows every line as it comes.
@@ -65,6 +70,7 @@ impl<'a> Job<'a> {
             Event::Tick => self.progress.tick(),
             Event::Line(line) => {
                 self.results.read(line);
+                self.failures.read(line);
                 if self.echo {
                     self.progress.line(line);
                 } else {
@@ -73,16 +79,80 @@ impl<'a> Job<'a> {
                 self.log.push(line.to_owned());
             }
         })?;
-        match &end {
-            End::Exited(status) if !status.success() => self.say(format!("({status})")),
-            End::Exited(_) => {}
-            End::TimedOut(limit) => self.say(format!(
-                "error: still running after {}; it and its children were ended. \
-                 The last lines above say where it hung.",
-                seconds(*limit)
-            )),
+        if let Some(end) = shown_end(&end) {
+            self.say(end);
         }
         Ok(end.success())
+    }
+
+    /// Runs commands, each with its name, up to `jobs` of them at a time. Of those that end well one line is said, and what
+    /// they have noted; of the others all. True when all of them ended well.
+    pub(crate) fn run_side_by_side(&mut self, jobs: usize, commands: Vec<(String, Command)>) -> Result<bool> {
+        let limit = self.limit;
+        let total = commands.len();
+        let waiting = Mutex::new(commands.into_iter());
+        let (sender, ended) = mpsc::channel();
+        let mut all_well = true;
+        std::thread::scope(|scope| {
+            for _ in 0..jobs.clamp(1, runner::MOST) {
+                let (sender, waiting) = (sender.clone(), &waiting);
+                scope.spawn(move || {
+                    let next = || waiting.lock().expect("nobody panics with it").next();
+                    while let Some((name, command)) = next() {
+                        let started = Instant::now();
+                        let mut lines = Vec::new();
+                        let end = runner::run(command, limit, |event| {
+                            if let Event::Line(line) = event {
+                                lines.push(line.to_owned());
+                            }
+                        });
+                        if sender.send((name, started.elapsed(), end, lines)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let mut done = 0;
+            loop {
+                match ended.recv_timeout(Duration::from_millis(100)) {
+                    Ok((name, time, end, lines)) => {
+                        done += 1;
+                        all_well &= self.ended(&format!("[{done}/{total}] {name}"), &name, time, &end?, lines);
+                    }
+                    Err(RecvTimeoutError::Timeout) => self.progress.tick(),
+                    Err(RecvTimeoutError::Disconnected) => return Ok(all_well),
+                }
+            }
+        })
+    }
+
+    /// One of several commands has ended.
+    fn ended(&mut self, label: &str, name: &str, time: Duration, end: &End, lines: Vec<String>) -> bool {
+        let (mut results, mut failures) = (Results::default(), Failures::default());
+        failures.enter(name);
+        for line in &lines {
+            results.read(line);
+            failures.read(line);
+        }
+        let verdict = if end.success() { "ok" } else { "FAILED" };
+        self.say(format!("{label}: {verdict}, {} ({})", results.summary(), seconds(time)));
+        for line in lines.iter().filter(|line| !end.success() || line.starts_with(NOTE)) {
+            self.say(format!("    {line}"));
+        }
+        if let Some(how) = shown_end(end) {
+            if failures.all().is_empty() {
+                let mut message = failures::essence(&lines);
+                message.push(how.clone());
+                failures.add("", message);
+                results.failed += 1;
+            }
+            self.say(how);
+        }
+        self.log.extend(lines);
+        self.results.add(&results);
+        self.failures.take_over(failures);
+        end.success()
     }
 
     /// Runs a command and returns the lines of JSON that it prints, if it ended well; the others are its output.
@@ -128,6 +198,18 @@ impl<'a> Job<'a> {
     pub(crate) fn count_failure(&mut self, why: &str) {
         self.say(format!("error: {why}; counted as one failed test"));
         self.results.failed += 1;
+        self.failures.enter("");
+        self.failures.add(why, Vec::new());
+    }
+
+    /// What failed. Where no output named a test, the end of the output has to do.
+    pub(crate) fn failures(&mut self, place: &str) -> Vec<Failure> {
+        if self.failures.all().is_empty() {
+            self.failures.enter(place);
+            let message = failures::essence(&self.log);
+            self.failures.add("", message);
+        }
+        self.failures.all().to_vec()
     }
 
     pub(crate) fn results(&self) -> &Results {
@@ -152,6 +234,21 @@ pub(crate) fn alone(name: &str, about: &str, work: impl FnOnce(&mut Job<'_>) -> 
             ExitCode::SUCCESS
         }
     })
+}
+
+/// What tests note in passing begins with this.
+const NOTE: &str = "NOTE: ";
+
+/// How a command ended that did not end well.
+fn shown_end(end: &End) -> Option<String> {
+    match end {
+        End::Exited(status) if !status.success() => Some(format!("({status})")),
+        End::Exited(_) => None,
+        End::TimedOut(limit) => Some(format!(
+            "error: still running after {}; it and its children were ended. The last lines above say where it hung.",
+            seconds(*limit)
+        )),
+    }
 }
 
 fn is_passed_test(line: &str) -> bool {

@@ -118,16 +118,20 @@ fn read_lines(pipe: PipeReader) -> Receiver<String> {
     receiver
 }
 
-/// The process group of the child that runs now, zero when none does.
-static RUNNING: AtomicI32 = AtomicI32::new(0);
+/// As many children run at the same time at most.
+pub(crate) const MOST: usize = 16;
+
+/// The process groups of the children that run now, zero where none does.
+static RUNNING: [AtomicI32; MOST] = [const { AtomicI32::new(0) }; MOST];
 
 struct Group(Pid);
 
 impl Group {
     fn lead_by(child: &Child) -> Group {
         let pid = child.id().cast_signed();
-        // Relaxed: the handler reads this word and nothing that it would publish.
-        RUNNING.store(pid, Ordering::Relaxed);
+        // Relaxed: the handler reads these words and nothing that they would publish. One beyond the most is not ended by it.
+        let enter = |word: &AtomicI32| word.compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let _ = RUNNING.iter().any(enter);
         Group(Pid::from_raw(pid))
     }
 
@@ -149,20 +153,24 @@ impl Group {
     /// Ends what is left of the group, then reaps its leader.
     fn finish(self, mut child: Child) -> Result<ExitStatus> {
         self.kill();
-        // Relaxed: as in `lead_by`.
-        RUNNING.store(0, Ordering::Relaxed);
+        for word in &RUNNING {
+            // Relaxed: as in `lead_by`.
+            let _ = word.compare_exchange(self.0.as_raw(), 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
         child.wait().context("cannot reap a child process")
     }
 }
 
-/// Makes an interrupt of this program end the running child's group too: the terminal sends
+/// Makes an interrupt of this program end the groups of running children too: the terminal sends
 /// its signals to our own group only.
 pub(crate) fn end_children_with_us() {
     extern "C" fn pass_on(number: std::ffi::c_int) {
-        // Relaxed: as in `Group::lead_by`.
-        let group = RUNNING.load(Ordering::Relaxed);
-        if group > 0 {
-            let _ = signal::killpg(Pid::from_raw(group), Signal::SIGKILL);
+        for word in &RUNNING {
+            // Relaxed: as in `Group::lead_by`.
+            let group = word.load(Ordering::Relaxed);
+            if group > 0 {
+                let _ = signal::killpg(Pid::from_raw(group), Signal::SIGKILL);
+            }
         }
         // The handler was reset on entry (SA_RESETHAND): the second delivery ends this program as
         // the signal would have done without us.
@@ -199,7 +207,6 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(600);
 
-    // One test for all, because `RUNNING` is one word for the whole program.
     #[test]
     fn children_are_watched() {
         let (end, lines) = shell("echo a; echo b >&2; echo c; exit 3", LONG);

@@ -124,6 +124,22 @@ impl Sample {
     }
 }
 
+/// Begins the errors of measurements that this machine does not permit.
+const NOT_HERE: &str = "not here: ";
+
+/// The error of a measurement that this machine does not permit (too few threads, no memory): its row is shown as unavailable,
+/// with the reason, and not as a failure.
+#[must_use]
+pub fn not_here(reason: &str) -> String {
+    format!("{NOT_HERE}{reason}")
+}
+
+/// The reason of such an error; none when it is a failure.
+#[must_use]
+pub fn why_not_here(error: &str) -> Option<&str> {
+    error.strip_prefix(NOT_HERE)
+}
+
 /// A closure that measures one round.
 pub type Measure = Box<dyn FnMut(&Shot<'_>) -> Result<Sample, String>>;
 

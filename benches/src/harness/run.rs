@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::log::Log;
-use super::plan::{Better, Case, Contender, Flavor, Kind, Measure, Sample, Shot};
+use super::plan::{Better, Case, Contender, Flavor, Kind, Measure, Sample, Shot, why_not_here};
 use super::progress::Progress;
 use super::share::Share;
 use super::stats::{Summary, percentile};
@@ -355,7 +355,10 @@ impl Runs<'_> {
             match answer {
                 Ok(sample) if sample.value.is_finite() => keep(runner, sample),
                 Ok(_) => runner.state = State::Failed("it measured something that is no number".into()),
-                Err(reason) => runner.state = State::Failed(reason),
+                Err(error) => {
+                    let reason = why_not_here(&error).map(String::from);
+                    runner.state = reason.map_or(State::Failed(error), State::Unavailable);
+                }
             }
         }
     }
@@ -478,14 +481,16 @@ mod tests {
             }),
             Contender::new("panics", Kind::Peer, |_| panic!("oh no")),
             Contender::unavailable("missing", Kind::Peer, "not installed"),
+            Contender::new("large", Kind::Peer, |_| Err(super::super::plan::not_here("too few threads"))),
             fixed("ours", Kind::Ours, 2.0),
         ];
         let table = run(4, || false, case(Better::Lower, contenders));
         assert_eq!(table.rows[0].outcome, Outcome::Failed("wrong answer".into()));
         assert_eq!(table.rows[1].outcome, Outcome::Failed("panicked: oh no".into()));
         assert_eq!(table.rows[2].outcome, Outcome::Unavailable("not installed".into()));
-        assert_eq!(table.rows[3].median(), Some(2.0));
-        assert_eq!(table.to_best_peer(&table.rows[3]), None);
+        assert_eq!(table.rows[3].outcome, Outcome::Unavailable("too few threads".into()));
+        assert_eq!(table.rows[4].median(), Some(2.0));
+        assert_eq!(table.to_best_peer(&table.rows[4]), None);
     }
 
     #[test]

@@ -116,7 +116,7 @@ pub fn figure(value: f64) -> String {
 }
 
 /// A whole number, thousands grouped.
-fn grouped(value: f64) -> String {
+pub(crate) fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {

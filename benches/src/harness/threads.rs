@@ -1,12 +1,14 @@
 //! Threads that start together, on cores of their own where there are enough.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+
+use super::plan::not_here;
 
 /// The cores that this process may use.
 #[derive(Clone, Debug)]
@@ -77,13 +79,13 @@ pub fn team<P, R: Send>(
     prepare: impl Fn(usize) -> Result<P, String> + Sync,
     work: impl Fn(usize, P) -> Result<R, String> + Sync,
 ) -> Result<Vec<R>, String> {
-    let start = Barrier::new(size);
+    let start = Gate::new(size);
     let failed = AtomicBool::new(false);
     let member = |index: usize| {
         cores.pin(index, size);
         let prepared = caught(|| prepare(index));
         if prepared.is_err() {
-            // Relaxed: the barrier orders this store before every member's load.
+            // Relaxed: the gate orders this store before every member's load.
             failed.store(true, Ordering::Relaxed);
         }
         start.wait();
@@ -94,13 +96,21 @@ pub fn team<P, R: Send>(
         caught(|| work(index, prepared))
     };
 
+    let mut failure = None;
     let answers: Vec<Result<R, String>> = thread::scope(|scope| {
-        let handles: Vec<_> = (0..size)
-            .map(|index| {
-                let member = &member;
-                scope.spawn(move || member(index))
-            })
-            .collect();
+        let mut handles = Vec::with_capacity(size);
+        for index in 0..size {
+            let member = &member;
+            match thread::Builder::new().spawn_scoped(scope, move || member(index)) {
+                Ok(handle) => handles.push(handle),
+                Err(error) => {
+                    failure = Some(not_here(&format!("only {index} of {size} threads can be started ({error})")));
+                    failed.store(true, Ordering::Relaxed);
+                    start.miss(size - index);
+                    break;
+                }
+            }
+        }
         handles
             .into_iter()
             .map(|handle| handle.join().unwrap_or_else(|_| Err("a measuring thread died".into())))
@@ -108,7 +118,6 @@ pub fn team<P, R: Send>(
     });
 
     let mut done = Vec::with_capacity(size);
-    let mut failure = None;
     for answer in answers {
         match answer {
             Ok(answer) => done.push(answer),
@@ -120,6 +129,35 @@ pub fn team<P, R: Send>(
     match failure {
         Some(error) => Err(error),
         None => Ok(done),
+    }
+}
+
+/// Opens when all have come, of whom some may never come.
+struct Gate {
+    /// How many are still to come.
+    awaited: Mutex<usize>,
+    open: Condvar,
+}
+
+impl Gate {
+    const fn new(members: usize) -> Self {
+        Self { awaited: Mutex::new(members), open: Condvar::new() }
+    }
+
+    /// So many will not come.
+    fn miss(&self, members: usize) {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        *awaited -= members;
+        if *awaited == 0 {
+            self.open.notify_all();
+        }
+    }
+
+    /// Comes, and waits for the others.
+    fn wait(&self) {
+        self.miss(1);
+        let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.open.wait_while(awaited, |awaited| *awaited != 0).unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -169,6 +207,16 @@ mod tests {
             Ok(())
         });
         assert_eq!(answer, Err("panicked: member 1 breaks".into()));
+    }
+
+    #[test]
+    fn a_gate_opens_without_those_who_do_not_come() {
+        let gate = Gate::new(3);
+        thread::scope(|scope| {
+            scope.spawn(|| gate.wait());
+            gate.miss(2);
+        });
+        assert_eq!(*gate.awaited.lock().unwrap(), 0);
     }
 
     #[test]

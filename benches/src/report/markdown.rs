@@ -4,17 +4,22 @@ use std::fmt::Write as _;
 
 use super::page::{date, sentence, suites_of};
 use super::plot;
+use crate::extent::Facts;
 use crate::harness::plan::{Better, Kind};
 use crate::harness::run::{Outcome, Table};
 use crate::harness::table::factor;
 use crate::record::Run;
 use crate::suites;
-use crate::verdict::{self, Place};
+use crate::verdict::{self, NOT_EXPLAINED, Place};
 
 /// All of it.
 pub fn page(run: &Run) -> String {
     let machine = &run.machine;
-    let mut page = String::from("# One run\n\nWritten by `cargo xtask bench --publish`; do not edit.\n\n");
+    let facts = Facts::of(run);
+    let mut page = format!(
+        "# One run\n\nWritten by `cargo xtask bench --publish`; do not edit.\n\nThis is {}.\n\n",
+        facts.sentence()
+    );
     for (name, value) in [
         ("machine", machine.machine.as_str()),
         ("cores", &machine.cores.to_string()),
@@ -27,8 +32,13 @@ pub fn page(run: &Run) -> String {
     ] {
         let _ = writeln!(page, "- {name}: {value}");
     }
-    page += "\nAll figures: [full.jsonl](full.jsonl), fields as in [the schema](../README.md#the-record). With plots:\n\
-             [index.html](index.html), to be downloaded and opened.\n\nEach line shows the best of our rows of a case and the best \
+    let records = format!("{}.jsonl", facts.extent.name());
+    let _ = writeln!(
+        page,
+        "\nAll figures: [{records}]({records}), fields as in [the schema](../README.md#the-record). With plots:\n\
+         [index.html](index.html), to be downloaded and opened."
+    );
+    page += "\nEach line shows the best of our rows of a case and the best \
              peer that it is compared with. **Bold** ratios: the peer is ahead beyond the noise.\n";
     for suite in suites_of(&run.tables) {
         let about = suites::ALL.iter().find(|known| known.name == suite).map_or("", |known| known.about);
@@ -72,13 +82,14 @@ fn line(page: &mut String, table: &Table) {
 
 /// Every row of ours that a peer is ahead of, and every one that failed.
 fn behind(page: &mut String, run: &Run) {
-    let behind: Vec<String> = verdict::all(&run.tables)
-        .filter(|verdict| verdict.place == Place::Behind)
-        .map(|verdict| verdict.line())
-        .collect();
-    let _ = write!(page, "\n## Where a peer is ahead\n\n{} rows, beyond the noise:\n\n", behind.len());
-    for line in behind {
-        let _ = writeln!(page, "- {line}");
+    let groups = verdict::reasons(&run.tables);
+    let count: usize = groups.iter().map(|(_, verdicts)| verdicts.len()).sum();
+    let _ = writeln!(page, "\n## Where a peer is ahead\n\n{count} rows, beyond the noise, by the reason.");
+    for (why, verdicts) in groups {
+        let _ = writeln!(page, "\n{}\n", why.map_or_else(|| format!("**{NOT_EXPLAINED}**"), sentence));
+        for verdict in verdicts {
+            let _ = writeln!(page, "- {}", verdict.line());
+        }
     }
     let rows = run.tables.iter().flat_map(|table| table.rows.iter().map(move |row| (table, row)));
     let failed: Vec<String> = rows

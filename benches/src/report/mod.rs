@@ -4,6 +4,7 @@ pub mod curves;
 pub mod markdown;
 mod page;
 pub mod plot;
+pub mod readme;
 mod svg;
 
 use std::path::{Path, PathBuf};
@@ -44,7 +45,12 @@ pub fn key_plots(run: &Run) -> Vec<(String, String)> {
     }
     for curve in curves::all(&run.tables) {
         if let Some(svg) = plot::curve(&curve) {
-            plots.push((curve.name.clone(), svg::alone(&svg)));
+            // Curves of the suites that have little else go by their own names.
+            let name = match curve.suite {
+                "scale" | "grace" => curve.name.clone(),
+                suite => format!("{suite}-{}", curve.name),
+            };
+            plots.push((name, svg::alone(&svg)));
         }
     }
     plots.push(("overview".into(), svg::alone(&plot::overview(&run.tables))));
@@ -52,4 +58,4 @@ pub fn key_plots(run: &Run) -> Vec<(String, String)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{curves, plot, svg};
+use crate::extent::Facts;
 use crate::harness::plan::{Better, Kind};
 use crate::harness::run::{Outcome, Ratio, Row, Table};
 use crate::harness::table::factor;
 use crate::record::Run;
 use crate::suites;
-use crate::verdict::{self, Place, Verdict};
+use crate::verdict::{self, NOT_EXPLAINED, Place, Verdict};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -68,6 +69,7 @@ fn head(page: &mut String, run: &Run) {
     ] {
         let _ = writeln!(page, "<dt>{name}</dt><dd>{}</dd>", escaped(value));
     }
+    let _ = writeln!(page, "<dt>what it is</dt><dd>{}</dd>", escaped(&Facts::of(run).sentence()));
     *page += "</dl>\n</header>\n";
 }
 
@@ -90,15 +92,18 @@ fn summary(page: &mut String, run: &Run, suites: &[&str], left_out: &[String]) {
     *page += "<section id=\"all\">\n<h2>Summary</h2>\n<p>Each row of ours beside the best peer of its case and beside the C \
               library's same flavor, where there is one. Ahead and behind mean: beyond the noise of both rows' rounds; level means \
               within it.</p>\n<div class=\"grid\">\n<div class=\"card wide\"><table><tr><th>suite</th><th>ahead</th><th>level</th>\
-              <th>behind</th><th>failed</th></tr>\n";
+              <th>behind</th><th>of these not explained</th><th>failed</th></tr>\n";
     for suite in suites {
         let tables: Vec<Table> = run.tables.iter().filter(|table| table.suite == **suite).cloned().collect();
         let count = |place| verdict::all(&tables).filter(|verdict| verdict.place == place).count();
+        let unexplained =
+            verdict::all(&tables).filter(|verdict| verdict.place == Place::Behind && verdict.why().is_none());
+        let unexplained = unexplained.count();
         let failed = tables.iter().flat_map(|table| &table.rows);
         let failed = failed.filter(|row| matches!(row.outcome, Outcome::Failed(_))).count();
         let _ = writeln!(
             page,
-            "<tr><td><a href=\"#{suite}\">{suite}</a></td><td>{}</td><td>{}</td><td>{}</td><td>{failed}</td></tr>",
+            "<tr><td><a href=\"#{suite}\">{suite}</a></td><td>{}</td><td>{}</td><td>{}</td><td>{unexplained}</td><td>{failed}</td></tr>",
             count(Place::Ahead),
             count(Place::Level),
             count(Place::Behind)
@@ -202,12 +207,19 @@ fn verdicts(page: &mut String, tables: &[Table]) {
         for verdict in &verdicts {
             let _ = write!(
                 page,
-                "<li>{}: {} {} <b>{}</b></li>",
+                "<li>{}: {} {} <b>{}</b>",
                 escaped(&verdict.table.title()),
                 escaped(&verdict.row.name),
                 against(verdict),
                 escaped(&verdict.ratio.to)
             );
+            if verdict.place == Place::Behind {
+                *page += &verdict.why().map_or_else(
+                    || format!("<div class=\"behind\">{NOT_EXPLAINED}</div>"),
+                    |why| format!("<div class=\"why\">{}</div>", escaped(&sentence(why))),
+                );
+            }
+            *page += "</li>";
         }
         *page += "</ul></details>\n";
     }

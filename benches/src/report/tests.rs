@@ -43,7 +43,7 @@ fn table(suite: &str, case: &str, factor: f64) -> Table {
     }
 }
 
-fn run() -> Run {
+pub(crate) fn run() -> Run {
     Run {
         machine: Machine {
             machine: "made up".into(),

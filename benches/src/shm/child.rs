@@ -36,6 +36,7 @@ pub fn play(role: &str, path: &str, core: &str) -> Result<(), String> {
         "urcu-membarrier-updated" => single::<urcu_membarrier::Flavor>(urcu_membarrier::vtable(), true),
         "stay" => stay(path),
         "come-and-go" => come_and_go(path),
+        "back-to-back" => back_to_back(path),
         _ => Err(format!("no role {role:?}")),
     }
 }
@@ -139,7 +140,17 @@ fn stay(path: &str) -> Result<(), String> {
     wait().map(drop)
 }
 
-/// Sections of a microsecond, ten thousand in a second at the most, until it is killed.
+/// One lookup per section, without a pause, until it is killed.
+fn back_to_back(path: &str) -> Result<(), String> {
+    let mut reader = Lookups::open(path)?;
+    say("ready")?;
+    for number in 0.. {
+        black_box(reader.get(super::key(mix(number) % ENTRIES)));
+    }
+    Ok(())
+}
+
+/// Short sections, ten thousand times eight in a second at the most, until it is killed.
 fn come_and_go(path: &str) -> Result<(), String> {
     let mut reader = Lookups::open(path)?;
     say("ready")?;

@@ -1,6 +1,5 @@
 //! Suite `shm`: one writer process and many reader processes.
 
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -124,9 +123,25 @@ fn cases(_: &Options) -> Vec<Case> {
             2,
             updates,
         ),
-        grace(1, "A grace period over 1 reader process, with sections of a microsecond."),
-        grace(10, "A grace period over 10 reader processes, with sections of a microsecond."),
-        grace(100, "A grace period over 100 reader processes, with sections of a microsecond."),
+        grace(
+            "grace@1".into(),
+            1,
+            Readers::Busy,
+            "A grace period over 1 reader process that runs sections back to back.",
+        ),
+        grace(
+            "grace@10".into(),
+            10,
+            Readers::Busy,
+            "A grace period over 10 reader processes that run sections back to back: more than there are processors, so some are \
+             inside and do not run.",
+        ),
+        grace(
+            "grace-asleep@100".into(),
+            100,
+            Readers::MostlyAsleep,
+            "A grace period over 100 reader processes that run a section now and then.",
+        ),
         case(
             "reap",
             "From the SIGKILL of a reader process inside a section to the end of the grace period that had to wait for it. At most \
@@ -197,38 +212,88 @@ fn beside(
     })
 }
 
-fn grace(readers: usize, about: &'static str) -> Case {
+/// What the readers of a case are doing.
+#[derive(Clone, Copy)]
+enum Readers {
+    /// One lookup per section, back to back: as in the suite `grace`.
+    Busy,
+    /// A few sections, and sleeps in between.
+    MostlyAsleep,
+}
+
+fn grace(name: String, readers: usize, doing: Readers, about: &'static str) -> Case {
     let contenders = [("urcu-shm-membarrier", Barriers::Membarrier), ("urcu-shm-fences", Barriers::Fences)];
-    let contenders = contenders.map(|(name, barriers)| {
-        // Made in the first round, and kept: starting a hundred processes takes longer than measuring.
-        let mut kept: Option<Rc<Running>> = None;
+    let mut contenders = Vec::from(contenders.map(|(name, barriers)| {
         Contender::new(name, Kind::Ours, move |shot: &Shot<'_>| {
-            let running = match &kept {
-                Some(running) => Rc::clone(running),
-                None => {
-                    let running = Rc::new(Running::start(readers, barriers)?);
-                    Rc::clone(kept.insert(running))
-                }
-            };
+            // Gone at the end: the next contender is not to be measured beside them.
+            let running = Running::start(readers, doing, barriers, shot)?;
+            grace_periods(shot, || running.segment.wait_for(running.segment.start_grace_period()))
+        })
+    }));
+    if matches!(doing, Readers::Busy) {
+        contenders.extend([
+            Contender::new(ONE_PROCESS, Kind::Limit, move |shot| threads::<urcu_mb::Flavor>(readers, shot)),
+            Contender::new("urcu-membarrier-one-process", Kind::Ours, move |shot| {
+                threads::<urcu_membarrier::Flavor>(readers, shot)
+            }),
+        ]);
+    }
+    Case { name, about, unit: "us", better: Better::Lower, threads: 1, pace: Pace::Rounds(1), contenders }
+}
+
+/// Times in microseconds, on a core of its own where there is a reader for the other one.
+fn grace_periods(shot: &Shot<'_>, wait: impl Fn() + Sync) -> Result<Sample, String> {
+    std::thread::scope(|scope| {
+        let updater = scope.spawn(|| {
+            shot.cores.pin(0, 2);
             let (mut single, start) = (Vec::new(), Instant::now());
             while start.elapsed() < shot.budget {
                 let begin = Instant::now();
-                let number = running.segment.start_grace_period();
-                running.segment.wait_for(number);
+                wait();
                 single.push(begin.elapsed().as_nanos() as f64 / 1000.0);
             }
-            Sample::singles(single)
-        })
-    });
-    Case {
-        name: format!("grace@{readers}"),
-        about,
-        unit: "us",
-        better: Better::Lower,
-        threads: 1,
-        pace: Pace::Rounds(1),
-        contenders: contenders.into(),
-    }
+            single
+        });
+        updater.join().map_err(|_| "the updater died".to_owned()).and_then(Sample::singles)
+    })
+}
+
+/// A reader that is alone has the core beside the updater's; several are where the system puts them.
+fn core_of_reader(readers: usize, shot: &Shot<'_>) -> Option<usize> {
+    if readers == 1 { shot.cores.assign(1, 2) } else { None }
+}
+
+/// The same with threads of one process.
+fn threads<F: urcu_core::Flavor>(readers: usize, shot: &Shot<'_>) -> Result<Sample, String> {
+    let (stop, ready) = (AtomicBool::new(false), std::sync::Barrier::new(readers + 1));
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..readers)
+            .map(|_| {
+                scope.spawn(|| {
+                    if readers == 1 {
+                        shot.cores.pin(1, 2);
+                    }
+                    let thread = urcu_core::Thread::<F>::register().map_err(|error| error.to_string());
+                    ready.wait();
+                    let thread = thread?;
+                    while !stop.load(Ordering::Relaxed) {
+                        for number in 0..512_u64 {
+                            let _guard = thread.read_lock();
+                            std::hint::black_box(number);
+                        }
+                    }
+                    Ok::<(), String>(())
+                })
+            })
+            .collect();
+        ready.wait();
+        let sample = grace_periods(shot, urcu_core::synchronize::<F>);
+        stop.store(true, Ordering::Relaxed);
+        for handle in handles {
+            handle.join().map_err(|_| "a reader died")??;
+        }
+        sample
+    })
 }
 
 struct Running {
@@ -239,12 +304,17 @@ struct Running {
 }
 
 impl Running {
-    fn start(readers: usize, barriers: Barriers) -> Result<Self, String> {
+    fn start(readers: usize, doing: Readers, barriers: Barriers, shot: &Shot<'_>) -> Result<Self, String> {
         let place = Place::new("grace")?;
         let path = place.file("segment");
         let segment = segment::create(&path, Some(barriers))?;
         let map = segment::Map::fill(&segment)?;
-        let processes: Result<_, _> = (0..readers).map(|_| Process::start("come-and-go", &path, None)).collect();
+        let role = match doing {
+            Readers::Busy => "back-to-back",
+            Readers::MostlyAsleep => "come-and-go",
+        };
+        let core = core_of_reader(readers, shot);
+        let processes: Result<_, _> = (0..readers).map(|_| Process::start(role, &path, core)).collect();
         Ok(Self { segment, _map: map, _processes: processes?, _place: place })
     }
 }

@@ -28,9 +28,10 @@
 
 use core::ptr;
 
-use urcu_core::Backoff;
 use urcu_core::sync::modelled::{AtomicPtr, AtomicU64, Ordering};
+use urcu_core::{Backoff, weaken};
 
+use super::held::{self, holding};
 use super::slab::{Handle, KIND};
 
 /// Entries in a line.
@@ -41,27 +42,76 @@ const LAST: usize = SLOTS - 1;
 const LOCKED: u64 = 1 << 56;
 const CHAINED: u64 = 1 << 57;
 const MIGRATED: u64 = 1 << 58;
+/// Of which process the thread is that has locked: the lowest bits of its [`Generation`](urcu_core::Generation).
+const GENERATION: u64 = 0b1_1111 << 59;
+/// In what the holder of a lock has of the state: it was taken from a holder that does not exist.
+const INHERITED: u64 = 1 << 59;
+/// What only the holder of a lock may take away.
+const HELD: u64 = LOCKED | GENERATION;
 
 /// One in each tag.
 const ONES: u64 = 0x0001_0101_0101_0101;
-/// The highest bit of each tag.
-const HIGHS: u64 = 0x0080_8080_8080_8080;
-/// The other bits of each tag.
-const LOWS: u64 = HIGHS - ONES;
 
 const ADDRESS_BITS: u32 = 48;
 const ADDRESS: usize = (1 << ADDRESS_BITS) - 1;
 /// Marks a pointer to a line.
 const LINK: usize = 1;
 
-/// A set of slots: one bit in the byte of each.
+/// A set of slots: one bit for each, `compare::DISTANCE` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slots(u64);
+
+/// All tags of a line are compared at once, by vector instructions that every such processor has.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod compare {
+    use core::arch::x86_64::{_mm_cmpeq_epi8, _mm_cvtsi64_si128, _mm_movemask_epi8};
+
+    /// Bits from slot to slot in what [`equal`] returns.
+    pub(super) const DISTANCE: u32 = 1;
+    /// The bits of all slots.
+    pub(super) const ALL: u64 = 0x7f;
+
+    /// The first slots' bits, for the bytes that are the same.
+    #[inline]
+    pub(super) fn equal(one: u64, other: u64) -> u64 {
+        // SAFETY: SSE2 is part of x86-64.
+        let same =
+            unsafe { _mm_cmpeq_epi8(_mm_cvtsi64_si128(one.cast_signed()), _mm_cvtsi64_si128(other.cast_signed())) };
+        // SAFETY: as above.
+        let bits = unsafe { _mm_movemask_epi8(same) };
+        u64::from(bits.cast_unsigned()) & ALL
+    }
+}
+
+/// The same in a word.
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+mod compare {
+    pub(super) const DISTANCE: u32 = 8;
+    /// The highest bit of each tag.
+    pub(super) const ALL: u64 = 0x0080_8080_8080_8080;
+    /// The other bits of each tag.
+    const LOWS: u64 = ALL - super::ONES;
+
+    #[inline]
+    pub(super) fn equal(one: u64, other: u64) -> u64 {
+        let differing = one ^ other;
+        // The highest bit of a byte stays clear exactly if all its bits are: without a carry from byte to byte.
+        let nonzero = ((differing & LOWS) + LOWS) | differing;
+        !nonzero & ALL
+    }
+}
 
 impl Slots {
     #[inline]
     pub(super) fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// The first one of a set that is not empty.
+    #[inline]
+    fn first(self) -> usize {
+        // The remainder changes nothing, but shows the compiler that there is such a slot.
+        (self.0.trailing_zeros() / compare::DISTANCE) as usize % SLOTS
     }
 }
 
@@ -73,7 +123,7 @@ impl Iterator for Slots {
         if self.0 == 0 {
             return None;
         }
-        let slot = self.0.trailing_zeros() / 8;
+        let slot = self.0.trailing_zeros() / compare::DISTANCE;
         self.0 &= self.0 - 1;
         Some(slot as usize)
     }
@@ -87,23 +137,20 @@ impl Meta {
     /// The slots with this tag; zero: the slots with nothing.
     #[inline]
     pub(super) fn slots_with(self, tag: u8) -> Slots {
-        let differing = self.0 ^ (u64::from(tag) * ONES);
-        // The highest bit of a byte stays clear exactly if all its bits are: without a carry from byte to byte.
-        let nonzero = ((differing & LOWS) + LOWS) | differing;
-        Slots(!nonzero & HIGHS)
+        Slots(compare::equal(self.0, u64::from(tag) * ONES))
     }
 
     /// The slots with something.
     #[inline]
     pub(super) fn occupied(self) -> Slots {
-        Slots(!self.slots_with(0).0 & HIGHS)
+        Slots(!self.slots_with(0).0 & compare::ALL)
     }
 
     /// The slots that an entry can be put into.
     #[inline]
     fn free(self) -> Slots {
         let free = self.slots_with(0);
-        if self.is_chained() { Slots(free.0 & !(0x80 << (8 * LAST))) } else { free }
+        if self.is_chained() { Slots(free.0 & (compare::ALL >> compare::DISTANCE)) } else { free }
     }
 
     #[inline]
@@ -168,7 +215,14 @@ impl Word {
     /// The entry's address.
     #[inline]
     pub(super) fn pointer(self) -> *mut u8 {
-        self.0.map_addr(|address| address & ADDRESS & !KIND)
+        /// All other bits are not the address's.
+        const BITS: usize = ADDRESS & !KIND;
+        if cfg!(miri) {
+            return self.0.map_addr(|address| address & BITS);
+        }
+        // The same. But `map_addr` adds a difference, which the compiler makes one instruction of only where it does not look
+        // far: lookups would take four.
+        ptr::with_exposed_provenance_mut(self.0.expose_provenance() & BITS)
     }
 
     /// The entry's handle.
@@ -254,24 +308,53 @@ impl Bucket {
         is_line.then(|| unsafe { word.line() })
     }
 
-    /// Takes the lock; `None` if the bucket is migrated, or becomes so meanwhile.
+    /// Takes the lock if that can be done at once.
     #[inline]
-    pub(super) fn lock(&self) -> Option<Locked<'_>> {
+    pub(super) fn lock_now(&self, mark: Mark) -> Option<Locked<'_>> {
         // Relaxed: the exchange decides.
         let meta = self.meta.load(Ordering::Relaxed);
-        if meta & (LOCKED | MIGRATED) == 0 && self.try_lock(meta) {
-            return Some(Locked { first: self, meta: Meta(meta) });
+        let is_locked = meta & (LOCKED | MIGRATED) == 0 && self.try_lock(meta, mark);
+        is_locked.then(|| Locked { first: self, meta: Meta(meta) })
+    }
+
+    /// Takes the lock; `None` if the bucket is migrated, or becomes so meanwhile.
+    #[inline]
+    pub(super) fn lock(&self, mark: Mark) -> Option<Locked<'_>> {
+        match self.lock_now(mark) {
+            Some(locked) => Some(locked),
+            None => self.lock_contended(mark),
         }
-        self.lock_contended()
     }
 
     /// Takes the lock if it is free; `None` also if the bucket is migrated.
     #[inline]
-    pub(super) fn lock_if_free(&self) -> Option<Locked<'_>> {
+    pub(super) fn lock_if_free(&self, mark: Mark) -> Option<Locked<'_>> {
         // Relaxed: the exchange decides.
         let meta = self.meta.load(Ordering::Relaxed);
-        let is_free = meta & (LOCKED | MIGRATED) == 0 && self.try_lock(meta);
-        is_free.then(|| Locked { first: self, meta: Meta(meta) })
+        if meta & LOCKED != 0 {
+            return self.inherit(meta, mark);
+        }
+        self.lock_now(mark)
+    }
+
+    /// Takes the lock from a holder that does not exist in this process; `None` if it may exist.
+    #[cold]
+    fn inherit(&self, meta: u64, mark: Mark) -> Option<Locked<'_>> {
+        if weaken!("child-inherits-locks", mark.is_holder(meta) => true) {
+            return None;
+        }
+        // Acquire: as in `try_lock`. PAIR(map-lock)
+        self.meta.compare_exchange(meta, meta & !HELD | mark.0, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        let mut locked = Locked { first: self, meta: Meta(meta & !HELD) };
+        weaken!("child-mends-buckets", locked.mend() => ());
+        locked.meta.0 |= INHERITED;
+        Some(locked)
+    }
+
+    /// Forgets what is in it, and chained lines.
+    pub(super) fn forget(&self) {
+        // Release: as whenever a lock is given back. PAIR(map-lock)
+        self.meta.store(0, Ordering::Release);
     }
 
     /// Takes the lock without a locked instruction, for a bucket that nobody else gets at.
@@ -285,14 +368,45 @@ impl Bucket {
         Locked { first: self, meta: Meta(self.meta.load(Ordering::Relaxed)) }
     }
 
+    /// What [`lock_now`](Self::lock_now), [`Locked::find`] and [`Locked::add`] do when there is nothing in the way: the bucket is neither
+    /// locked nor chained nor migrated, no entry has the tag, and the first free slot was never used.
+    ///
+    /// # Errors
+    ///
+    /// When there is something, nothing was added; the bucket may be locked.
+    #[inline(always)]
+    pub(super) fn add_first(&self, mark: Mark, tag: u8, word: Word) -> Result<(), Option<Locked<'_>>> {
+        // Relaxed: the exchange decides.
+        let meta = Meta(self.meta.load(Ordering::Relaxed));
+        let free = meta.slots_with(0);
+        if meta.0 & (LOCKED | CHAINED | MIGRATED) != 0
+            || !meta.slots_with(tag).is_empty()
+            || free.is_empty()
+            || !self.try_lock(meta.0, mark)
+        {
+            return Err(None);
+        }
+        let slot = free.first();
+        let place = &self.slots[slot];
+        // Relaxed: only the holder of the lock writes it.
+        if !place.load(Ordering::Relaxed).is_null() {
+            return Err(Some(Locked { first: self, meta }));
+        }
+        // Release: the entry's contents come first. PAIR(map-entry)
+        place.store(word.0, Ordering::Release);
+        // Release: slots before tags, and all of it before the next holder. PAIR(map-entry), PAIR(map-lock)
+        self.meta.store(meta.0 | u64::from(tag) << (8 * slot), Ordering::Release);
+        Ok(())
+    }
+
     #[inline]
-    fn try_lock(&self, meta: u64) -> bool {
+    fn try_lock(&self, meta: u64, mark: Mark) -> bool {
         // Acquire pairs with the Release of the previous holder. PAIR(map-lock)
-        self.meta.compare_exchange(meta, meta | LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.meta.compare_exchange(meta, meta | mark.0, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     #[cold]
-    fn lock_contended(&self) -> Option<Locked<'_>> {
+    fn lock_contended(&self, mark: Mark) -> Option<Locked<'_>> {
         let mut backoff = Backoff::brisk();
         loop {
             // Acquire: a migrated bucket's entries are found where they went. PAIR(map-migrated)
@@ -301,11 +415,15 @@ impl Bucket {
                 return None;
             }
             if meta & LOCKED == 0 {
-                if self.try_lock(meta) {
+                if self.try_lock(meta, mark) {
                     return Some(Locked { first: self, meta: Meta(meta) });
                 }
                 continue;
             }
+            if let Some(locked) = self.inherit(meta, mark) {
+                return Some(locked);
+            }
+            held::check(|bucket| ptr::eq(bucket, self));
             wait(&mut backoff);
         }
     }
@@ -325,6 +443,24 @@ pub(super) fn wait(_: &mut Backoff) {
     urcu_core::sync::modelled::spin_loop();
 }
 
+/// What a process marks a bucket with to lock it.
+///
+/// In a forked child, another mark tells that the holder is a thread of an ancestor, which does not exist. Only an ancestor 32
+/// generations before is not told from the child itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark(u64);
+
+impl Mark {
+    #[inline]
+    pub(super) fn of_process(generation: u64) -> Self {
+        Self(generation << GENERATION.trailing_zeros() | LOCKED)
+    }
+
+    fn is_holder(self, meta: u64) -> bool {
+        meta & HELD == self.0
+    }
+}
+
 /// Where an entry is: a slot of a line in a chain that is locked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'l> {
@@ -336,7 +472,7 @@ pub(super) struct Place<'l> {
 #[derive(Debug)]
 pub(super) struct Locked<'l> {
     first: &'l Bucket,
-    /// The first line's, without the lock; stored when the lock is given back.
+    /// The first line's, without the lock; stored when the lock is given back. With [`INHERITED`] until somebody has asked.
     meta: Meta,
 }
 
@@ -345,9 +481,25 @@ pub(super) struct Locked<'l> {
 #[derive(Debug, Default)]
 pub(super) struct Unlinked(pub(super) Vec<*mut Bucket>);
 
+impl Unlinked {
+    /// Frees the lines.
+    ///
+    /// # Safety
+    ///
+    /// There are no readers.
+    #[inline]
+    pub(super) unsafe fn free(self) {
+        for line in self.0 {
+            // SAFETY: made by `Box::new`, unlinked, and nobody looks at it.
+            drop(unsafe { Box::from_raw(line) });
+        }
+    }
+}
+
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
+        debug_assert!(self.meta.0 & HELD == 0, "nobody has asked whether it is inherited");
         // Release: slots before tags, and all of it before the next holder. PAIR(map-entry), PAIR(map-lock)
         self.first.meta.store(self.meta.0, Ordering::Release);
     }
@@ -383,12 +535,42 @@ impl<'l> Locked<'l> {
         loop {
             for slot in meta.slots_with(tag) {
                 let word = line.word(slot);
-                if wanted(word) {
+                if holding(self.first, || wanted(word)) {
                     return Some((Place { line, slot }, word));
                 }
             }
             line = self.next_of(line, meta)?;
             meta = self.meta_of(line);
+        }
+    }
+
+    /// Whether a thread of an ancestor held it when this process was forked: what it was moving is to be taken back. To be asked
+    /// once, by whoever has taken a lock by other means than [`lock_now`](Bucket::lock_now).
+    #[inline]
+    pub(super) fn take_inherited(&mut self) -> bool {
+        let is_inherited = self.meta.0 & INHERITED != 0;
+        self.meta.0 &= !INHERITED;
+        is_inherited
+    }
+
+    /// Ends what a holder had begun that was not forked along, as seen by lookups: they cope with each of its steps.
+    fn mend(&mut self) {
+        let mut line = self.first;
+        loop {
+            let mut meta = self.meta_of(line);
+            for slot in meta.occupied() {
+                let word = line.word(slot);
+                if word.is_nothing() {
+                    // The entry that was to come has not.
+                    meta = meta.with_tag(slot, 0);
+                } else if word.is_link() {
+                    // What was here is in the next line.
+                    meta = Meta(meta.with_tag(slot, 0).0 | CHAINED);
+                }
+            }
+            self.set_meta(line, meta);
+            let Some(next) = self.next_of(line, meta) else { return };
+            line = next;
         }
     }
 
@@ -444,21 +626,24 @@ impl<'l> Locked<'l> {
             self.set_meta(line, meta);
             return;
         }
-        // Relaxed: published with the tag. What was there may not be found by it, for it may be reclaimed already.
-        place.store(Word::NOTHING.0, Ordering::Relaxed);
+        // Release: who meets it, and so not what was there, sees what was done before that went. Published with the tag: what was
+        // there may not be found by it, for it may be reclaimed already. PAIR(map-entry)
+        place.store(Word::NOTHING.0, Ordering::Release);
         self.set_meta(line, meta);
-        self.show(line);
+        if ptr::eq(line, self.first) {
+            self.show();
+        }
         // Release: the entry's contents come first; and so does the tag, for whoever finds the entry. PAIR(map-entry)
         place.store(word.0, Ordering::Release);
     }
 
-    /// Publishes the tags of a line before the lock is given back.
+    /// Publishes the tags of the first line before the lock is given back; those of the others are.
     #[inline]
-    fn show(&self, line: &Bucket) {
-        if ptr::eq(line, self.first) {
-            // Release: slots before tags. PAIR(map-entry)
-            line.meta.store(self.meta.0 | LOCKED, Ordering::Release);
-        }
+    fn show(&self) {
+        // Relaxed: only the holder of the lock takes the mark away.
+        let mark = self.first.meta.load(Ordering::Relaxed) & HELD;
+        // Release: slots before tags. PAIR(map-entry)
+        self.first.meta.store(self.meta.0 | mark, Ordering::Release);
     }
 
     #[cold]
@@ -482,10 +667,23 @@ impl<'l> Locked<'l> {
         line.slots[LAST].store(link.0, Ordering::Release);
         self.set_meta(line, Meta(meta.with_tag(LAST, 0).0 | CHAINED));
         // Who has old tags follows the link, too: nothing is added behind it before everybody does. Invariant 5.
-        self.show(line);
+        self.show();
         // SAFETY: just made; unlinked by the holder of the lock only.
         let longer: &Bucket = unsafe { link.line() };
         self.fill(longer, self.meta_of(longer), 1, tag, word);
+    }
+
+    /// Whether there is something with this tag elsewhere, too.
+    pub(super) fn has_another(&self, tag: u8, place: Place<'_>) -> bool {
+        let (mut line, mut meta) = (self.first, self.meta);
+        loop {
+            if meta.slots_with(tag).any(|slot| slot != place.slot || !ptr::eq(line, place.line)) {
+                return true;
+            }
+            let Some(next) = self.next_of(line, meta) else { return false };
+            line = next;
+            meta = self.meta_of(line);
+        }
     }
 
     /// Removes the entry of a place.
@@ -547,21 +745,24 @@ impl<'l> Locked<'l> {
         if self.meta.is_chained() {
             return false;
         }
-        let mut metas = [Meta(0); 2];
-        let mut counts = [0; 2];
-        for slot in self.meta.occupied() {
-            let word = self.first.word(slot);
-            // Without a branch: nobody could foresee it.
-            let to = usize::from(word.bits() >> bit & 1);
-            // Release: the entry's contents come first. PAIR(map-entry)
-            targets[to].slots[counts[to]].store(word.0, Ordering::Release);
-            metas[to] = metas[to].with_tag(counts[to], self.meta.tag(slot));
-            counts[to] += 1;
+        let tags = self.meta.0 & (ONES * 0xff);
+        let mut seconds = 0;
+        // Each entry keeps its slot, in one of the two lines; the other line's is null, as are those without an entry. Without a
+        // branch: nobody could foresee it.
+        for (slot, place) in self.first.slots.iter().enumerate() {
+            // Acquire: as in `word`. PAIR(map-entry)
+            let word = place.load(Ordering::Acquire);
+            let tag = tags >> (8 * slot) & 0xff;
+            let there = usize::from(tag != 0).wrapping_neg();
+            let second = (word.addr() >> (ADDRESS_BITS + bit) & 1).wrapping_neg();
+            seconds |= (second as u64 & 0xff) << (8 * slot);
+            // Relaxed: whoever gets there has seen the tags. PAIR(map-entry)
+            targets[0].slots[slot].store(word.map_addr(|address| address & there & !second), Ordering::Relaxed);
+            targets[1].slots[slot].store(word.map_addr(|address| address & there & second), Ordering::Relaxed);
         }
-        for (target, meta) in targets.into_iter().zip(metas) {
-            // Release: slots before tags. PAIR(map-entry)
-            target.meta.store(meta.0, Ordering::Release);
-        }
+        // Release: slots before tags. PAIR(map-entry)
+        targets[0].meta.store(tags & !seconds, Ordering::Release);
+        targets[1].meta.store(tags & seconds, Ordering::Release);
         true
     }
 
@@ -578,6 +779,11 @@ impl<'l> Locked<'l> {
 #[cfg(all(test, not(urcu_loom)))]
 mod tests {
     use super::*;
+
+    /// This process's.
+    const MARK: Mark = Mark(LOCKED | 2 << 59);
+    /// A parent's.
+    const OTHER: Mark = Mark(LOCKED | 1 << 59);
 
     fn word(number: usize) -> Word {
         Word::entry(Handle(ptr::without_provenance_mut(number << 4)), number as u16)
@@ -618,7 +824,7 @@ mod tests {
     #[test]
     fn a_chain_grows_and_shrinks() {
         let bucket = Bucket::new();
-        let mut locked = bucket.lock().expect("not migrated");
+        let mut locked = bucket.lock(MARK).expect("not migrated");
         for number in 1..=40 {
             assert_eq!(locked.add(number as u8, word(number)), number > SLOTS);
         }
@@ -645,9 +851,75 @@ mod tests {
     #[test]
     fn a_migrated_bucket_cannot_be_locked() {
         let bucket = Bucket::new();
-        assert!(bucket.lock().expect("fresh").migrated().0.is_empty());
-        assert!(bucket.lock().is_none());
+        assert!(bucket.lock(MARK).expect("fresh").migrated().0.is_empty());
+        assert!(bucket.lock(MARK).is_none());
         assert!(bucket.meta().is_migrated());
         assert_eq!(bucket.meta().occupied().count(), 0);
+    }
+
+    /// What a holder of `OTHER` leaves behind that stops in the middle of something.
+    fn abandoned(bucket: &Bucket, work: impl FnOnce(&mut Locked<'_>)) {
+        let mut locked = bucket.lock(OTHER).expect("not migrated");
+        work(&mut locked);
+        core::mem::forget(locked);
+    }
+
+    fn words(locked: &Locked<'_>) -> Vec<usize> {
+        let mut words = Vec::new();
+        locked.for_each(|_, word| words.push(usize::from(word.bits())));
+        words.sort_unstable();
+        words
+    }
+
+    #[test]
+    fn a_lock_whose_holder_does_not_exist_is_taken_over_once() {
+        let bucket = Bucket::new();
+        bucket.lock(OTHER).expect("free").add(1, word(1));
+        abandoned(&bucket, |_| {});
+        assert!(bucket.lock_if_free(OTHER).is_none());
+        let mut locked = bucket.lock_if_free(MARK).expect("nobody has it");
+        assert!(locked.take_inherited() && !locked.take_inherited());
+        assert_eq!(words(&locked), [1]);
+        assert!(bucket.lock_if_free(MARK).is_none());
+        drop(locked);
+        assert_eq!(bucket.meta().0 & HELD, 0);
+    }
+
+    #[test]
+    fn what_a_holder_had_begun_is_ended_or_undone() {
+        // A slot that was used before, with its tag and not yet filled.
+        let bucket = Bucket::new();
+        {
+            let mut locked = bucket.lock(OTHER).expect("free");
+            locked.add(1, word(1));
+            locked.add(2, word(2));
+            let (place, _) = locked.find(1, |_| true).expect("added");
+            assert!(locked.remove(place).0.is_empty());
+        }
+        abandoned(&bucket, |locked| {
+            locked.add(3, word(3));
+            bucket.slots[0].store(Word::NOTHING.0, Ordering::Relaxed);
+        });
+        let mut locked = bucket.lock(MARK).expect("nobody has it");
+        assert!(locked.take_inherited());
+        assert_eq!(words(&locked), [2]);
+        assert!(locked.find(3, |_| true).is_none());
+        // A link without the state that says so.
+        (3..8).for_each(|number| assert!(!locked.add(number as u8, word(number))));
+        locked.add(8, word(8));
+        drop(locked);
+        abandoned(&bucket, |locked| {
+            locked.add(9, word(9));
+            let meta = Meta(locked.meta.with_tag(LAST, 8).0 & !CHAINED);
+            bucket.meta.store(meta.0 | OTHER.0, Ordering::Relaxed);
+        });
+        let mut locked = bucket.lock(MARK).expect("nobody has it");
+        assert!(locked.take_inherited());
+        assert!(words(&locked).starts_with(&[2, 3, 4, 5, 6, 7]));
+        assert!(locked.find(8, |_| true).is_some());
+        for line in locked.dismantle(|_| {}).0 {
+            // SAFETY: unlinked, and there are no readers.
+            drop(unsafe { Box::from_raw(line) });
+        }
     }
 }

@@ -34,6 +34,11 @@
 //! three steps: the slot is emptied, the tag is published, the slot is filled. Likewise a new line is published before anything
 //! is added to it. So each insertion has one moment from which on every lookup finds it (invariant 5).
 //!
+//! - *One of its entries goes, and another has come.* With duplicates, a key may be there all the time and none of its entries is.
+//!   The one that the lookup would have found goes, and its slot is used again; the other came where the lookup was already, or did not
+//!   look. A removal that leaves something with its tag behind is counted first, and a lookup that finds nothing looks again when
+//!   the count has changed (`find_beyond`). Only in maps that ever had duplicates; nobody else loads the count.
+//!
 //! Nothing ever moves to a line that a lookup passes earlier. If a key is not found it was not there at some moment between
 //! the lookup's loads. What was removed meanwhile may be found: it was there when the tags were loaded.
 //!
@@ -46,6 +51,7 @@
 //! | operation | progress |
 //! |---|---|
 //! | `get`, `get_key_value`, `contains`, `get_many` | wait-free: a chain, and tables that were left meanwhile |
+//! | those that find nothing in a map with duplicates | lock-free: again when an entry was removed beside one that looks alike |
 //! | a step of `iter`, `get_all` | wait-free, in the same way |
 //! | `insert`, `try_insert`, `replace`, `remove` | blocking, by the lock of one bucket |
 //! | `compute`, `update`, `remove_if` | the same; tried again only when another thread has changed this key |
@@ -59,8 +65,8 @@
 //!
 //! A lock's holder runs comparisons of keys (`Eq`), and hashes keys when a table outgrows what it knows of them, and no other
 //! code of the user: closures, drops and the hash of the key that is looked up run without a lock. If one of these panics, the
-//! lock is given back and nothing has changed. `Eq` and `Hash` of keys must not use the map that they are in: they would wait for
-//! their own thread.
+//! lock is given back and nothing has changed. `Eq` and `Hash` of keys must not change the map that they are in: they could wait for
+//! their own thread, which panics (`held.rs`).
 //!
 //! # Moving
 //!
@@ -75,12 +81,37 @@
 //! A slot keeps 16 bits of the hash above the pointer's 48. Together with the number of the bucket these tell where the
 //! entry goes, without looking at it, until the table has outgrown them: keys are hashed again once in 16 doublings.
 //!
+//! # Forked children
+//!
+//! A child is a copy of the map at one moment, without the threads that were changing it. Each step of an update is one store
+//! that lookups cope with; so they need nothing. Locks are marked with a number of the process
+//! ([`Generation`](urcu_core::Generation)), which is another one in each child: who meets a lock with another mark knows that nobody
+//! will give it back, and takes it over. Every lock of the map is of this kind, those of its memory too.
+//!
+//! | what the holder was doing | what becomes of it |
+//! |---|---|
+//! | filling a slot that was used before | the tag is taken away again (`mend`) |
+//! | adding a line | the state says so now (`mend`) |
+//! | migrating a bucket | what it had put into the next table is taken out again, before anything else is done to the bucket (`take_back`) |
+//! | counting what it had migrated | who finds nothing left to migrate ends the move |
+//! | making a table | another one is made |
+//! | taking or giving back free memory | that list, or what is not cut yet, is lost |
+//! | counting or retiring an entry | the entry is lost, and counted for ever |
+//!
+//! Locks that took all of a map's locks before `fork`, or that were given back by a handler after it, would need a list of all
+//! maps, and the first one would stop every updater meanwhile.
+//!
 //! # Memory
 //!
 //! Entries are cut from chunks, one behind the other, and are used again after a grace period. Every thread has free entries
 //! of its own: adding an entry takes one locked instruction, which is the bucket's lock. Between 16 and 32 bytes per entry are
 //! the table's, twice that for a moment while it grows. The memory of chunks is kept until the map is dropped, that of tables
 //! is not.
+//! When there is no memory for a larger table, or for what is noted when keys are hashed again, the table stays as it is. When there
+//! is none for an entry or another line of a crowded bucket, the process ends, as it does with the collections of the standard library.
+//!
+//! The first entries are allocations of their own, to which only words with other bits in them point: a leak checker takes them for
+//! lost when a map is never dropped.
 //!
 //! # What was tried
 //!

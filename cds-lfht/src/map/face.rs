@@ -129,7 +129,9 @@ impl<K, V, S> LfHashMap<K, V, S> {
 }
 
 impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
-    /// The value of a key. Wait-free.
+    /// The value of a key. Wait-free; where nothing is found and there are, or were, duplicates in the map, lock-free.
+    ///
+    /// A key that is there at every moment is found, also when one of its entries takes the other's place.
     ///
     /// `Q` is a borrowed form of the key, or anything else that is [`Equivalent`] to it and hashes like it.
     ///

@@ -7,10 +7,11 @@ use core::ops::ControlFlow;
 
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use urcu_core::{DomainId, FlavorVtable};
+use urcu_core::{DomainId, FlavorVtable, Generation, weaken};
 
-use super::bucket::{Bucket, Locked, Place, Slots, Unlinked, Word};
+use super::bucket::{Bucket, Locked, Mark, Place, Slots, Unlinked, Word};
 use super::nodes::{Fresh, Nodes};
+use super::resize::is_due;
 use super::table::{Table, tag_of};
 
 /// The map's tables and entries.
@@ -21,22 +22,30 @@ pub(super) struct Index<T> {
     pub(super) nodes: Nodes<T>,
     /// The flavor's, here for the lookups.
     pub(super) domain: DomainId,
+    /// What locks are marked with.
+    pub(super) generation: Generation,
+    /// Whether there may be equal keys.
+    duplicates: AtomicBool,
+    /// Removals of entries that left others with their tag behind, once there may be equal keys; counted before such an entry
+    /// goes.
+    removals: Box<[AtomicU64; REMOVALS]>,
     pub(super) resizing: CachePadded<Resizing>,
 }
+
+/// How many numbers of removals there are: a lookup looks at one of them.
+const REMOVALS: usize = if cfg!(urcu_loom) { 1 } else { 32 };
 
 /// What only those look at who begin or end a move to another table.
 #[derive(Debug)]
 pub(super) struct Resizing {
-    /// Somebody is making a table.
-    pub(super) busy: AtomicBool,
+    /// Somebody is making a table: a thread of the process with this generation. Zero: nobody is.
+    pub(super) busy: AtomicU64,
     /// The table does not get smaller by itself than `1 << least_bits`.
     pub(super) least_bits: AtomicU32,
     /// Moves to smaller tables since `shrunk_at`.
     pub(super) shrunk: AtomicU32,
     /// A grace period that was asked for after the first of them.
     pub(super) shrunk_at: AtomicU64,
-    /// Whether there may be equal keys.
-    pub(super) duplicates: AtomicBool,
 }
 
 /// What became of an entry that was to be added.
@@ -61,16 +70,18 @@ impl<T> Index<T> {
     pub(super) fn new(flavor: &'static FlavorVtable, bits: u32) -> Option<Self> {
         let table = Box::into_raw(Table::new(bits, bits.saturating_sub(8))?);
         let resizing = Resizing {
-            busy: AtomicBool::new(false),
+            busy: AtomicU64::new(0),
             least_bits: AtomicU32::new(bits),
             shrunk: AtomicU32::new(0),
             shrunk_at: AtomicU64::new(0),
-            duplicates: AtomicBool::new(false),
         };
         Some(Self {
             current: AtomicPtr::new(table),
             nodes: Nodes::new(flavor),
             domain: flavor.domain(),
+            generation: Generation::new(),
+            duplicates: AtomicBool::new(false),
+            removals: Box::new(core::array::from_fn(|_| AtomicU64::new(0))),
             resizing: CachePadded(resizing),
         })
     }
@@ -125,14 +136,23 @@ impl<T> Index<T> {
                 return Some(entry);
             }
         }
-        if meta.is_all() {
+        if meta.is_all() && !self.may_have_duplicates() {
             return None;
         }
         // SAFETY: as promised.
         unsafe { self.find_beyond(table, hash, wanted) }
     }
 
-    /// The same where it is not all in one line.
+    /// The same where it is not all in one line, or where a key may have several entries.
+    ///
+    /// Then what was looked at may have gone while another entry of the same key came where the lookup had been. So it is no
+    /// answer that nothing was found, if an entry has gone meanwhile that may have left another one behind.
+    ///
+    /// Say that a key has an entry at every moment, and that a walk finds none. Of the entries that the key has when the walk
+    /// loads the first tags, look at the one that goes last. It has gone before the walk was there, so the walk has seen what was
+    /// stored after its removal was counted. And the number was loaded before it was counted: otherwise what that removal left
+    /// behind would have been among the entries that the key had when the tags were loaded, and goes later. So the number is
+    /// another one now.
     #[cold]
     #[inline(never)]
     unsafe fn find_beyond<'g>(
@@ -141,25 +161,50 @@ impl<T> Index<T> {
         hash: u64,
         mut wanted: impl FnMut(&'g T) -> bool,
     ) -> Option<&'g T> {
-        // SAFETY: as promised.
-        let mut walk = unsafe { Walk::with_tag(self, table, hash) };
-        walk.find(|&word| {
-            // SAFETY: an entry that was reachable inside this section.
-            wanted(unsafe { entry_of(word) })
-        })
-        // SAFETY: as above.
-        .map(|word| unsafe { entry_of(word) })
+        loop {
+            // Acquire: what came before the removals that are counted is there when the tags are loaded. PAIR(map-removals)
+            let removals = self.removals_of(hash).load(Ordering::Acquire);
+            // SAFETY: as promised.
+            let mut walk = unsafe { Walk::with_tag(self, table, hash) };
+            let found = walk.find(|&word| {
+                // SAFETY: an entry that was reachable inside this section.
+                wanted(unsafe { entry_of(word) })
+            });
+            if let Some(word) = found {
+                // SAFETY: as above.
+                return Some(unsafe { entry_of(word) });
+            }
+            // Relaxed: who has met the traces of a removal sees that it was counted, because those are loaded with Acquire.
+            let is_missing = !self.may_have_duplicates() || self.removals_of(hash).load(Ordering::Relaxed) == removals;
+            if weaken!("lookup-looks-again", is_missing => true) {
+                return None;
+            }
+        }
     }
 
-    /// Asks for the bucket of a hash that is about to be changed.
+    /// Whether a key may have several entries.
+    #[inline]
+    pub(super) fn may_have_duplicates(&self) -> bool {
+        // Relaxed: who has met the traces of one sees it, because those are loaded with Acquire.
+        self.duplicates.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn removals_of(&self, hash: u64) -> &AtomicU64 {
+        &self.removals[(hash >> 32) as usize % REMOVALS]
+    }
+
+    /// Asks for the bucket of a hash that is about to be changed; the table where it is looked for.
     ///
     /// # Safety
     ///
     /// As for [`find`](Self::find).
     #[inline]
-    pub(super) unsafe fn announce(&self, hash: u64) {
+    pub(super) unsafe fn announce<'g>(&'g self, hash: u64) -> &'g Table {
         // SAFETY: as promised.
-        prefetch(unsafe { self.current() }.bucket_of(hash));
+        let table = unsafe { self.current() };
+        prefetch(table.bucket_of(hash));
+        table
     }
 
     /// As many calls of [`find`](Self::find), interleaved.
@@ -207,9 +252,9 @@ impl<T> Index<T> {
 
     /// From now on there may be equal keys.
     pub(super) fn expect_duplicates(&self) {
-        // Relaxed: who meets the entry twice or not at all while it comes may do so.
-        if !self.resizing.duplicates.load(Ordering::Relaxed) {
-            self.resizing.duplicates.store(true, Ordering::Relaxed);
+        // Relaxed: it is published with the entry.
+        if !self.duplicates.load(Ordering::Relaxed) {
+            self.duplicates.store(true, Ordering::Relaxed);
         }
     }
 
@@ -217,6 +262,12 @@ impl<T> Index<T> {
     pub(super) fn set_least_bits(&self, bits: u32) -> u32 {
         // Relaxed: a number.
         self.resizing.least_bits.swap(bits.max(super::resize::LEAST_BITS), Ordering::Relaxed)
+    }
+
+    /// What this process locks buckets with.
+    #[inline]
+    pub(super) fn mark(&self) -> Mark {
+        Mark::of_process(self.generation.number())
     }
 
     /// Locks the bucket of a hash, wherever it is now.
@@ -227,9 +278,28 @@ impl<T> Index<T> {
     #[inline]
     unsafe fn lock<'g>(&'g self, hash: u64) -> (&'g Table, Locked<'g>) {
         // SAFETY: as promised.
-        let mut table = unsafe { self.current() };
+        let table = unsafe { self.current() };
+        let mark = self.mark();
+        match table.bucket_of(hash).lock_now(mark) {
+            Some(locked) => (table, locked),
+            // SAFETY: as promised.
+            None => unsafe { self.lock_slowly(table, hash, mark) },
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`lock`](Self::lock); `table` is one that the caller came by inside the section.
+    #[cold]
+    #[inline(never)]
+    unsafe fn lock_slowly<'g>(&'g self, mut table: &'g Table, hash: u64, mark: Mark) -> (&'g Table, Locked<'g>) {
         loop {
-            if let Some(locked) = table.bucket_of(hash).lock() {
+            if let Some(mut locked) = table.bucket_of(hash).lock(mark) {
+                if locked.take_inherited() {
+                    let taken_back = self.take_back(&locked, table, table.index_of(hash));
+                    // SAFETY: unreachable.
+                    unsafe { self.nodes.retire_lines(taken_back) };
+                }
                 return (table, locked);
             }
             // SAFETY: it is migrated.
@@ -241,11 +311,47 @@ impl<T> Index<T> {
     ///
     /// # Safety
     ///
-    /// The caller stays inside a section of the flavor during `'g`. The entry that is replaced may be dropped on another
-    /// thread.
+    /// The caller stays inside a section of the flavor during `'g`, and came by `table` inside it. The entry that is replaced
+    /// may be dropped on another thread.
     #[inline]
     pub(super) unsafe fn add<'g>(
         &'g self,
+        table: &'g Table,
+        hash: u64,
+        fresh: Fresh<'g, T>,
+        if_present: IfPresent,
+        wanted: impl FnMut(&'g T) -> bool,
+        rehash: impl Fn(&T) -> u64,
+    ) -> Added<'g, 'g, T> {
+        let word = Word::entry(fresh.handle(), table.word_bits(hash));
+        match table.bucket_of(hash).add_first(self.mark(), tag_of(hash), word) {
+            Ok(()) => {
+                let entry = fresh.pointer();
+                let number = fresh.publish();
+                if is_due(number) {
+                    // SAFETY: inside the section.
+                    unsafe { self.after_add(number, false, rehash) };
+                }
+                // SAFETY: reachable inside this section.
+                Added::New(unsafe { &*entry })
+            }
+            Err(locked) => {
+                let locked = locked.map(|locked| (table, locked));
+                // SAFETY: as promised.
+                unsafe { self.add_with_care(locked, hash, fresh, if_present, wanted, rehash) }
+            }
+        }
+    }
+
+    /// The same where something is in the way; the bucket may be locked already.
+    ///
+    /// # Safety
+    ///
+    /// As for [`add`](Self::add).
+    #[inline(never)]
+    unsafe fn add_with_care<'g>(
+        &'g self,
+        locked: Option<(&'g Table, Locked<'g>)>,
         hash: u64,
         fresh: Fresh<'g, T>,
         if_present: IfPresent,
@@ -255,7 +361,7 @@ impl<T> Index<T> {
         let tag = tag_of(hash);
         let entry = fresh.pointer();
         // SAFETY: as promised.
-        let (table, mut locked) = unsafe { self.lock(hash) };
+        let (table, mut locked) = locked.unwrap_or_else(|| unsafe { self.lock(hash) });
         let word = Word::entry(fresh.handle(), table.word_bits(hash));
         // SAFETY: what is in a locked bucket is alive.
         let found = locked.find(tag, |word| wanted(unsafe { entry_of(word) }));
@@ -297,8 +403,10 @@ impl<T> Index<T> {
         fresh: Fresh<'g, T>,
         rehash: impl Fn(&T) -> u64,
     ) -> &'g T {
+        // SAFETY: as promised.
+        let table = unsafe { self.current() };
         // SAFETY: as promised; nothing is wanted.
-        match unsafe { self.add(hash, fresh, IfPresent::Keep, |_| false, rehash) } {
+        match unsafe { self.add(table, hash, fresh, IfPresent::Keep, |_| false, rehash) } {
             Added::New(entry) | Added::InPlaceOf(entry, _) | Added::Occupied(entry, _) => entry,
         }
     }
@@ -376,15 +484,17 @@ impl<T> Index<T> {
         // SAFETY: the current table and the one after it are alive.
         while let Some(there) = unsafe { table.as_ref() } {
             if number < there.count() {
-                let Some(locked) = there.bucket(number).lock() else { break };
+                let Some(mut locked) = there.bucket(number).lock(self.mark()) else { break };
+                if locked.take_inherited() {
+                    // SAFETY: there are no readers.
+                    unsafe { self.take_back(&locked, there, number).free() };
+                }
                 let unlinked = locked.dismantle(|word| {
                     // SAFETY: an entry of this map, which nobody else has.
                     taken.push(unsafe { self.nodes.take_now(word.handle()) });
                 });
-                for line in unlinked.0 {
-                    // SAFETY: made by `Box::new`, and unlinked.
-                    drop(unsafe { Box::from_raw(line) });
-                }
+                // SAFETY: there are no readers.
+                unsafe { unlinked.free() };
                 break;
             }
             number -= there.count();
@@ -410,6 +520,10 @@ impl<T> Index<T> {
         // SAFETY: what is in a locked bucket is alive.
         let (place, present): (Place<'_>, Word) =
             locked.find(tag_of(hash), |word| wanted(unsafe { entry_of(word) }))?;
+        if self.may_have_duplicates() && locked.has_another(tag_of(hash), place) {
+            // Release: who sees the number sees what is left behind. Before the entry goes. PAIR(map-removals)
+            weaken!("removal-is-counted", self.removals_of(hash).fetch_add(1, Ordering::Release) => 0);
+        }
         let unlinked: Unlinked = locked.remove(place);
         drop(locked);
         // SAFETY: unreachable now.

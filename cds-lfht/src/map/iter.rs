@@ -9,7 +9,6 @@ use core::hash::{BuildHasher, Hash};
 use core::iter::FusedIterator;
 
 use equivalent::Equivalent;
-use urcu_core::sync::modelled::Ordering;
 
 use super::entry::Entry;
 use super::face::LfHashMap;
@@ -111,8 +110,7 @@ impl<'g, K: Hash + Eq, V, S: BuildHasher> Iter<'g, K, V, S> {
     /// A key that was removed and inserted again while its bucket was gone over may have been met in two slots. What was gathered
     /// from `first` on is of one bucket.
     fn drop_repeated(&mut self, first: usize) {
-        // Relaxed: with a duplicate that comes meanwhile anything may be met.
-        if self.map.index.resizing.duplicates.load(Ordering::Relaxed) {
+        if self.map.index.may_have_duplicates() {
             return;
         }
         let mut number = first + 1;

@@ -50,7 +50,7 @@
 //!
 //! | operations | beside everything else | a guard | may wait | progress |
 //! |---|---|---|---|---|
-//! | lookups: `get`, `contains`, `get_all`, `get_many` | yes | yes | no | wait-free |
+//! | lookups: `get`, `contains`, `get_all`, `get_many` | yes | yes | no | wait-free (see *Duplicates*) |
 //! | `iter`, `keys`, `values` | yes | yes | no | wait-free, each step |
 //! | `insert`, `try_insert`, `replace`, `remove`, and what is made of them | yes | yes | for another update of the same bucket | blocking |
 //! | `reserve`, `resize`, `shrink_to_fit` | yes | yes | for updates of a bucket | blocking |
@@ -63,16 +63,25 @@
 //!   no snapshots.
 //! - *Uniqueness.* As long as no duplicates are inserted, no traversal meets a key twice. A key that is only replaced is found by
 //!   every lookup.
+//! - *Duplicates.* A key that has an entry at every moment is found by every lookup, also when its entries come and go
+//!   ([`insert_duplicate`](LfHashMap::insert_duplicate)). A map that ever had duplicates pays for that where nothing is found: the
+//!   lookup looks again as long as others remove entries beside equal ones, or those that look alike. Hits are wait-free, such misses
+//!   lock-free. Traversals and `get_all` are about entries: what is there all the time is met once, but a key of which each entry
+//!   comes or goes meanwhile may not be met.
 //! - *Reclamation.* What is removed or replaced is dropped after a grace period, on a thread of the flavor if it has a
 //!   destructor. Dropping the map drops what is in it at once, and needs no grace period: no reference can be left.
 //! - *Context.* Any thread that may have a guard. Not signal handlers.
 //! - *Panics* of `Hash`, `Eq` and closures leave the map usable, unlocked and unchanged by that operation. A drop that panics is
 //!   reported ([`urcu_core::Report`]) when it happens after a grace period, and goes on when it happens in dropping the map.
-//! - *Re-entrancy.* Closures, hashers and drops may use the map. `Eq` of a key, and the `Hash` of stored keys, must not use the same
-//!   map: they may run while a bucket is locked.
+//! - *Re-entrancy.* Closures, hashers and drops may use the map. `Eq` of a key ([`Equivalent`](equivalent::Equivalent) of what stands for
+//!   one), and the `Hash` of stored keys, must not change the same map: they may run while a bucket is locked. What would wait for that
+//!   very bucket panics; two threads that wait for each other do.
 //! - Keys must keep their hash and what they are equal to. Otherwise entries may not be found; nothing worse happens.
-//! - *Fork.* The child has the map as it was. An update that another thread of the parent had under way is never finished there,
-//!   and its bucket stays locked: a child may use only maps that no other thread was updating, and may drop no others.
+//! - *Fork.* A child has the map as it was, and may do everything with it, once its flavor can be used (by the flavor's hooks; bp needs
+//!   none). What another thread of the parent was doing at that moment has been done for the child or has not, key by key. Its locks
+//!   are taken over by whoever needs them, without hooks: lookups never need one. What such a thread was adding or removing may be lost
+//!   to the child: never dropped there, and [`len`](LfHashMap::len) may be wrong by as many. So may be free memory of entries. Not for
+//!   children that share memory (`vfork`), nor from inside `Eq`, or `Hash` of stored keys.
 //! - *Hashing.* The default is the standard library's `RandomState`, which resists floods of chosen keys. `foldhash` or
 //!   `ahash` with a random key are several times faster on small keys, with less of a promise.
 //! - A map has a share of its memory per processor (a few kilobytes); thousands of tiny maps are not what it is made for.
@@ -125,6 +134,7 @@ mod bucket;
 pub mod design;
 mod entry;
 mod face;
+mod held;
 mod index;
 mod iter;
 #[cfg(urcu_loom)]

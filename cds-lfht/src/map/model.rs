@@ -33,10 +33,27 @@ impl Model {
         self.add(key, value, IfPresent::Keep)
     }
 
+    /// Adds, whatever there is.
+    pub fn insert_duplicate(&self, key: u64, value: u64) {
+        self.0.expect_duplicates();
+        let fresh = self.0.nodes.fresh(Entry { key, value });
+        // SAFETY: nothing is freed before the end.
+        unsafe { self.0.add_another(key, fresh, |entry| entry.key) };
+    }
+
+    /// Removes the entry with this value; its value.
+    pub fn remove_entry(&self, key: u64, value: u64) -> Option<u64> {
+        // SAFETY: nothing is freed before the end.
+        unsafe { self.0.remove(key, |entry| entry.key == key && entry.value == value, |entry| entry.key) }
+            .map(|entry| entry.value)
+    }
+
     fn add(&self, key: u64, value: u64, if_present: IfPresent) -> Option<u64> {
         let fresh = self.0.nodes.fresh(Entry { key, value });
         // SAFETY: nothing is freed before the end.
-        match unsafe { self.0.add(key, fresh, if_present, |entry| entry.key == key, |entry| entry.key) } {
+        let table = unsafe { self.0.current() };
+        // SAFETY: as above.
+        match unsafe { self.0.add(table, key, fresh, if_present, |entry| entry.key == key, |entry| entry.key) } {
             Added::New(_) => None,
             Added::InPlaceOf(old, _) | Added::Occupied(old, _) => Some(old.value),
         }

@@ -65,8 +65,7 @@ impl<T> Nodes<T> {
 
     #[inline]
     pub(super) fn fresh(&self, value: T) -> Fresh<'_, T> {
-        let (handle, number) = self.pool().allocate();
-        assert!(bucket::fits(handle), "an address of more than 48 bits");
+        let (handle, number) = self.pool().allocate(const { layout::<T>().pad_to_align().size() });
         // SAFETY: memory for a `T` that nobody else has.
         unsafe { handle.address().cast::<T>().write(value) };
         Fresh { handle, nodes: self, number }

@@ -8,10 +8,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use urcu_core::Backoff;
 use urcu_core::sync::modelled::Ordering;
+use urcu_core::{Backoff, weaken};
 
-use super::bucket::{Word, wait};
+use super::bucket::{Locked, Unlinked, Word, wait};
+use super::held::{self, holding};
 use super::index::{Index, prefetch};
 use super::table::Table;
 
@@ -41,7 +42,7 @@ enum Progress {
     Migrated,
     /// Nothing: so many buckets were done, or locked.
     Passed(usize),
-    /// A bucket cannot be migrated, because hashing a key panics.
+    /// A bucket cannot be migrated, because hashing a key panics or there is no memory.
     Stuck,
 }
 
@@ -62,13 +63,19 @@ pub(super) fn bits_for(entries: usize) -> u32 {
     buckets.checked_next_power_of_two().map_or(usize::BITS - 1, usize::trailing_zeros).max(LEAST_BITS)
 }
 
+/// Whether there may be something to do at a thread's `number`th update. Not, if not, unless it found a crowded bucket.
+#[inline]
+pub(super) fn is_due(number: usize) -> bool {
+    const { assert!(PERIOD.is_multiple_of(AGAIN_PACE)) };
+    number.is_multiple_of(AGAIN_PACE)
+}
+
 impl<T> Index<T> {
     /// After the `number`th entry of this thread was added, to a bucket that was full if it is crowded now.
     ///
     /// # Safety
     ///
     /// The caller is inside a section of the flavor.
-    #[inline]
     pub(super) unsafe fn after_add(&self, number: usize, is_crowded: bool, rehash: impl Fn(&T) -> u64) {
         // SAFETY: as promised.
         let table = unsafe { self.current() };
@@ -160,8 +167,14 @@ impl<T> Index<T> {
     /// Begins a move to a table of other size, unless one is under way.
     fn begin(&self, table: &Table, bits: u32) -> Begin {
         let resizing = &self.resizing;
-        // Acquire pairs with the Release below: one at a time. PAIR(map-resizing)
-        if resizing.busy.swap(true, Ordering::Acquire) {
+        let generation = self.generation.number();
+        // Relaxed: the exchange decides.
+        let busy = resizing.busy.load(Ordering::Relaxed);
+        // A thread of an ancestor, where this process was forked, does not come back.
+        let is_free = busy != generation
+            // Acquire pairs with the Release below: one at a time. PAIR(map-resizing)
+            && resizing.busy.compare_exchange(busy, generation, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        if !is_free {
             return Begin::Later;
         }
         // Relaxed: written under `busy` only.
@@ -171,7 +184,8 @@ impl<T> Index<T> {
             Begin::Later
         } else if bits == table.bits() || (bits < table.bits() && !self.may_shrink()) {
             Begin::Refused
-        } else if let Some(new) = Table::new(bits, table.base_for(bits)) {
+        } else if let Some(mut new) = Table::new(bits, table.base_for(bits)) {
+            new.generation = generation;
             // Release: its fields come first. PAIR(map-next)
             table.next.store(Box::into_raw(new), Ordering::Release);
             Begin::UnderWay
@@ -179,7 +193,7 @@ impl<T> Index<T> {
             Begin::Refused
         };
         // Release: the next one sees the table. PAIR(map-resizing)
-        resizing.busy.store(false, Ordering::Release);
+        resizing.busy.store(0, Ordering::Release);
         answer
     }
 
@@ -244,9 +258,16 @@ impl<T> Index<T> {
             // AcqRel: what each thread has migrated happens before the end of the move. PAIR(map-done)
             let before = table.progress.done.fetch_add(migrated, Ordering::AcqRel);
             if before + migrated == table.count() {
-                // SAFETY: all is migrated, and one thread alone finds the sum.
+                // SAFETY: all is migrated.
                 unsafe { self.finish(table) };
             }
+        } else if new.generation != self.generation.number()
+            && !is_stuck
+            && weaken!("child-ends-moves", table.is_empty() => false)
+        {
+            // What threads have migrated that were not forked along may not be counted.
+            // SAFETY: all is migrated.
+            unsafe { self.finish(table) };
         }
         match (is_stuck, migrated) {
             (true, _) => Progress::Stuck,
@@ -272,35 +293,50 @@ impl<T> Index<T> {
             return Ok(false);
         }
         // Whoever holds it may not be running; the bucket will be taken on again.
-        let Some(locked) = bucket.lock_if_free() else {
+        let mark = self.mark();
+        let Some(mut locked) = bucket.lock_if_free(mark) else {
             return Ok(false);
         };
+        if locked.take_inherited() {
+            let taken_back = self.take_back(&locked, table, index);
+            // SAFETY: unreachable.
+            unsafe { self.nodes.retire_lines(taken_back) };
+        }
         let put = |tag: u8, word: Word, hash: u64| {
             let target = new.bucket_of(hash);
-            let mut target = if new.bits() >= table.bits() {
+            let mut locked_target = if new.bits() >= table.bits() {
                 // SAFETY: all that belongs there comes from this bucket, which is locked; and who looks for it waits here.
                 unsafe { target.lock_alone() }
-            } else if let Some(target) = target.lock() {
+            } else if let Some(mut target) = target.lock(mark) {
+                // It is in no move.
+                target.take_inherited();
                 target
             } else {
                 unreachable!("a table is not left before everything has come to it");
             };
-            target.add(tag, word.with_bits(new.word_bits(hash)));
+            locked_target.add(tag, word.with_bits(new.word_bits(hash)));
         };
         let is_split = new.bits() == table.bits() + 1
             && new.bits() <= table.known()
+            && new.base() == table.base()
             // The words' bits begin where they did, so they can stay; the one that tells the two buckets apart is among them. Nobody
             // gets at the two: see below.
             && locked.split([new.bucket(index), new.bucket(index + table.count())], table.bits() - table.base());
         if is_split {
-        } else if new.bits() <= table.known() {
+        } else if new.known() <= table.known() {
             locked.for_each(|tag, word| put(tag, word, table.known_hash(index, word.bits())));
         } else {
             // User code, which may panic: before anything is changed.
             let mut moves = Vec::new();
+            let mut count = 0;
+            locked.for_each(|_, _| count += 1);
+            if moves.try_reserve_exact(count).is_err() {
+                return Err(Stuck);
+            }
             let hashed = catch_unwind(AssertUnwindSafe(|| {
                 // SAFETY: what is in a locked bucket is alive.
-                locked.for_each(|tag, word| moves.push((tag, word, rehash(unsafe { super::index::entry_of(word) }))));
+                let hash = |word| rehash(unsafe { super::index::entry_of(word) });
+                holding(bucket, || locked.for_each(|tag, word| moves.push((tag, word, hash(word)))));
             }));
             if let Err(payload) = hashed {
                 // Its message was printed by the panic hook.
@@ -319,20 +355,51 @@ impl<T> Index<T> {
         Ok(true)
     }
 
-    /// Makes the table that `table` is left for the current one.
+    /// Takes back what a thread of an ancestor may have put into the next table, in the middle of migrating bucket `index` of `table`
+    /// when this process was forked. The bucket was inherited and nothing was changed in it since. Lines that are not linked any
+    /// more.
+    #[cold]
+    pub(super) fn take_back(&self, locked: &Locked<'_>, table: &Table, index: usize) -> Unlinked {
+        let mut unlinked = Unlinked::default();
+        weaken!("child-takes-back", () => return unlinked);
+        // Acquire: its fields are seen. PAIR(map-next)
+        let new = table.next.load(Ordering::Acquire);
+        // SAFETY: alive as long as `table` is.
+        let Some(new) = (unsafe { new.as_ref() }) else { return unlinked };
+        if new.bits() > table.bits() {
+            // All that is there comes from this bucket, which nobody has found migrated. Lines of chains are lost.
+            for target in (index..new.count()).step_by(table.count()) {
+                new.bucket(target).forget();
+            }
+            return unlinked;
+        }
+        let Some(mut target) = new.bucket(index & (new.count() - 1)).lock(self.mark()) else {
+            unreachable!("a table is not left before everything has come to it");
+        };
+        target.take_inherited();
+        locked.for_each(|tag, word| {
+            while let Some((place, _)) = target.find(tag, |other| other.handle() == word.handle()) {
+                unlinked.0.append(&mut target.remove(place).0);
+            }
+        });
+        unlinked
+    }
+
+    /// Makes the table that `table` is left for the current one, unless that is done.
     ///
     /// # Safety
     ///
-    /// All buckets of `table` are migrated; called once.
+    /// All buckets of `table` are migrated. The caller is inside a section of the flavor since before it came by `table`.
     unsafe fn finish(&self, table: &Table) {
         // Relaxed: loaded before, with Acquire.
         let new = table.next.load(Ordering::Relaxed);
-        // Release: what was migrated, which the
-        // count has brought here (PAIR(map-done)), comes first. PAIR(map-table)
-        let old = self.current.swap(new, Ordering::AcqRel);
-        debug_assert!(core::ptr::eq(old, table));
-        // SAFETY: unreachable now for who enters a section; it was made by `Box::new`.
-        unsafe { self.nodes.retire_table(old) };
+        let old = core::ptr::from_ref(table).cast_mut();
+        // Release: what was migrated, which the count or the marks have brought here (PAIR(map-done), PAIR(map-migrated)), comes
+        // first. PAIR(map-table)
+        if let Ok(old) = self.current.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed) {
+            // SAFETY: unreachable now for who enters a section; it was made by `Box::new`.
+            unsafe { self.nodes.retire_table(old) };
+        }
     }
 
     /// Moves to a table of `1 << bits` buckets and returns when that is done, or cannot be.
@@ -365,6 +432,7 @@ impl<T> Index<T> {
                     passed += batch;
                     if passed >= table.count() {
                         passed = 0;
+                        held::check(|bucket| table.has(bucket));
                         wait(&mut backoff);
                     }
                 }
@@ -375,7 +443,7 @@ impl<T> Index<T> {
     }
 }
 
-/// A key whose hash panics.
+/// A key whose hash panics, or no memory.
 #[derive(Debug)]
 struct Stuck;
 

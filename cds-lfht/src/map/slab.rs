@@ -19,10 +19,11 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::{self, NonNull};
 
-use urcu_core::Backoff;
-use urcu_core::sync::{AtomicBool, AtomicUsize, Ordering};
+use urcu_core::sync::{AtomicU64, AtomicUsize, Ordering};
 use urcu_core::sys::{HUGE_PAGE, map_huge, unmap_huge};
+use urcu_core::{Backoff, Generation};
 
+use super::index::prefetch;
 use crate::stripe::Striped;
 
 /// The bits of an address that tell the kind.
@@ -45,6 +46,8 @@ const LARGEST: usize = SMALL_CHUNK / 16;
 const BATCH: u32 = 256;
 /// Bytes of fresh entries that a thread takes at once.
 const RUN: usize = 4096;
+/// Bytes between the entry that is cut and the memory that is asked for.
+const AHEAD: usize = 512;
 
 /// An entry's address with its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +64,11 @@ impl Handle {
         self.0.addr() & KIND
     }
 
+    /// Of a box or a chunk. The whole of a chunk fits if its beginning does, since it is aligned to its size.
     fn of(address: *mut u8, kind: usize) -> Self {
-        Self(address.map_addr(|address| address | kind))
+        let handle = Self(address.map_addr(|address| address | kind));
+        assert!(super::bucket::fits(handle), "an address of more than 48 bits");
+        handle
     }
 
     /// Whether it is cut from a chunk.
@@ -98,10 +104,9 @@ pub(super) struct Local {
     count: Cell<u32>,
     /// Another list, of `BATCH` entries, or null.
     spare: Cell<*mut u8>,
-    /// Fresh memory.
+    /// Fresh memory: the next handle, and how many bytes there are from it on.
     fresh: Cell<*mut u8>,
     fresh_left: Cell<usize>,
-    fresh_kind: Cell<usize>,
     /// Entries that came and went. Only the sums over all stripes mean something.
     added: AtomicUsize,
     retired: AtomicUsize,
@@ -129,7 +134,9 @@ pub(super) struct Pool {
     remaining: AtomicUsize,
     /// Of an entry.
     layout: Layout,
-    lock: AtomicBool,
+    generation: Generation,
+    /// The generation of the holder's process, or zero.
+    lock: AtomicU64,
     shared: UnsafeCell<Shared>,
 }
 
@@ -163,12 +170,40 @@ impl Local {
             spare: Cell::new(ptr::null_mut()),
             fresh: Cell::new(ptr::null_mut()),
             fresh_left: Cell::new(0),
-            fresh_kind: Cell::new(SMALL),
             added: AtomicUsize::new(0),
             retired: AtomicUsize::new(0),
             deferred: AtomicUsize::new(0),
             reclaimed: AtomicUsize::new(0),
         }
+    }
+
+    /// Begins anew, in a forked child that finds it in the middle of a change: what it has is lost, but for the numbers.
+    fn forget(&self) {
+        self.free.set(ptr::null_mut());
+        self.count.set(0);
+        self.spare.set(ptr::null_mut());
+        self.fresh_left.set(0);
+    }
+}
+
+impl Shared {
+    fn new(pool: NonNull<Pool>, boxes: usize, bytes: usize) -> Self {
+        let (batches, chunks) = (Vec::new(), Vec::new());
+        Self { pool, boxes, batches, chunks, left: ptr::null_mut(), bytes_left: 0, bytes }
+    }
+
+    /// Begins anew, in a forked child that finds it in the middle of a change: chunks and free entries are lost.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses it.
+    unsafe fn forget(this: *mut Self) {
+        // SAFETY: these two do not change; what is in the middle of a change is not looked at.
+        let pool = unsafe { (*this).pool };
+        // SAFETY: a number, whatever it is.
+        let bytes = unsafe { (*this).bytes };
+        // SAFETY: valid; what is there is not dropped.
+        unsafe { this.write(Self::new(pool, 0, bytes)) };
     }
 }
 
@@ -185,20 +220,13 @@ impl Pool {
     /// A pool for entries of this layout, which is at least a pointer's.
     pub(super) fn new(layout: Layout) -> NonNull<Self> {
         debug_assert!(layout.size() >= size_of::<Free>() && layout.align() >= align_of::<Free>());
-        let shared = Shared {
-            boxes: BOXES,
-            pool: NonNull::dangling(),
-            batches: Vec::new(),
-            chunks: Vec::new(),
-            left: ptr::null_mut(),
-            bytes_left: 0,
-            bytes: 0,
-        };
+        let shared = Shared::new(NonNull::dangling(), BOXES, 0);
         let pool = Box::leak(Box::new(Self {
-            locals: Striped::new(Local::new),
+            locals: Striped::new(Local::new).mended_by(Local::forget),
             remaining: AtomicUsize::new(0),
             layout: layout.pad_to_align(),
-            lock: AtomicBool::new(false),
+            generation: Generation::new(),
+            lock: AtomicU64::new(0),
             shared: UnsafeCell::new(shared),
         }));
         let pointer = NonNull::from(pool);
@@ -210,16 +238,22 @@ impl Pool {
     }
 
     /// Memory for an entry, which is counted; how many this thread had counted.
+    ///
+    /// `size` is that of the layout, which the caller knows when this is compiled.
     #[inline]
-    pub(super) fn allocate(&self) -> (Handle, usize) {
-        let (found, number) = self.locals.with_own(|local| (self.take(local), bump(&local.added, 1)));
-        (found.unwrap_or_else(|| self.allocate_more()), number)
+    pub(super) fn allocate(&self, size: usize) -> (Handle, usize) {
+        debug_assert_eq!(size, self.layout.size());
+        if let Some(local) = self.locals.own()
+            && let Some(found) = Self::take(local, size)
+        {
+            return (found, bump(&local.added, 1));
+        }
+        self.allocate_more()
     }
 
     /// What there is in a stripe, which the caller has.
     #[inline]
-    fn take(&self, local: &Local) -> Option<Handle> {
-        let size = self.layout.size();
+    fn take(local: &Local, size: usize) -> Option<Handle> {
         let free = Handle(local.free.get());
         if !free.0.is_null() {
             // SAFETY: a free entry, of which this thread has the list.
@@ -228,38 +262,40 @@ impl Pool {
             local.count.set(local.count.get() - 1);
             return Some(free);
         }
-        if local.fresh_left.get() >= size {
-            let address = local.fresh.get();
-            local.fresh.set(address.wrapping_add(size));
-            local.fresh_left.set(local.fresh_left.get() - size);
-            return Some(Handle::of(address, local.fresh_kind.get()));
-        }
-        None
+        let left = local.fresh_left.get().checked_sub(size)?;
+        let fresh = Handle(local.fresh.get());
+        local.fresh.set(fresh.0.wrapping_add(size));
+        local.fresh_left.set(left);
+        prefetch(fresh.0.wrapping_add(AHEAD));
+        Some(fresh)
     }
 
     #[cold]
     #[inline(never)]
-    fn allocate_more(&self) -> Handle {
-        let found = self.locals.with_own(|local| {
-            // Another thread may have filled a shared stripe since it was looked at.
-            if let Some(found) = self.take(local) {
-                return Some(found);
-            }
-            if !local.spare.get().is_null() {
-                local.free.set(local.spare.replace(ptr::null_mut()));
-                local.count.set(BATCH);
-            } else if let Some(batch) = self.with_shared(|shared| shared.batches.pop()) {
-                local.free.set(batch);
-                local.count.set(BATCH);
-            } else {
-                let (run, bytes, kind) = self.run()?;
-                local.fresh.set(run);
-                local.fresh_left.set(bytes);
-                local.fresh_kind.set(kind);
-            }
-            self.take(local)
-        });
-        found.unwrap_or_else(|| self.boxed())
+    fn allocate_more(&self) -> (Handle, usize) {
+        let size = self.layout.size();
+        let (found, number) = self.locals.with_own(|local| (self.take_more(local, size), bump(&local.added, 1)));
+        (found.unwrap_or_else(|| self.boxed()), number)
+    }
+
+    /// What there is in a stripe, which the caller has, or in the pool.
+    fn take_more(&self, local: &Local, size: usize) -> Option<Handle> {
+        // A shared stripe was not looked at yet.
+        if let Some(found) = Self::take(local, size) {
+            return Some(found);
+        }
+        if !local.spare.get().is_null() {
+            local.free.set(local.spare.replace(ptr::null_mut()));
+            local.count.set(BATCH);
+        } else if let Some(batch) = self.with_shared(|shared| shared.batches.pop()) {
+            local.free.set(batch);
+            local.count.set(BATCH);
+        } else {
+            let (run, bytes) = self.run()?;
+            local.fresh.set(run.0);
+            local.fresh_left.set(bytes);
+        }
+        Self::take(local, size)
     }
 
     /// An allocation for one entry.
@@ -273,7 +309,7 @@ impl Pool {
     }
 
     /// A run of fresh memory for some entries; `None` when the next one is to be boxed.
-    fn run(&self) -> Option<(*mut u8, usize, usize)> {
+    fn run(&self) -> Option<(Handle, usize)> {
         let size = self.layout.size();
         if size > LARGEST || self.layout.align() > HEADER {
             return None;
@@ -299,7 +335,7 @@ impl Pool {
             let start = shared.left;
             shared.left = start.wrapping_add(run);
             shared.bytes_left -= run;
-            Some((start, run, kind))
+            Some((Handle::of(start, kind), run))
         })
     }
 
@@ -437,16 +473,25 @@ impl Pool {
 
     fn with_shared<R>(&self, work: impl FnOnce(&mut Shared) -> R) -> R {
         let mut backoff = Backoff::brisk();
+        let generation = self.generation.number();
+        let mut free = 0;
         // Acquire pairs with the Release below. PAIR(map-shared)
-        while self.lock.swap(true, Ordering::Acquire) {
-            if !backoff.snooze() {
+        while let Err(holder) = self.lock.compare_exchange(free, generation, Ordering::Acquire, Ordering::Relaxed) {
+            if holder != generation {
+                // It was given back, or is that of a thread of an ancestor, which does not exist here.
+                free = holder;
+            } else if !backoff.snooze() {
                 std::thread::sleep(core::time::Duration::from_micros(50));
             }
+        }
+        if free != 0 {
+            // SAFETY: under the lock.
+            unsafe { Shared::forget(self.shared.get()) };
         }
         // SAFETY: under the lock; `work` does not come back here.
         let answer = work(unsafe { &mut *self.shared.get() });
         // Release: the next one sees what was done. PAIR(map-shared)
-        self.lock.store(false, Ordering::Release);
+        self.lock.store(0, Ordering::Release);
         answer
     }
 }
@@ -459,6 +504,11 @@ const SMALL_LAYOUT: Layout = match Layout::from_size_align(SMALL_CHUNK, SMALL_CH
 impl Drop for Pool {
     /// Frees the chunks; nobody has an entry any more.
     fn drop(&mut self) {
+        // Relaxed: nobody has the pool. Who holds it all the same was not forked along.
+        if self.lock.load(Ordering::Relaxed) != 0 {
+            // SAFETY: as said.
+            unsafe { Shared::forget(self.shared.get()) };
+        }
         for chunk in self.shared.get_mut().chunks.drain(..) {
             if chunk.kind() == SMALL {
                 // SAFETY: allocated with this layout.
@@ -480,7 +530,7 @@ mod tests {
         let pool = Pool::new(Layout::new::<u64>());
         // SAFETY: not closed yet.
         let this = unsafe { pool.as_ref() };
-        let entries: Vec<Handle> = (0..BOXES + 3000).map(|_| this.allocate().0).collect();
+        let entries: Vec<Handle> = (0..BOXES + 3000).map(|_| this.allocate(8).0).collect();
         for &entry in &entries {
             // SAFETY: allocated above, and used by nobody.
             unsafe { this.release(entry) };
@@ -488,8 +538,30 @@ mod tests {
         let before: Vec<Handle> = entries.into_iter().filter(|entry| entry.is_cut()).collect();
         // What a thread does that has found a shared stripe empty, and others have given entries back to it since. There is a run
         // of fresh ones at most besides.
-        let again: Vec<Handle> = (0..before.len() + RUN / 8).map(|_| this.allocate_more()).collect();
+        let again: Vec<Handle> = (0..before.len() + RUN / 8).map(|_| this.allocate_more().0).collect();
         assert!(before.iter().all(|entry| again.contains(entry)), "lost");
+        // SAFETY: made above; nothing was retired.
+        unsafe { Pool::close(pool) };
+    }
+
+    #[test]
+    fn what_a_thread_of_a_parent_was_changing_is_begun_anew() {
+        const PARENTS: u64 = u64::MAX;
+        let pool = Pool::new(Layout::new::<u64>());
+        // SAFETY: not closed yet.
+        let this = unsafe { pool.as_ref() };
+        let before: Vec<Handle> = (0..BOXES + 1000).map(|_| this.allocate(8).0).collect();
+        // Nothing of it is used, or freed.
+        let chunks = this.with_shared(|shared| std::mem::take(&mut shared.chunks));
+        this.lock.store(PARENTS, Ordering::Relaxed);
+        let after: Vec<Handle> = (0..10_000).map(|_| this.allocate(8).0).collect();
+        assert_eq!(this.lock.load(Ordering::Relaxed), 0);
+        assert!(after.iter().all(|entry| !before.contains(entry)));
+        for &entry in before.iter().chain(&after) {
+            // SAFETY: allocated above, and used by nobody.
+            unsafe { this.release(entry) };
+        }
+        this.with_shared(|shared| shared.chunks.extend(chunks));
         // SAFETY: made above; nothing was retired.
         unsafe { Pool::close(pool) };
     }

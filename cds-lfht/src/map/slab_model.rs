@@ -36,10 +36,12 @@ impl Pool {
         NonNull::from(Box::leak(Box::new(Self { layout, added: AtomicUsize::new(0), retired: AtomicUsize::new(0) })))
     }
 
-    pub(super) fn allocate(&self) -> (Handle, usize) {
+    pub(super) fn allocate(&self, size: usize) -> (Handle, usize) {
+        assert_eq!(size, self.layout.size());
         // SAFETY: not of size zero.
         let memory = unsafe { alloc(self.layout) };
         assert!(!memory.is_null());
+        assert!(super::bucket::fits(Handle(memory)), "an address of more than 48 bits");
         (Handle(memory), self.added.fetch_add(1, Ordering::Relaxed))
     }
 

@@ -11,10 +11,12 @@
 //!
 //! The lowest `bits` bits are the index of the bucket. `base` is at most `bits`: so index and word together are the hash's
 //! lowest `base + 16` bits, which is what a move to another table has to know. Only when a table grows beyond that the
-//! entries' keys have to be hashed again, which is once in sixteen doublings.
+//! entries' keys have to be hashed again, which is once in sixteen doublings. A table that begins small does so early: what is
+//! hashed again when it has a thousand buckets, and is still in the cache, need not be when it has 65,536.
 
 use core::mem;
 use core::ptr::{self, NonNull};
+use std::alloc::{Layout, alloc};
 
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicPtr, AtomicUsize, Ordering};
@@ -23,6 +25,10 @@ use super::bucket::Bucket;
 
 /// Bits of the hash in a word.
 const WINDOW: u32 = 16;
+
+/// A table of so many bits is worth hashing keys again if that saves doing so before it has more than `LATE`.
+const EARLY: core::ops::RangeInclusive<u32> = 10..=12;
+const LATE: u32 = 20;
 
 /// The tag of a hash: never zero.
 #[inline]
@@ -44,6 +50,8 @@ pub(super) struct Table {
     mask: usize,
     buckets: NonNull<Bucket>,
     base: u32,
+    /// Of the process that has begun to move entries here.
+    pub(super) generation: u64,
     /// Where the entries are going.
     pub(super) next: AtomicPtr<Table>,
     pub(super) progress: CachePadded<Progress>,
@@ -68,7 +76,7 @@ impl Table {
         let buckets = memory::allocate(count)?;
         let progress = Progress { taken: AtomicUsize::new(0), done: AtomicUsize::new(0) };
         let next = AtomicPtr::new(ptr::null_mut());
-        Some(Box::new(Self { mask: count - 1, buckets, base, next, progress: CachePadded(progress) }))
+        boxed(Self { mask: count - 1, buckets, base, generation: 0, next, progress: CachePadded(progress) })
     }
 
     /// The base for a table of `bits` that takes over from this one.
@@ -76,7 +84,7 @@ impl Table {
         if bits < self.base {
             // Known, since it is lower. Some room below, should it shrink on.
             bits.saturating_sub(WINDOW / 2)
-        } else if bits > self.known() {
+        } else if bits > self.known() || (EARLY.contains(&bits) && self.known() < LATE) {
             // The keys are hashed again.
             bits
         } else {
@@ -147,10 +155,31 @@ impl Table {
         self.bucket(self.index_of(hash))
     }
 
+    /// Whether a bucket is one of this table's.
+    pub(super) fn has(&self, bucket: *const Bucket) -> bool {
+        let first = self.buckets.as_ptr().addr();
+        (first..first + self.count() * size_of::<Bucket>()).contains(&bucket.addr())
+    }
+
+    /// Whether all buckets are migrated.
+    pub(super) fn is_empty(&self) -> bool {
+        (0..self.count()).all(|index| self.bucket(index).meta().is_migrated())
+    }
+
     /// Bytes that the table takes, without chained lines.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + self.count() * size_of::<Bucket>()
     }
+}
+
+/// A box, or `None` when there is no memory.
+fn boxed(table: Table) -> Option<Box<Table>> {
+    // SAFETY: not of size zero.
+    let memory = NonNull::new(unsafe { alloc(Layout::new::<Table>()) })?.cast::<Table>();
+    // SAFETY: memory for a table, which nobody else has.
+    unsafe { memory.write(table) };
+    // SAFETY: what a box of it would have been made of.
+    Some(unsafe { Box::from_raw(memory.as_ptr()) })
 }
 
 impl Drop for Table {
@@ -245,10 +274,17 @@ mod tests {
     #[test]
     fn only_a_table_that_outgrows_the_known_bits_needs_hashing() {
         let mut table = Table::new(2, 0).expect("memory");
-        for bits in 3..=16 {
+        for bits in (3..=16).filter(|bits| !EARLY.contains(bits)) {
             assert_eq!(table.base_for(bits), 0);
         }
         assert_eq!(table.base_for(17), 17);
+        for bits in EARLY {
+            assert_eq!(table.base_for(bits), bits, "early");
+        }
+        table = Table::new(10, 10).expect("memory");
+        for bits in 11..=26 {
+            assert_eq!(table.base_for(bits), 10);
+        }
         table = Table::new(17, 17).expect("memory");
         assert_eq!(table.base_for(16), 8);
         assert_eq!(table.base_for(2), 0);

@@ -13,6 +13,7 @@ use urcu_core::FlavorVtable;
 use super::entry::Entry;
 use super::face::LfHashMap;
 use super::index::Index;
+use super::teardown::FirstPanic;
 
 impl<K: Hash + Eq + Send + 'static, V: Send + 'static> LfHashMap<K, V, RandomState> {
     /// A map with these entries; of those with the same key, the last one.
@@ -91,6 +92,18 @@ impl<K, V> Iterator for IntoIter<K, V> {
             }
         }
         self.taken.pop().map(|entry| (entry.key, entry.value))
+    }
+}
+
+impl<K, V> Drop for IntoIter<K, V> {
+    /// Drops what was not handed out, whatever panics.
+    fn drop(&mut self) {
+        let mut panics = FirstPanic::default();
+        while let Some(entry) = self.taken.pop() {
+            panics.catch(|| drop(entry));
+        }
+        panics.catch(|| self.index.tear_down());
+        panics.go_on();
     }
 }
 

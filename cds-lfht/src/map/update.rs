@@ -328,13 +328,13 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
     #[inline]
     fn add_hashed<'g>(&'g self, hash: u64, entry: Entry<K, V>, if_present: IfPresent) -> Added<'g, 'g, Entry<K, V>> {
         // SAFETY: inside a section of the flavor.
-        unsafe { self.index.announce(hash) };
+        let table = unsafe { self.index.announce(hash) };
         let fresh = self.index.nodes.fresh(entry);
         let entry = fresh.pointer();
         // SAFETY: alive: nobody else has it until it is published, after the last comparison.
         let wanted = |present: &Entry<K, V>| present.key == unsafe { &*entry }.key;
         // SAFETY: inside a section of the flavor, during `'g`; entries are `Send` since `new`.
-        unsafe { self.index.add(hash, fresh, if_present, wanted, self.rehash()) }
+        unsafe { self.index.add(table, hash, fresh, if_present, wanted, self.rehash()) }
     }
 
     /// Called with a guard of the flavor, under which `entry` was found; whether it was still there.

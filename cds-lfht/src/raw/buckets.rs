@@ -17,6 +17,7 @@ use urcu_core::space::Process;
 use urcu_core::sync::modelled::Ordering;
 use urcu_core::sys;
 
+use super::allocator::Allocator;
 use super::error::NewError;
 use super::ground::{self, Ground};
 use super::split_order::level_of;
@@ -40,6 +41,9 @@ pub enum BucketMemory {
 
 /// The first segment of [`BucketMemory::Order`] has at least so many buckets.
 const FIRST: usize = if cfg!(urcu_loom) { 1 } else { 64 };
+
+/// What every search reads comes first.
+#[repr(C)]
 pub(super) struct Buckets<G: Ground = Process> {
     pub(super) ground: G,
     /// Biased pointers. Null where there is no segment.
@@ -47,6 +51,8 @@ pub(super) struct Buckets<G: Ground = Process> {
     shift: u32,
     logarithmic: bool,
     kind: BucketMemory,
+    /// The caller's, unless one mapping has them all.
+    allocator: Option<Allocator>,
     max: usize,
 }
 
@@ -56,7 +62,13 @@ pub(super) struct OutOfMemory;
 
 impl<G: Ground> Buckets<G> {
     /// Memory for tables of `min` to `max` buckets (powers of two), of which there are none yet.
-    pub(super) fn new(ground: G, kind: BucketMemory, min: usize, max: Option<usize>) -> Result<Self, NewError> {
+    pub(super) fn new(
+        ground: G,
+        kind: BucketMemory,
+        allocator: Option<Allocator>,
+        min: usize,
+        max: Option<usize>,
+    ) -> Result<Self, NewError> {
         let limit = max.unwrap_or(1 << (usize::BITS - 1));
         let (count, shift, logarithmic) = match kind {
             BucketMemory::Order => {
@@ -75,7 +87,9 @@ impl<G: Ground> Buckets<G> {
             }
         };
         let segments = ground.segments(count);
-        let this = Self { ground, segments, shift, logarithmic, kind, max: limit };
+        // A model's links are more than their bits.
+        let allocator = allocator.filter(|_| G::OWNED && kind != BucketMemory::Mmap && !cfg!(urcu_loom));
+        let this = Self { ground, segments, shift, logarithmic, kind, allocator, max: limit };
         if kind == BucketMemory::Mmap {
             this.allocate(0).map_err(|OutOfMemory| NewError::OutOfMemory)?;
         }
@@ -85,7 +99,8 @@ impl<G: Ground> Buckets<G> {
     #[inline]
     fn segment_of(&self, index: usize) -> usize {
         let segment = index >> self.shift;
-        if self.logarithmic { (usize::BITS - segment.leading_zeros()) as usize } else { segment }
+        // The bits of `segment`: a 1 behind them, and the processor need not be asked whether there are any.
+        if self.logarithmic { (segment << 1 | 1).ilog2() as usize } else { segment }
     }
 
     /// The first bucket of a segment, and how many it has.
@@ -133,6 +148,12 @@ impl<G: Ground> Buckets<G> {
         // SAFETY: as promised; the segment's memory contains the link, and consists of initialised links. In shared memory: all
         // of it can be seen as links.
         Ok(unsafe { link.as_ref() })
+    }
+
+    /// Whether the bucket `index` has memory.
+    pub(super) fn is_there(&self, index: usize) -> bool {
+        // Relaxed: written by callers of `ensure` and `release` only, one at a time.
+        self.segments.get(self.segment_of(index)).is_some_and(|base| !base.load(Ordering::Relaxed).is_null())
     }
 
     /// The index of the bucket that `word`, reachable in this table, points to.
@@ -218,12 +239,16 @@ impl<G: Ground> Buckets<G> {
     }
 
     fn is_mapped(&self, segment: usize) -> bool {
-        G::OWNED && ground::is_mapped(self.extent(segment).1)
+        G::OWNED && self.allocator.is_none() && ground::is_mapped(self.extent(segment).1)
     }
 
     fn allocate(&self, segment: usize) -> Result<(), OutOfMemory> {
         let (first, count) = self.extent(segment);
-        let memory = self.ground.allocate(count, self.kind == BucketMemory::Mmap).ok_or(OutOfMemory)?;
+        let memory = match &self.allocator {
+            Some(allocator) => allocator.allocate(count),
+            None => self.ground.allocate(count, self.kind == BucketMemory::Mmap),
+        };
+        let memory = memory.ok_or(OutOfMemory)?;
         let base = self.ground.name(memory).wrapping_sub(first).wrapping_byte_add(G::BIAS);
         // Relaxed: published with the size or the growth. PAIR(lfht-size)
         self.segments[segment].store(base, Ordering::Relaxed);
@@ -244,8 +269,12 @@ impl<G: Ground> Buckets<G> {
         let Ok(memory) = (unsafe { self.ground.resolve(base.wrapping_byte_sub(G::BIAS).wrapping_add(first)) }) else {
             return;
         };
-        // SAFETY: as promised; allocated with the same count.
-        unsafe { self.ground.deallocate(memory, count) };
+        match &self.allocator {
+            // SAFETY: as promised; allocated with the same count.
+            Some(allocator) => unsafe { allocator.free(memory, count) },
+            // SAFETY: as above.
+            None => unsafe { self.ground.deallocate(memory, count) },
+        }
     }
 
     /// Makes buckets `from..to` fresh again, and gives back what memory can be given back.
@@ -270,6 +299,9 @@ impl<G: Ground> Buckets<G> {
     ///
     /// As [`release`](Self::release); the buckets are part of `segment`.
     unsafe fn erase(&self, segment: usize, from: usize, to: usize) {
+        if !self.is_there(from) {
+            return;
+        }
         let bytes = (to - from) * size_of::<Link>();
         // Relaxed: one caller at a time.
         let start = self.segments[segment].load(Ordering::Relaxed).wrapping_add(from);
@@ -315,7 +347,7 @@ mod tests {
     fn buckets_have_places_of_their_own_in_every_kind_of_memory() {
         for kind in [BucketMemory::Order, BucketMemory::Chunk, BucketMemory::Mmap] {
             for max in [1, 8, 64, 4096, 1 << 19] {
-                let buckets = Buckets::new(Process, kind, 1, Some(max)).unwrap();
+                let buckets = Buckets::new(Process, kind, None, 1, Some(max)).unwrap();
                 let mut size = 1;
                 buckets.ensure(0, 1).unwrap();
                 while size < max {
@@ -331,7 +363,7 @@ mod tests {
     fn released_buckets_are_fresh_again() {
         for kind in [BucketMemory::Order, BucketMemory::Chunk, BucketMemory::Mmap] {
             let max = 1 << 19;
-            let buckets = Buckets::new(Process, kind, 1, Some(max)).unwrap();
+            let buckets = Buckets::new(Process, kind, None, 1, Some(max)).unwrap();
             buckets.ensure(0, max).unwrap();
             every_bucket_is_fresh_and_its_own(&buckets, max);
             let mut size = max;
@@ -350,13 +382,16 @@ mod tests {
 
     #[test]
     fn memory_that_is_not_there_is_an_error_and_leaves_what_was_there() {
-        let buckets = Buckets::new(Process, BucketMemory::Order, 1, None).unwrap();
+        let buckets = Buckets::new(Process, BucketMemory::Order, None, 1, None).unwrap();
         buckets.ensure(0, 128).unwrap();
         assert_eq!(buckets.ensure(128, 1 << 50), Err(OutOfMemory));
         every_bucket_is_fresh_and_its_own(&buckets, 128);
         buckets.ensure(128, 256).unwrap();
-        assert!(matches!(Buckets::new(Process, BucketMemory::Mmap, 1, Some(1 << 50)), Err(NewError::OutOfMemory)));
-        assert!(matches!(Buckets::new(Process, BucketMemory::Mmap, 1, None), Err(NewError::NeedsMax)));
-        assert!(matches!(Buckets::new(Process, BucketMemory::Chunk, 1, None), Err(NewError::NeedsMax)));
+        assert!(matches!(
+            Buckets::new(Process, BucketMemory::Mmap, None, 1, Some(1 << 50)),
+            Err(NewError::OutOfMemory)
+        ));
+        assert!(matches!(Buckets::new(Process, BucketMemory::Mmap, None, 1, None), Err(NewError::NeedsMax)));
+        assert!(matches!(Buckets::new(Process, BucketMemory::Chunk, None, 1, None), Err(NewError::NeedsMax)));
     }
 }

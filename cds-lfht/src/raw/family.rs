@@ -13,7 +13,7 @@ use urcu_core::sync::modelled::Ordering;
 use super::ground::Ground;
 use super::lookup::{Start, load};
 use super::resize::MOST_STEP;
-use super::split_order::{order_of, reversed_index};
+use super::split_order::order_of;
 use super::table::Table;
 use super::update::{Side, Spot, set_flag, swing};
 use super::word::{BucketTag, Link, READY, Word, prefetch};
@@ -43,8 +43,8 @@ struct Siblings<'t> {
     /// The first parent's.
     first: &'t Link,
     tag: BucketTag,
-    /// What is added to the parent's reversed index.
-    reversed: usize,
+    /// What is added to the parent's index.
+    offset: usize,
 }
 
 /// All siblings of families, in the order of the list.
@@ -84,6 +84,16 @@ impl<G: Ground> Table<G> {
     /// Inside a section of the table's flavor, in which a growth to `families.to` was seen, or with the turn. The new buckets are
     /// fresh and the caller's to make. [`When::Early`]: the caller alone publishes a size above `families.from`, afterwards.
     pub(super) unsafe fn make_families(&self, families: Families, when: When) -> Result<(), G::Stop> {
+        // One allowance for all: what is between them is passed once.
+        let mut steps = self.buckets.ground.steps();
+        // SAFETY: as promised.
+        unsafe { self.make_families_within(families, when, &mut steps) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`make_families`](Self::make_families).
+    unsafe fn make_families_within(&self, families: Families, when: When, steps: &mut G::Steps) -> Result<(), G::Stop> {
         let Families { parents, from, to } = families;
         let order = order_of(from);
         let bits = order_of(to) - order;
@@ -100,7 +110,7 @@ impl<G: Ground> Table<G> {
                 let middle = parents.start.midpoint(parents.end);
                 for parents in [parents.start..middle, middle..parents.end] {
                     // SAFETY: as promised.
-                    unsafe { self.make_families(Families { parents, from, to }, when) }?;
+                    unsafe { self.make_families_within(Families { parents, from, to }, when, steps) }?;
                 }
                 return Ok(());
             }
@@ -115,7 +125,7 @@ impl<G: Ground> Table<G> {
                 }
             }
             let tag = self.buckets.tag_of(first);
-            plan.siblings[number].write(Siblings { first: link, tag, reversed: reversed_index(offset) });
+            plan.siblings[number].write(Siblings { first: link, tag, offset });
         }
         /// Families between what is prefetched and what is made.
         const AHEAD: usize = 16;
@@ -123,7 +133,7 @@ impl<G: Ground> Table<G> {
             // SAFETY: as promised.
             unsafe { self.prefetch_for_family(&plan, (parent + AHEAD).min(parents.end - 1)) };
             // SAFETY: as promised.
-            unsafe { self.make_family(&plan, parent, when) }?;
+            unsafe { self.make_family(&plan, parent, when, steps) }?;
         }
         Ok(())
     }
@@ -140,7 +150,7 @@ impl<G: Ground> Table<G> {
         // Relaxed: nothing is read there on the strength of it.
         let word = Word(link.load(Ordering::Relaxed));
         // If the first node is behind the last child, nobody looks at it.
-        let last = reversed_index(parent) | plan.siblings(plan.count - 1).reversed;
+        let last = parent | plan.siblings(plan.count - 1).offset;
         if !word.is_bucket() && !word.ends_search(last, plan.order) {
             // SAFETY: read from a link; the target need not be there any more, but nothing is read.
             if let Ok(node) = unsafe { self.buckets.ground.resolve(word.node()) } {
@@ -153,21 +163,25 @@ impl<G: Ground> Table<G> {
     ///
     /// As [`make_families`](Self::make_families); `parent` is one of the plan's.
     #[inline]
-    unsafe fn make_family(&self, plan: &Plan<'_>, parent: usize, when: When) -> Result<(), G::Stop> {
-        let mut steps = self.buckets.ground.steps();
+    unsafe fn make_family(
+        &self,
+        plan: &Plan<'_>,
+        parent: usize,
+        when: When,
+        steps: &mut G::Steps,
+    ) -> Result<(), G::Stop> {
         // Nobody begins at a bucket that no size has: it can be ready from the beginning.
         let flags = if when == When::Early { READY } else { 0 };
-        let reversed_parent = reversed_index(parent);
-        let reversed = |number| reversed_parent | plan.siblings(number).reversed;
+        let index = |number| parent | plan.siblings(number).offset;
         // SAFETY: as promised.
         let mut start = unsafe { self.start_at(parent, plan.order) }?;
         let mut first = 0;
         while first < plan.count {
-            let spot = if start.word.ends_search(reversed(first), start.order) {
+            let spot = if start.word.ends_search(index(first), start.order) {
                 Some(Spot { link: start.link, word: start.word, passed: 0 })
             } else {
                 // SAFETY: as promised.
-                unsafe { self.seek_from(start, reversed(first), Side::Before, &mut steps) }?
+                unsafe { self.seek_from(start, index(first), Side::Before, steps) }?
             };
             let Some(spot) = spot else {
                 // SAFETY: as promised.
@@ -175,7 +189,7 @@ impl<G: Ground> Table<G> {
                 continue;
             };
             let mut end = first + 1;
-            while end < plan.count && spot.word.ends_search(reversed(end), start.order) {
+            while end < plan.count && spot.word.ends_search(index(end), start.order) {
                 end += 1;
             }
             let mut next = spot.word.target();

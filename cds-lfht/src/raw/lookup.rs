@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 use urcu_core::sync::modelled::Ordering;
 
 use super::ground::Ground;
-use super::split_order::{order_of, parent_of, reversed_index};
+use super::split_order::{is_behind, order_of, parent_of};
 use super::table::Table;
 use super::word::{Link, Node, Word};
 
@@ -70,7 +70,7 @@ pub(super) struct Seen<'s> {
 impl<'s> Seen<'s> {
     /// # Safety
     ///
-    /// The node is alive for `'s`, and its reversed hash was written before the caller learned of it. In a mapping that stays so
+    /// The node is alive for `'s`, and its hash was written before the caller learned of it. In a mapping that stays so
     /// long, any place will do.
     #[inline(always)]
     pub(super) unsafe fn new(pointer: NonNull<Node>) -> Self {
@@ -84,8 +84,8 @@ impl<'s> Seen<'s> {
     }
 
     #[inline(always)]
-    pub(super) fn reversed<G: Ground>(self) -> usize {
-        let place = &self.links().reverse_hash;
+    pub(super) fn hash<G: Ground>(self) -> usize {
+        let place = &self.links().hash;
         if G::OWNED {
             // SAFETY: written before the node was linked (PAIR(lfht-link)), so nobody writes it now; the compiler makes better code
             // of this than of an atomic load.
@@ -193,12 +193,12 @@ impl<G: Ground> Table<G> {
         }
     }
 
-    /// Whether the bucket that `word` points to lies behind `reversed`. Buckets of larger tables lie inside smaller ones' while
+    /// Whether the bucket that `word` points to lies behind `hash`. Buckets of larger tables lie inside smaller ones' while
     /// the table grows or shrinks.
     #[cold]
     #[inline(never)]
-    pub(super) fn lies_behind(&self, word: Word, reversed: usize) -> Result<bool, G::Stop> {
-        Ok(reversed_index(self.buckets.index_of(word)?) > reversed)
+    pub(super) fn lies_behind(&self, word: Word, hash: usize) -> Result<bool, G::Stop> {
+        Ok(is_behind(self.buckets.index_of(word)?, hash))
     }
 
     /// See [`lookup`](Table::lookup).
@@ -217,32 +217,35 @@ impl<G: Ground> Table<G> {
         hash: usize,
         mut matches: impl FnMut(NonNull<Node>) -> bool,
     ) -> Result<Iter, G::Stop> {
-        let reversed = hash.reverse_bits();
         let mut steps = self.buckets.ground.steps();
         // SAFETY: inside a section.
         let Start { mut word, order, .. } = unsafe { self.start(hash) }?;
         loop {
             self.step(&mut steps)?;
-            if word.ends_search(reversed, order) {
-                return Ok(Iter::NONE);
-            }
-            if word.is_bucket() {
-                if self.lies_behind(word, reversed)? {
+            // First, whether it may be the one: so a search that has to pass another node knows that as soon as it has the link, and
+            // the processor has not begun what follows in vain until that node has come from memory.
+            if !word.can_be(hash) {
+                if word.ends_search(hash, order) {
                     return Ok(Iter::NONE);
                 }
-                // SAFETY: reached in this section, and not the end, which is of level 0.
-                word = load(unsafe { self.bucket_at(word) }?);
-                continue;
+                if word.is_bucket() {
+                    if self.lies_behind(word, hash)? {
+                        return Ok(Iter::NONE);
+                    }
+                    // SAFETY: reached in this section, and not the end, which is of level 0.
+                    word = load(unsafe { self.bucket_at(word) }?);
+                    continue;
+                }
             }
             // SAFETY: reached in this section.
             let node = unsafe { self.node_at(word) }?;
             let next = load(&node.links().next);
-            let found = node.reversed::<G>();
-            if found == reversed {
+            let found = node.hash::<G>();
+            if found == hash {
                 if !next.is_removed() && matches(node.pointer) {
                     return Ok(Iter::at(node.pointer, next));
                 }
-            } else if found > reversed {
+            } else if is_behind(found, hash) {
                 return Ok(Iter::NONE);
             }
             word = next;
@@ -267,7 +270,7 @@ impl<G: Ground> Table<G> {
         let Some(start) = iter.node() else { return Ok(Iter::NONE) };
         let mut steps = self.buckets.ground.steps();
         // SAFETY: seen in this section.
-        let reversed = unsafe { Seen::new(start) }.reversed::<G>();
+        let hash = unsafe { Seen::new(start) }.hash::<G>();
         let mut word = Word(iter.next);
         // A bucket lies before all nodes of its hash, so none lies between two of them.
         while !word.is_bucket() {
@@ -275,7 +278,7 @@ impl<G: Ground> Table<G> {
             // SAFETY: reached in this section.
             let node = unsafe { self.node_at(word) }?;
             let next = load(&node.links().next);
-            if node.reversed::<G>() > reversed {
+            if node.hash::<G>() != hash {
                 break;
             }
             if !next.is_removed() && matches(node.pointer) {

@@ -237,6 +237,7 @@
 //!
 //! See the [`design`] page: with the flavor's fork hooks the child's table works, and its resizes go on.
 
+mod allocator;
 mod buckets;
 mod count;
 #[cfg(doc)]
@@ -254,6 +255,7 @@ mod turn;
 mod update;
 mod word;
 
+pub use allocator::{Allocate, Allocator, Free};
 pub use buckets::BucketMemory;
 pub use error::{NewError, NotFound, ReplaceError, ResizeError};
 pub use ground::{Ground, OwnSize};

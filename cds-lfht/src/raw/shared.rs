@@ -17,8 +17,8 @@ use super::error::NewError;
 use super::ground::Ground;
 use super::lookup::{Start, load};
 use super::table::{Options, Table, TableBox};
-use super::update::Side;
-use super::word::Link;
+use super::update::{Side, set_flag};
+use super::word::{Link, REMOVED, Word};
 
 impl<G: Ground> Table<G> {
     /// A new, empty table in the ground's memory, all of which is null.
@@ -59,6 +59,8 @@ impl<G: Ground> Table<G> {
     /// Takes out what somebody who died has left in the list: nodes that were removed, and buckets above the size, whose memory is
     /// given back after a grace period (by some later update; before that the table does not grow).
     ///
+    /// Looks at every bucket above the size once, and at what is in the list once, whatever is there.
+    ///
     /// # Errors
     ///
     /// What a link leads to cannot be, or the size is none.
@@ -72,16 +74,21 @@ impl<G: Ground> Table<G> {
         if !self.can_be_size(size) {
             return self.buckets.ground.nonsense();
         }
-        // SAFETY: nobody frees anything meanwhile: that is the updater's, which the caller is.
-        unsafe { self.take_out_removed() }?;
         let mut end = size;
         for (first, count) in self.buckets.pieces_above(size) {
             end = end.max(first + count);
-            for index in first..first + count {
-                // SAFETY: as above; no section puts a bucket above the size in.
-                unsafe { self.unmake_bucket(index) }?;
+            // The last one first: what does not fit into the mapping is not begun with.
+            for index in (first..first + count).rev() {
+                // SAFETY: the piece is there; in shared memory the space checks.
+                let link = unsafe { self.buckets.at(index) }?;
+                if load(link) != Word::FRESH {
+                    // No section puts a bucket above the size in.
+                    set_flag(link, REMOVED);
+                }
             }
         }
+        // SAFETY: nobody frees anything meanwhile: that is the updater's, which the caller is.
+        unsafe { self.take_out_removed() }?;
         if end > size {
             // Sections that saw another size may still begin at these buckets, or stand on them.
             self.let_go(size, end);
@@ -89,7 +96,7 @@ impl<G: Ground> Table<G> {
         Ok(())
     }
 
-    /// Passes everything, and so takes out all that was removed.
+    /// Passes everything, and so takes out all that was removed: nodes and buckets.
     ///
     /// # Safety
     ///

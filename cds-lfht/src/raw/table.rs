@@ -10,6 +10,7 @@ use urcu_core::space::Process;
 use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicUsize, Ordering};
 
+use super::allocator::Allocator;
 use super::buckets::{BucketMemory, Buckets};
 use super::count::Counters;
 use super::error::NewError;
@@ -33,14 +34,18 @@ pub struct Options {
     pub auto_resize: bool,
     /// Count the nodes. Needed to shrink automatically; without it the table grows when it meets long chains.
     pub accounting: bool,
-    /// Where the buckets are. `None`: one mapping when there is a maximum of at most 2^32, else an allocation per doubling.
+    /// Where the buckets are. `None`: one mapping when there is a maximum of at most 2^32 and no allocator, else an allocation per
+    /// doubling.
     pub memory: Option<BucketMemory>,
+    /// Who allocates the buckets. `None`: Rust's global allocator, and the system where it is much. Not for tables in
+    /// shared memory.
+    pub allocator: Option<Allocator>,
 }
 
 impl Options {
     /// One bucket, no maximum, resized automatically, counting.
     pub const fn new() -> Self {
-        Self { initial: 1, min: 1, max: None, auto_resize: true, accounting: true, memory: None }
+        Self { initial: 1, min: 1, max: None, auto_resize: true, accounting: true, memory: None, allocator: None }
     }
 
     /// Starts with `buckets`.
@@ -81,6 +86,13 @@ impl Options {
         Self { memory: Some(memory), ..self }
     }
 
+    /// Has its buckets in memory of this allocator.
+    #[doc(alias = "cds_lfht_new_with_flavor_alloc")]
+    #[must_use]
+    pub const fn allocator(self, allocator: Allocator) -> Self {
+        Self { allocator: Some(allocator), ..self }
+    }
+
     fn check(&self) -> Result<(), NewError> {
         for (parameter, value) in [("initial", self.initial), ("min", self.min)] {
             if value == 0 {
@@ -118,7 +130,7 @@ impl Default for Options {
 /// 1. Buckets `0..size` have memory; so have those below a size that a section has seen, until it ends.
 /// 2. A bucket that is `READY` is in the list, and stays there, not removed, as long as a section may start at it: one that has
 ///    seen a size above its index.
-/// 3. The list is sorted: by reversed hash, buckets before nodes with the same.
+/// 3. The list is sorted: by hash, the low bits first, buckets before nodes with the same.
 /// 4. Bucket 0 is the start of the list and is ready from the beginning.
 /// 5. A link that has `REMOVED` never changes.
 #[doc(alias = "cds_lfht")]
@@ -167,20 +179,20 @@ impl<G: Ground> Table<G> {
         options.check()?;
         let limit = options.max.unwrap_or(1 << (usize::BITS - 1));
         let memory = options.memory.unwrap_or(match options.max {
-            Some(max) if max <= 1 << 32 && G::OWNED => BucketMemory::Mmap,
+            Some(max) if max <= 1 << 32 && G::OWNED && options.allocator.is_none() => BucketMemory::Mmap,
             _ => BucketMemory::Order,
         });
         let initial = options.initial.clamp(options.min, limit);
         let table = Box::new(Self {
             size: ground.size(initial),
             growing: AtomicUsize::new(0),
-            buckets: Buckets::new(ground, memory, options.min, options.max)?,
+            buckets: Buckets::new(ground, memory, options.allocator, options.min, options.max)?,
             counters: options.accounting.then(Counters::new),
             auto_resize: options.auto_resize,
             min: options.min,
             max: limit,
             flavor,
-            resize: CachePadded(Resize::new()),
+            resize: CachePadded(Resize::new(initial)),
         });
         if G::OWNED {
             table.buckets.ensure(0, initial).map_err(|_| NewError::OutOfMemory)?;

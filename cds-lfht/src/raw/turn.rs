@@ -32,6 +32,11 @@ impl Turn {
         taken.then(|| Taken { turn: self })
     }
 
+    /// Whether a thread of this process has it.
+    pub(super) fn is_held_here(&self) -> bool {
+        self.holder.load(Ordering::Relaxed) & !AWAITED == sys::process_id().cast_unsigned()
+    }
+
     /// Waits for it. Blocks for as long as others work under it, which is bounded.
     pub(super) fn take(&self) -> Taken<'_> {
         let mut backoff = Backoff::new();

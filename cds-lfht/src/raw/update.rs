@@ -13,7 +13,7 @@ use urcu_core::sync::modelled::Ordering;
 use super::error::{NotFound, ReplaceError};
 use super::ground::Ground;
 use super::lookup::{Iter, Seen, Start, load, sure};
-use super::split_order::{order_of, parent_of, reversed_index};
+use super::split_order::{is_behind, order_of, parent_of};
 use super::table::Table;
 use super::word::{Link, Node, REMOVED, Word, is_linkable};
 
@@ -97,7 +97,7 @@ impl<G: Ground> Table<G> {
         unsafe { self.start_at_ancestor(index) }
     }
 
-    /// Finds where a node (or bucket) with this reversed hash belongs, and takes out whatever has been removed on the way:
+    /// Finds where a node (or bucket) with this hash belongs, and takes out whatever has been removed on the way:
     /// when it returns, nothing that was removed before, with this hash and on the chosen side of the place, is in the list.
     ///
     /// Lock-free: it begins anew only when another thread has changed the list where it was.
@@ -106,18 +106,12 @@ impl<G: Ground> Table<G> {
     ///
     /// Inside a section of the table's flavor.
     #[inline(always)]
-    unsafe fn seek(
-        &self,
-        hash: usize,
-        reversed: usize,
-        side: Side,
-        steps: &mut G::Steps,
-    ) -> Result<(Spot<'_>, u32), G::Stop> {
+    unsafe fn seek(&self, hash: usize, side: Side, steps: &mut G::Steps) -> Result<(Spot<'_>, u32), G::Stop> {
         loop {
             // SAFETY: inside a section.
             let start = unsafe { self.start(hash) }?;
             // SAFETY: inside a section.
-            if let Some(spot) = unsafe { self.seek_from(start, reversed, side, steps) }? {
+            if let Some(spot) = unsafe { self.seek_from(start, hash, side, steps) }? {
                 return Ok((spot, start.order));
             }
         }
@@ -132,7 +126,7 @@ impl<G: Ground> Table<G> {
     pub(super) unsafe fn seek_from<'t>(
         &'t self,
         start: Start<'t>,
-        reversed: usize,
+        hash: usize,
         side: Side,
         steps: &mut G::Steps,
     ) -> Result<Option<Spot<'t>>, G::Stop> {
@@ -142,11 +136,11 @@ impl<G: Ground> Table<G> {
         loop {
             self.step(steps)?;
             // `word` is what was in `link`, without `REMOVED`.
-            if word.ends_search(reversed, order) {
+            if word.ends_search(hash, order) {
                 return Ok(Some(Spot { link, word, passed }));
             }
             if word.is_bucket() {
-                if self.lies_behind(word, reversed)? {
+                if self.lies_behind(word, hash)? {
                     return Ok(Some(Spot { link, word, passed }));
                 }
                 // SAFETY: reached in this section, and not the end, which is of level 0.
@@ -168,13 +162,13 @@ impl<G: Ground> Table<G> {
                 word = now;
                 continue;
             }
-            let hash = node.reversed::<G>();
-            if hash > reversed || (hash == reversed && side == Side::Before) {
+            let found = node.hash::<G>();
+            if is_behind(found, hash) || (found == hash && side == Side::Before) {
                 return Ok(Some(Spot { link, word, passed }));
             }
-            if last_hash != Some(hash) {
+            if last_hash != Some(found) {
                 passed += 1;
-                last_hash = Some(hash);
+                last_hash = Some(found);
             }
             (link, word) = (&node.links().next, next);
         }
@@ -187,12 +181,12 @@ impl<G: Ground> Table<G> {
     /// The node is the caller's alone.
     #[inline]
     #[track_caller]
-    unsafe fn prepare(&self, node: NonNull<Node>, reversed: usize) {
+    unsafe fn prepare(&self, node: NonNull<Node>, hash: usize) {
         if !is_linkable(self.buckets.ground.name(node)) {
             not_linkable(node);
         }
         // SAFETY: the caller has the node for itself.
-        unsafe { node.as_ref() }.set_reversed(reversed);
+        unsafe { node.as_ref() }.set_hash(hash);
     }
 
     /// Links a prepared node at `spot`.
@@ -201,13 +195,13 @@ impl<G: Ground> Table<G> {
     ///
     /// The node is the caller's alone, and belongs there.
     #[inline]
-    unsafe fn link(&self, spot: &Spot<'_>, node: NonNull<Node>, reversed: usize, order: u32) -> Result<(), ()> {
+    unsafe fn link(&self, spot: &Spot<'_>, node: NonNull<Node>, hash: usize, order: u32) -> Result<(), ()> {
         // SAFETY: the caller has the node for itself.
         let own = unsafe { node.as_ref() };
         // Relaxed: not reachable yet; published by the next line. PAIR(lfht-link)
         own.next.store(spot.word.target().0, Ordering::Relaxed);
         let name = self.buckets.ground.name(node);
-        swing(spot.link, spot.word, Word::to_node(name, reversed, order)).map(|_| ())
+        swing(spot.link, spot.word, Word::to_node(name, hash, order)).map(|_| ())
     }
 
     /// See [`add`](Table::add).
@@ -226,15 +220,14 @@ impl<G: Ground> Table<G> {
     /// As there.
     #[inline]
     pub unsafe fn try_add(&self, hash: usize, node: NonNull<Node>) -> Result<(), G::Stop> {
-        let reversed = hash.reverse_bits();
         let mut steps = self.buckets.ground.steps();
         // SAFETY: the caller's own.
-        unsafe { self.prepare(node, reversed) };
+        unsafe { self.prepare(node, hash) };
         loop {
             // SAFETY: inside a section.
-            let (spot, order) = unsafe { self.seek(hash, reversed, Side::Behind, &mut steps) }?;
+            let (spot, order) = unsafe { self.seek(hash, Side::Behind, &mut steps) }?;
             // SAFETY: the caller's own; behind all that are not larger.
-            if unsafe { self.link(&spot, node, reversed, order) }.is_ok() {
+            if unsafe { self.link(&spot, node, hash, order) }.is_ok() {
                 // SAFETY: inside a section.
                 unsafe { self.added(spot.passed) };
                 return Ok(());
@@ -251,19 +244,19 @@ impl<G: Ground> Table<G> {
     unsafe fn find_equal(
         &self,
         spot: &Spot<'_>,
-        reversed: usize,
+        hash: usize,
         order: u32,
         matches: &mut impl FnMut(NonNull<Node>) -> bool,
         steps: &mut G::Steps,
     ) -> Result<Option<(NonNull<Node>, Word)>, G::Stop> {
         let mut word = spot.word;
         // Mostly the tag says that what is behind the place has another hash: then it need not be fetched.
-        while !word.is_bucket() && !word.ends_search(reversed, order) {
+        while !word.is_bucket() && !word.ends_search(hash, order) {
             self.step(steps)?;
             // SAFETY: reached in this section.
             let node = unsafe { self.node_at(word) }?;
             let next = load(&node.links().next);
-            if node.reversed::<G>() != reversed {
+            if node.hash::<G>() != hash {
                 break;
             }
             if !next.is_removed() && matches(node.pointer) {
@@ -294,21 +287,20 @@ impl<G: Ground> Table<G> {
         node: NonNull<Node>,
         mut matches: impl FnMut(NonNull<Node>) -> bool,
     ) -> Result<Option<NonNull<Node>>, G::Stop> {
-        let reversed = hash.reverse_bits();
         let mut steps = self.buckets.ground.steps();
         // SAFETY: the caller's own.
-        unsafe { self.prepare(node, reversed) };
+        unsafe { self.prepare(node, hash) };
         loop {
             // SAFETY: inside a section.
-            let (spot, order) = unsafe { self.seek(hash, reversed, Side::Before, &mut steps) }?;
+            let (spot, order) = unsafe { self.seek(hash, Side::Before, &mut steps) }?;
             // SAFETY: the same section.
-            let equal = unsafe { self.find_equal(&spot, reversed, order, &mut matches, &mut steps) }?;
+            let equal = unsafe { self.find_equal(&spot, hash, order, &mut matches, &mut steps) }?;
             if let Some((found, _)) = equal {
                 return Ok(Some(found));
             }
             // Whoever else adds this key has to change this very link.
             // SAFETY: the caller's own; in front of all that are not smaller.
-            if unsafe { self.link(&spot, node, reversed, order) }.is_ok() {
+            if unsafe { self.link(&spot, node, hash, order) }.is_ok() {
                 // SAFETY: inside a section.
                 unsafe { self.added(spot.passed) };
                 return Ok(None);
@@ -337,15 +329,14 @@ impl<G: Ground> Table<G> {
         node: NonNull<Node>,
         mut matches: impl FnMut(NonNull<Node>) -> bool,
     ) -> Result<Option<NonNull<Node>>, G::Stop> {
-        let reversed = hash.reverse_bits();
         let mut steps = self.buckets.ground.steps();
         // SAFETY: the caller's own.
-        unsafe { self.prepare(node, reversed) };
+        unsafe { self.prepare(node, hash) };
         loop {
             // SAFETY: inside a section.
-            let (spot, order) = unsafe { self.seek(hash, reversed, Side::Before, &mut steps) }?;
+            let (spot, order) = unsafe { self.seek(hash, Side::Before, &mut steps) }?;
             // SAFETY: the same section.
-            let equal = unsafe { self.find_equal(&spot, reversed, order, &mut matches, &mut steps) }?;
+            let equal = unsafe { self.find_equal(&spot, hash, order, &mut matches, &mut steps) }?;
             if let Some((found, next)) = equal {
                 // SAFETY: both as promised.
                 if unsafe { self.swap(hash, found, next, node, &mut steps) }?.is_ok() {
@@ -354,7 +345,7 @@ impl<G: Ground> Table<G> {
                 continue;
             }
             // SAFETY: as in `add_unique`.
-            if unsafe { self.link(&spot, node, reversed, order) }.is_ok() {
+            if unsafe { self.link(&spot, node, hash, order) }.is_ok() {
                 // SAFETY: inside a section.
                 unsafe { self.added(spot.passed) };
                 return Ok(None);
@@ -383,16 +374,15 @@ impl<G: Ground> Table<G> {
         new: NonNull<Node>,
         matches: impl FnOnce(NonNull<Node>) -> bool,
     ) -> Result<Result<(), ReplaceError>, G::Stop> {
-        let reversed = hash.reverse_bits();
         let mut steps = self.buckets.ground.steps();
         let Some(node) = old.node() else { return Ok(Err(ReplaceError::NotFound)) };
         // SAFETY: found in this section.
         let found = unsafe { Seen::new(node) };
-        if found.reversed::<G>() != reversed || !matches(node) {
+        if found.hash::<G>() != hash || !matches(node) {
             return Ok(Err(ReplaceError::Mismatch));
         }
         // SAFETY: the caller's own.
-        unsafe { self.prepare(new, reversed) };
+        unsafe { self.prepare(new, hash) };
         // SAFETY: as promised.
         let swapped = unsafe { self.swap(hash, node, load(&found.links().next), new, &mut steps) }?;
         Ok(swapped.map_err(|NotFound| ReplaceError::NotFound))
@@ -413,12 +403,11 @@ impl<G: Ground> Table<G> {
         new: NonNull<Node>,
         steps: &mut G::Steps,
     ) -> Result<Result<(), NotFound>, G::Stop> {
-        let reversed = hash.reverse_bits();
         // SAFETY: found in this section.
         let link = &unsafe { old.as_ref() }.next;
         // SAFETY: the caller's own.
         let own = unsafe { new.as_ref() };
-        let to_new = Word::to_node(self.buckets.ground.name(new), reversed, self.order_now()).with(REMOVED);
+        let to_new = Word::to_node(self.buckets.ground.name(new), hash, self.order_now()).with(REMOVED);
         let mut next = next;
         loop {
             self.step(steps)?;
@@ -434,7 +423,7 @@ impl<G: Ground> Table<G> {
             }
         }
         // SAFETY: inside a section. Passes everything with this hash, and so takes the old node out.
-        let _ = unsafe { self.seek(hash, reversed, Side::Behind, steps) }?;
+        let _ = unsafe { self.seek(hash, Side::Behind, steps) }?;
         Ok(Ok(()))
     }
 
@@ -454,10 +443,10 @@ impl<G: Ground> Table<G> {
         if set_flag(&removed.links().next, REMOVED).is_none() {
             return Ok(Err(NotFound));
         }
-        let reversed = removed.reversed::<G>();
+        let hash = removed.hash::<G>();
         let mut steps = self.buckets.ground.steps();
         // SAFETY: inside a section. Passes everything with this hash, and so takes the node out.
-        let _ = unsafe { self.seek(reversed.reverse_bits(), reversed, Side::Behind, &mut steps) }?;
+        let _ = unsafe { self.seek(hash, Side::Behind, &mut steps) }?;
         // SAFETY: inside a section.
         unsafe { self.deleted() };
         Ok(Ok(()))
@@ -470,6 +459,9 @@ impl<G: Ground> Table<G> {
     /// Inside a section. No section is left that may start at it or put it into the list (two steps of shrinking ensure
     /// that).
     pub(super) unsafe fn unmake_bucket(&self, index: usize) -> Result<(), G::Stop> {
+        if !self.buckets.is_there(index) {
+            return Ok(());
+        }
         // SAFETY: released only after this (the caller has the turn).
         let link = unsafe { self.buckets.at(index) }?;
         let word = load(link);
@@ -477,14 +469,13 @@ impl<G: Ground> Table<G> {
             return Ok(());
         }
         set_flag(link, REMOVED);
-        let reversed = reversed_index(index);
         let mut steps = self.buckets.ground.steps();
         loop {
             let (parent, order) = parent_of(index);
             // SAFETY: the parent is below every size that the table can have meanwhile.
             let start = unsafe { self.start_at(parent, order) }?;
             // SAFETY: inside a section. Passes all buckets up to this one, and so takes it out.
-            if unsafe { self.seek_from(start, reversed, Side::Before, &mut steps) }?.is_some() {
+            if unsafe { self.seek_from(start, index, Side::Before, &mut steps) }?.is_some() {
                 return Ok(());
             }
         }

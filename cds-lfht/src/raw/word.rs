@@ -20,9 +20,9 @@
 //!
 //! The tag says about the target what one would otherwise have to look up there.
 //!
-//! - **Target is a node**: a window of 14 bits of its reversed hash, and in the top two bits where the window begins: at
-//!   bit 0, 8, 16 or 24 from the top. Who searches knows that everything in its bucket shares the first bits, as many as
-//!   the table's order; if the window begins there or before, a larger window means a larger hash.
+//! - **Target is a node**: a window of 14 bits of its hash, and in the top two bits where the window begins: at bit 0, 8, 16 or
+//!   24. Another window means another hash. Who searches knows that everything in its bucket shares the low bits, as many as
+//!   the table's order; if the window begins there or before, it also says which of the two is behind.
 //! - **Target is a bucket**: 6 bits of its level, 10 bits of the segment of memory it lies in, which give its index.
 
 use core::ptr;
@@ -30,7 +30,7 @@ use core::ptr;
 use urcu_core::sync::modelled::AtomicPtr;
 use urcu_core::sync::{AtomicUsize, Ordering};
 
-use super::split_order::level_of;
+use super::split_order::{is_behind, level_of};
 
 /// A place that holds a word of the list: a name and its flags. What is in it is the table's matter.
 pub type Link = AtomicPtr<Node>;
@@ -45,29 +45,29 @@ pub struct Node {
     pub(super) next: Link,
     /// Written before the node is in a table, and constant while it is in one. Atomic, because a link in shared memory may lead
     /// to what is no node.
-    pub(super) reverse_hash: AtomicUsize,
+    pub(super) hash: AtomicUsize,
 }
 
 impl Node {
     /// A node that is in no table.
     #[doc(alias = "cds_lfht_node_init")]
     pub fn new() -> Self {
-        Self { next: Link::new(ptr::null_mut()), reverse_hash: AtomicUsize::new(0) }
+        Self { next: Link::new(ptr::null_mut()), hash: AtomicUsize::new(0) }
     }
 
     /// A node that is in no table, and of which [`is_node_deleted`](super::is_node_deleted) says so.
     #[doc(alias = "cds_lfht_node_init_deleted")]
     pub fn new_deleted() -> Self {
-        Self { next: Link::new(Word::END.with(REMOVED).0), reverse_hash: AtomicUsize::new(0) }
+        Self { next: Link::new(Word::END.with(REMOVED).0), hash: AtomicUsize::new(0) }
     }
 }
 
 impl Node {
     /// Before it is linked.
     #[inline(always)]
-    pub(super) fn set_reversed(&self, reversed: usize) {
+    pub(super) fn set_hash(&self, hash: usize) {
         // Relaxed: published with the node. PAIR(lfht-link)
-        self.reverse_hash.store(reversed, Ordering::Relaxed);
+        self.hash.store(hash, Ordering::Relaxed);
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) const READY: usize = 4;
 const OF_THE_PLACE: usize = REMOVED | READY;
 const ADDRESS: usize = (1 << TAG_AT) - 8;
 const TAG_AT: u32 = 48;
-/// Bits of a reversed hash in a tag.
+/// Bits of a hash in a tag.
 const WINDOW: u32 = 14;
 /// Windows begin at multiples of this.
 const STEP: u32 = 8;
@@ -117,11 +117,11 @@ impl Word {
     /// The list ends. A bucket of level 0, so that it ends every search.
     pub(super) const END: Self = Self(ptr::without_provenance_mut(BUCKET));
 
-    /// Points to the node of this name, whose reversed hash is `reversed`, in a table of `order`.
+    /// Points to the node of this name, whose hash is `hash`, in a table of `order`.
     #[inline]
-    pub(super) fn to_node(node: *mut Node, reversed: usize, order: u32) -> Self {
+    pub(super) fn to_node(node: *mut Node, hash: usize, order: u32) -> Self {
         let window = (order / STEP).min(LAST_WINDOW);
-        let tag = (window as usize) << WINDOW | window_of(reversed, window);
+        let tag = (window as usize) << WINDOW | window_of(hash, window);
         Self(node.map_addr(|address| address | tag << TAG_AT))
     }
 
@@ -193,19 +193,35 @@ impl Word {
         self.0.addr() >> TAG_AT & (SEGMENTS - 1)
     }
 
-    /// Whether the tag alone says that a search for `reversed`, in a table of `order`, ends before the target.
-    ///
-    /// A bucket that tables of this order have is not inside the one that is searched, hence behind it. (The end of the list is
-    /// level 0.) A node in the bucket has the first `order` bits in common with `reversed`; then its window may tell.
-    ///
-    /// Without branches: which of the two it is cannot be predicted, whether the search ends mostly can.
-    #[inline]
-    pub(super) fn ends_search(self, reversed: usize, order: u32) -> bool {
+    /// Whether the target can be what a search for `hash` looks for: it is a node, and its window agrees. Whatever the order
+    /// of the table: a node with another window has another hash.
+    #[inline(always)]
+    pub(super) fn can_be(self, hash: usize) -> bool {
+        let (window, bits) = self.window();
+        // One comparison: that it is a bucket cannot be predicted by itself, either.
+        (bits ^ window_of(hash, window)) | (self.0.addr() & BUCKET) == 0
+    }
+
+    /// Which window the tag has, and what is in it; the target is a node.
+    #[inline(always)]
+    fn window(self) -> (u32, usize) {
         let tag = self.0.addr() >> TAG_AT;
         // Two bits.
         #[allow(clippy::cast_possible_truncation)]
         let window = (tag >> WINDOW) as u32;
-        let is_beyond = (tag & ((1 << WINDOW) - 1) > window_of(reversed, window)) & (window * STEP <= order);
+        (window, tag & ((1 << WINDOW) - 1))
+    }
+
+    /// Whether the tag alone says that a search for `hash`, in a table of `order`, ends before the target.
+    ///
+    /// A bucket that tables of this order have is not inside the one that is searched, hence behind it. (The end of the list is
+    /// level 0.) A node in the bucket has the low `order` bits in common with `hash`; then its window may tell.
+    ///
+    /// Without branches: which of the two it is cannot be predicted, whether the search ends mostly can.
+    #[inline]
+    pub(super) fn ends_search(self, hash: usize, order: u32) -> bool {
+        let (window, bits) = self.window();
+        let is_beyond = is_behind(bits, window_of(hash, window)) & (window * STEP <= order);
         let is_behind = self.level() <= order;
         let is_bucket = self.is_bucket();
         (is_bucket & is_behind) | (!is_bucket & is_beyond)
@@ -213,8 +229,8 @@ impl Word {
 }
 
 #[inline]
-fn window_of(reversed: usize, window: u32) -> usize {
-    reversed << (window * STEP) >> (usize::BITS - WINDOW)
+fn window_of(hash: usize, window: u32) -> usize {
+    hash >> (window * STEP) & ((1 << WINDOW) - 1)
 }
 
 /// Whether a node of this name can be linked.

@@ -170,3 +170,36 @@ fn lookups_do_not_go_back_in_time_when_a_line_is_added_again() {
         reader.join().expect("in order");
     });
 }
+
+#[test]
+fn a_key_whose_copies_come_and_go_is_always_found() {
+    explore(3, || {
+        let map = map(&KEYS[..1], 0);
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || reader.get(KEYS[0]));
+        // A copy comes where a lookup may not look any more, the first one goes, and another key takes its place; and once more,
+        // for the lookup that looks again.
+        map.insert_duplicate(KEYS[0], 2);
+        assert_eq!(map.remove_entry(KEYS[0], KEYS[0]), Some(KEYS[0]));
+        assert_eq!(map.insert(KEYS[1], 1), None);
+        map.insert_duplicate(KEYS[0], 3);
+        assert_eq!(map.remove_entry(KEYS[0], 2), Some(2));
+        assert_eq!(map.insert(KEYS[2], 1), None);
+        assert!(reader.join().expect("no panic").is_some());
+    });
+}
+
+#[test]
+fn a_key_whose_copy_goes_from_another_line_is_always_found() {
+    explore(2, || {
+        // The last is in the second line.
+        let map = map(&KEYS[..8], 0);
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || reader.get(KEYS[7]));
+        assert!(map.remove(KEYS[0]).is_some());
+        map.insert_duplicate(KEYS[7], 2);
+        // Not the first one that is found.
+        assert_eq!(map.remove_entry(KEYS[7], KEYS[7]), Some(KEYS[7]));
+        assert!(reader.join().expect("no panic").is_some());
+    });
+}

@@ -74,6 +74,7 @@ unsafe fn links<'a>(node: NonNull<ListHead>) -> &'a ListHead {
 ///
 /// `link` is one of a live node, which was given a name; or of any place in a space that does not trust its links.
 #[inline(always)]
+#[cfg_attr(urcu_mutants, track_caller)]
 unsafe fn follow<S: Space>(
     space: &S,
     link: &AtomicPtr<ListHead>,

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, exit};
 use std::time::Duration;
 
+use crate::machine::Share;
 use crate::{notes, seed, watchdog};
 
 /// Says which body a process is there for.
@@ -28,6 +29,7 @@ pub struct OwnProcess {
     environment: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
     limit: Duration,
+    crowded: bool,
 }
 
 impl Default for OwnProcess {
@@ -39,7 +41,7 @@ impl Default for OwnProcess {
 impl OwnProcess {
     /// In the environment and the directory of this process.
     pub const fn new() -> Self {
-        Self { test: None, role: "", environment: Vec::new(), directory: None, limit: watchdog::LIMIT }
+        Self { test: None, role: "", environment: Vec::new(), directory: None, limit: watchdog::LIMIT, crowded: false }
     }
 
     /// Names the body: needed where one test has several.
@@ -83,6 +85,13 @@ impl OwnProcess {
         self
     }
 
+    /// Runs when no other test does: for bodies with thousands of threads.
+    #[must_use]
+    pub fn crowded(mut self) -> Self {
+        self.crowded = true;
+        self
+    }
+
     /// Runs `body`, a closure inside a test function, in a new process.
     ///
     /// The new process runs the same test function up to here; this call does not return there. In the process of
@@ -101,7 +110,9 @@ impl OwnProcess {
         if let Some(directory) = self.directory {
             command.current_dir(directory);
         }
+        let share = if self.crowded { Share::take_all() } else { Share::take() };
         let output = command.output().expect("the test program can be run again");
+        drop(share);
         notes::pass_on(test, &String::from_utf8_lossy(&output.stderr));
         Outcome(Some((role, output)))
     }

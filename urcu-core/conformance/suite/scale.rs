@@ -139,5 +139,5 @@ fn ten_thousand_threads() {
         inside.leave();
         rcu::synchronize();
     };
-    let _ = process().run(body).succeeded();
+    let _ = process().crowded().run(body).succeeded();
 }

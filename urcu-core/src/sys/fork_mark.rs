@@ -13,20 +13,26 @@ const BYTES: usize = 4096;
 /// A page that the kernel wipes in forked children (`MADV_WIPEONFORK`, Linux 4.14) holds a one; where that is not to be
 /// had, process ids are compared, which costs a system call each time.
 #[derive(Debug)]
-pub(crate) struct ForkMark {
+pub struct ForkMark {
     /// Null before the first `set`, and where there is no such page.
     page: AtomicPtr<AtomicU32>,
     process: AtomicI32,
 }
 
+impl Default for ForkMark {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ForkMark {
-    /// Not set.
-    pub(crate) const fn new() -> Self {
+    /// Not set. For statics: its page is never given back.
+    pub const fn new() -> Self {
         Self { page: AtomicPtr::new(ptr::null_mut()), process: AtomicI32::new(0) }
     }
 
     /// Remembers this process, unless another one is remembered. Async-signal-safe.
-    pub(crate) fn set_if_unset(&self) {
+    pub fn set_if_unset(&self) {
         if in_model() {
             return;
         }
@@ -36,7 +42,7 @@ impl ForkMark {
     }
 
     /// Remembers this process. Async-signal-safe.
-    pub(crate) fn set(&self) {
+    pub fn set(&self) {
         // Relaxed throughout: a process compares what it stored itself.
         self.process.store(process_id(), Ordering::Relaxed);
         if self.page.load(Ordering::Relaxed).is_null() {
@@ -50,7 +56,7 @@ impl ForkMark {
 
     /// Whether this is another process than the one remembered; false if none is.
     #[inline]
-    pub(crate) fn is_other_process(&self) -> bool {
+    pub fn is_other_process(&self) -> bool {
         // SAFETY: null or a mapped page that stays. Acquire: mapped before its address was published.
         match unsafe { self.page.load(Ordering::Acquire).as_ref() } {
             Some(page) => page.load(Ordering::Relaxed) == 0,

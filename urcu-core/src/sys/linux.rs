@@ -30,7 +30,8 @@ pub fn thread_exists(tid: i32) -> bool {
 ///
 /// An id may be used again by a later thread, so `false` can be a stranger; `true` is certain.
 pub fn thread_has_ended(tid: i32) -> bool {
-    !thread_exists(tid) || matches!(thread_state(tid), Some(b'Z' | b'X'))
+    // Only a leader stays as a zombie; `/proc` takes ten times as long as asking whether a thread exists.
+    !thread_exists(tid) || (tid == process_id() && matches!(thread_state(tid), Some(b'Z' | b'X')))
 }
 
 /// The letter that `/proc` has for a thread's state. By bare system calls and on the stack: async-signal-safe.

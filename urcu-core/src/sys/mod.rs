@@ -10,7 +10,7 @@ mod pages;
 mod pthread_mutex;
 
 pub(crate) use exit_key::{DESTRUCTOR_ROUNDS, ExitKey};
-pub(crate) use fork_mark::ForkMark;
+pub use fork_mark::ForkMark;
 pub use linux::*;
 pub use pages::*;
 pub use pthread_mutex::PthreadMutex;

@@ -12,6 +12,7 @@ use crate::coverage::lines::{self, Lines};
 use crate::coverage::tools::Tools;
 use crate::flags::CoverageFlags;
 use crate::job::{self, Job, Verdict};
+use crate::programs;
 use crate::workspace::{Layer, Workspace};
 
 /// Of every hundred lines.
@@ -46,15 +47,21 @@ fn check(job: &mut Job<'_>, flags: &CoverageFlags) -> Result<Verdict> {
     // Build scripts and macros count, too, and nobody reads it.
     build.args(["--no-run", "--message-format=json"]).env("LLVM_PROFILE_FILE", folder.join("build-%m.profraw"));
     let Some(messages) = job.lines(build)? else { return Ok(Verdict::Failed) };
-    let programs: BTreeSet<PathBuf> = messages.iter().filter_map(|message| program(message)).collect();
+    // Tests, and the programs that they start.
+    let objects: BTreeSet<PathBuf> = messages.iter().filter_map(|message| program(message)).collect();
 
-    let mut command = tests(job, &packages, &folder);
-    // What is compiled by tests at run time is not what is measured.
-    command.args(["--no-fail-fast", "--", "--skip", "broken_rules_do_not_compile"]);
-    command.env("LLVM_PROFILE_FILE", profiles.join("%m%c.profraw")).env("URCU_PATIENCE", "4");
-    let passed = job.run(command)?;
+    let libraries = programs::compiler_libraries();
+    let commands = programs::read(job.workspace, &messages).into_iter().map(|program| {
+        let mut command = program.command(job.workspace, &libraries);
+        // What is compiled by tests at run time is not what is measured.
+        command.args(["--skip", "broken_rules_do_not_compile"]);
+        command.env("LLVM_PROFILE_FILE", profiles.join("%m%c.profraw")).env("URCU_PATIENCE", "4");
+        (program.name(), command)
+    });
+    let commands = programs::long_ones_first(commands.collect());
+    let passed = job.run_side_by_side(programs::at_a_time(), commands)?;
 
-    let report = export(job, &tools, &folder, &profiles, &programs)?;
+    let report = export(job, &tools, &folder, &profiles, &objects)?;
     let Some(report) = report else { return Ok(Verdict::Failed) };
     let enough = show(job, &lines::read(&report), &packages);
     Ok(Verdict::of(passed && enough))
@@ -86,7 +93,7 @@ fn export(
     tools: &Tools,
     folder: &Path,
     profiles: &Path,
-    programs: &BTreeSet<PathBuf>,
+    objects: &BTreeSet<PathBuf>,
 ) -> Result<Option<String>> {
     let merged = folder.join("all.profdata");
     let mut merge = Command::new(&tools.profdata);
@@ -99,8 +106,8 @@ fn export(
     export.args(["export", "--format=lcov"]).arg(format!("--instr-profile={}", merged.display()));
     // What others wrote is not asked for; reports are large.
     export.arg(r"--ignore-filename-regex=(/rustc/|/\.cargo/|/tests/)");
-    for program in programs {
-        export.arg("--object").arg(program);
+    for object in objects {
+        export.arg("--object").arg(object);
     }
     let output = export.output().with_context(|| format!("cannot start {}", tools.cov.display()))?;
     if !output.status.success() {

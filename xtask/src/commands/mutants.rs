@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
-use serde::Deserialize;
 
 use super::sanitize;
 use crate::flags::MutantsFlags;
 use crate::job::{self, Job, Verdict};
-use crate::mutants::{self, Build, Control, Entry, Mutant, Table};
+use crate::mutants::{self, Build, Control, Entry, Mutant, Table, search_of};
+use crate::programs::{self, Program};
 use crate::progress::seconds;
 use crate::workspace::{Layer, Workspace};
 
@@ -32,68 +32,6 @@ const LIMIT: Duration = Duration::from_secs(90);
 const ATTEMPTS: usize = 4;
 /// Tests that take longer are not tried when a test for a new mutant is looked for.
 const LONGEST: Duration = Duration::from_secs(12);
-
-/// Where tests are looked for that turn red: by the file's beginning, `<build> <package>/<target> <beginning of names>*<end>`.
-const CANDIDATES: &[(&str, &[&str])] = &[
-    ("urcu-core/src/event", &["loom urcu-core/loom event::a_"]),
-    ("urcu-core/src/refcount", &["loom urcu-core/loom refcount::"]),
-    (
-        "urcu-core/src/defer/",
-        &[
-            "loom urcu-core/loom deferred::a_call",
-            "tsan urcu-core/orders calls_",
-            "tsan urcu-core/orders what_is_retired",
-            "tsan urcu-core/orders queues_",
-            "tsan urcu-core/orders heads_",
-        ],
-    ),
-    ("urcu-core/src/report", &[]),
-    ("urcu-core/src/sys/", &[]),
-    ("urcu-core/src/fork", &[]),
-    // Sections of the flavor for several processes.
-    (
-        "urcu-core/src/mirror",
-        &[
-            "native urcu-shm/conformance suite::store_buffers::",
-            "native urcu-shm/conformance_reader suite::store_buffers::",
-        ],
-    ),
-    ("urcu-core/src/raw", &["tsan urcu-core/orders sections_", "tsan urcu-core/orders typed_"]),
-    (
-        "urcu-core/src/",
-        &[
-            "loom urcu-core/loom grace_period::",
-            "tsan urcu-core/orders sections_",
-            "tsan urcu-core/orders quiescent_",
-            "tsan urcu-core/orders offline_",
-            "tsan urcu-core/orders threads_",
-            "tsan urcu-core/orders whoever_shares",
-        ],
-    ),
-    ("urcu-mb/src/", &["native urcu-mb/conformance suite::store_buffers::"]),
-    ("urcu-qsbr/src/", &["native urcu-qsbr/conformance suite::store_buffers::"]),
-    ("urcu-signal/src/", &["native urcu-signal/conformance suite::store_buffers::"]),
-    (
-        "urcu-shm/src/",
-        &[
-            "native urcu-shm/conformance suite::store_buffers::",
-            "native urcu-shm/conformance_reader suite::store_buffers::",
-        ],
-    ),
-    ("cds-list/src/", &["loom cds-list/loom ", "tsan cds-list/stress *mb", "tsan cds-list/basic *mb"]),
-    ("cds-lfstack/src/", &["loom cds-lfstack/loom ", "tsan cds-lfstack/stress *mb", "tsan cds-lfstack/basic *mb"]),
-    ("cds-wfqueue/src/", &["loom cds-wfqueue/loom ", "tsan cds-wfqueue/stress *mb", "tsan cds-wfqueue/recv *mb"]),
-    (
-        "cds-lfht/src/",
-        &[
-            "loom cds-lfht/loom ",
-            "tsan cds-lfht/lib ",
-            "tsan cds-lfht/map_stress *mb",
-            "tsan cds-lfht/raw_guarantees *mb",
-            "tsan cds-lfht/raw_resize *mb",
-        ],
-    ),
-];
 
 pub(crate) fn run(flags: &MutantsFlags) -> Result<ExitCode> {
     job::alone("mutants", "a red test for everything that can be weakened", |job| check(job, flags))
@@ -107,6 +45,14 @@ struct Case {
 }
 
 impl Case {
+    /// The test that turns red, if one is named.
+    fn control(&self) -> Option<&Control> {
+        match &self.entry {
+            Some(Entry::Caught(control)) => Some(control),
+            _ => None,
+        }
+    }
+
     fn is_named(&self, wanted: &[String]) -> bool {
         wanted.is_empty() || wanted.iter().any(|part| self.mutant.name.contains(part) || self.file.contains(part))
     }
@@ -202,24 +148,11 @@ enum Colour {
 
 /// Test programs that have been built.
 struct Programs {
-    /// By build, package and target: the program, and where it is to run.
-    built: BTreeMap<(Build, String, String), (PathBuf, PathBuf)>,
+    /// By build, package and target.
+    built: BTreeMap<(Build, String, String), Program>,
     suppressions: PathBuf,
     scratch: PathBuf,
     numbers: AtomicUsize,
-}
-
-#[derive(Deserialize)]
-struct Artifact {
-    manifest_path: Option<PathBuf>,
-    target: Option<ArtifactTarget>,
-    executable: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-struct ArtifactTarget {
-    name: String,
-    kind: Vec<String>,
 }
 
 impl Programs {
@@ -269,24 +202,11 @@ impl Programs {
                 };
             }
             let Some(lines) = job.lines(command)? else { bail!("the {} test programs do not build", build.name()) };
-            programs.read(build, job.workspace, &lines);
+            for program in programs::read(job.workspace, &lines) {
+                programs.built.insert((build, program.package.clone(), program.target.clone()), program);
+            }
         }
         Ok(programs)
-    }
-
-    fn read(&mut self, build: Build, workspace: &Workspace, lines: &[String]) {
-        for line in lines {
-            let Ok(Artifact { manifest_path: Some(manifest), target: Some(target), executable: Some(program) }) =
-                serde_json::from_str::<Artifact>(line)
-            else {
-                continue;
-            };
-            let Some(package) = workspace.packages.iter().find(|package| package.manifest() == manifest) else {
-                continue;
-            };
-            let name = if target.kind.iter().any(|kind| kind == "test") { target.name } else { "lib".to_owned() };
-            self.built.insert((build, package.name.clone(), name), (program, package.folder().to_owned()));
-        }
     }
 
     fn has(&self, control: &Control) -> bool {
@@ -294,9 +214,13 @@ impl Programs {
     }
 
     fn command(&self, control: &Control) -> Option<Command> {
-        let (program, folder) = self.built.get(&(control.build, control.package.clone(), control.target.clone()))?;
-        let mut command = Command::new(program);
-        command.current_dir(folder).env("RUST_BACKTRACE", "0").env("URCU_PATIENCE", "0.2").env_remove("URCU_MUTANT");
+        let program = self.built.get(&(control.build, control.package.clone(), control.target.clone()))?;
+        let mut command = Command::new(&program.path);
+        command
+            .current_dir(&program.folder)
+            .env("RUST_BACKTRACE", "0")
+            .env("URCU_PATIENCE", "0.2")
+            .env_remove("URCU_MUTANT");
         command.env("TSAN_OPTIONS", sanitize::thread_options(&self.suppressions));
         Some(command)
     }
@@ -448,44 +372,53 @@ fn prove(job: &mut Job<'_>, flags: &MutantsFlags, cases: &[Case]) -> Result<bool
     Ok(all_well && missed == 0)
 }
 
-/// Looks for tests that catch what no test is named for.
+/// Looks for tests that catch what no test is named for, or a test that does not turn red any more.
 fn bless(job: &mut Job<'_>, flags: &MutantsFlags, table: &mut Table, cases: &[Case]) -> Result<()> {
-    let is_open = |case: &&Case| match &case.entry {
-        None => true,
-        Some(Entry::Uncaught(why)) => flags.again || why == "?",
-        Some(Entry::Caught(_)) => flags.again,
+    let may_be_open = |case: &&Case| match &case.entry {
+        None | Some(Entry::Caught(_)) => true,
+        Some(Entry::Uncaught(_)) => flags.again,
     };
-    let open: Vec<&Case> = cases.iter().filter(is_open).collect();
-    let candidates =
-        |case: &Case| CANDIDATES.iter().find(|(start, _)| case.file.starts_with(start)).map_or(&[][..], |it| it.1);
-    let patterns: BTreeSet<&str> = open.iter().flat_map(|case| candidates(case)).copied().collect();
+    let cases: Vec<&Case> = cases.iter().filter(may_be_open).collect();
+    // The tests that are named already: most of them still turn red.
+    let named: BTreeSet<&Control> = cases.iter().filter_map(|case| case.control()).collect();
+    let patterns: BTreeSet<&str> = cases.iter().flat_map(|case| search_of(&case.file).tests).copied().collect();
     let patterns: Vec<(&str, Control)> =
         patterns.into_iter().map(|pattern| Ok((pattern, pattern.parse()?))).collect::<Result<_>>()?;
-    let wanted = patterns.iter().map(|(_, it)| (it.build, it.package.clone(), it.target.clone())).collect();
+    let all = named.iter().copied().chain(patterns.iter().map(|(_, it)| it));
+    let wanted = all.map(|it| (it.build, it.package.clone(), it.target.clone())).collect();
     let programs = Programs::build(job, &wanted)?;
+    let named: Vec<&Control> = named.into_iter().filter(|control| programs.has(control)).collect();
+    let green = in_parallel(flags.jobs(), &named, |control| programs.run(control, None));
+    let mut sound = BTreeSet::new();
+    for (control, colour) in named.into_iter().zip(green) {
+        if colour? == Colour::Green {
+            sound.insert(control);
+        }
+    }
+    let still_red = in_parallel(flags.jobs(), &cases, |case| match case.control() {
+        Some(control) if sound.contains(control) => {
+            programs.turns_red(control, &case.mutant.switch, ATTEMPTS).map(|colour| colour == Colour::Red)
+        }
+        // Without its build nothing is known better than what the table says.
+        Some(control) => Ok(!programs.has(control)),
+        None => Ok(false),
+    });
+    let mut open = Vec::new();
+    for (case, still_red) in cases.into_iter().zip(still_red) {
+        if !still_red? {
+            open.push(case);
+        }
+    }
+    job.say(format!("{} to find a test for", open.len()));
     let mut tests = BTreeMap::new();
     for (pattern, control) in &patterns {
-        let (start, end) = control.test.split_once('*').unwrap_or((&control.test, ""));
-        let names = programs.tests(control)?.into_iter().filter(|name| name.starts_with(start) && name.ends_with(end));
-        let all: Vec<Control> = names.map(|test| Control { test, ..control.clone() }).collect();
-        let times = in_parallel(flags.jobs(), &all, |control| {
-            let started = Instant::now();
-            (programs.run(control, None), started.elapsed())
-        });
-        let mut usable = Vec::new();
-        for (control, (colour, time)) in all.into_iter().zip(times) {
-            match colour? {
-                Colour::Green if time <= LONGEST => usable.push((time, control)),
-                Colour::Green => job.say(format!("takes {}: {control}", seconds(time))),
-                colour => job.say(format!("{colour:?} without a mutant: {control}")),
-            }
+        if open.iter().any(|case| search_of(&case.file).tests.contains(pattern)) {
+            tests.insert(*pattern, quick_and_green(job, flags, &programs, control)?);
         }
-        usable.sort();
-        tests.insert(*pattern, usable.into_iter().map(|(_, control)| control).collect::<Vec<_>>());
     }
     let found = Mutex::new(());
     let results = in_parallel(flags.jobs(), &open, |case| -> Result<Option<Control>> {
-        for control in candidates(case).iter().flat_map(|pattern| &tests[pattern]) {
+        for control in search_of(&case.file).tests.iter().flat_map(|pattern| &tests[pattern]) {
             if programs.run(control, Some(&case.mutant.switch))? == Colour::Red
                 // Once more, lest it is red by chance.
                 && programs.run(control, None)? == Colour::Green
@@ -503,10 +436,36 @@ fn bless(job: &mut Job<'_>, flags: &MutantsFlags, table: &mut Table, cases: &[Ca
     for (case, result) in open.iter().zip(results) {
         let entry = match (result?, &case.entry) {
             (Some(control), _) => Entry::Caught(control),
-            (None, Some(entry)) => entry.clone(),
-            (None, None) => Entry::Uncaught("?".to_owned()),
+            (None, Some(Entry::Uncaught(why))) => Entry::Uncaught(why.clone()),
+            (None, _) => Entry::Uncaught(search_of(&case.file).uncaught.to_owned()),
         };
         table.set(&case.file, &case.mutant.name, entry);
     }
     Ok(())
+}
+
+/// The tests that a pattern names, the quickest first.
+fn quick_and_green(
+    job: &mut Job<'_>,
+    flags: &MutantsFlags,
+    programs: &Programs,
+    pattern: &Control,
+) -> Result<Vec<Control>> {
+    let (start, end) = pattern.test.split_once('*').unwrap_or((&pattern.test, ""));
+    let names = programs.tests(pattern)?.into_iter().filter(|name| name.starts_with(start) && name.ends_with(end));
+    let all: Vec<Control> = names.map(|test| Control { test, ..pattern.clone() }).collect();
+    let times = in_parallel(flags.jobs(), &all, |control| {
+        let started = Instant::now();
+        (programs.run(control, None), started.elapsed())
+    });
+    let mut usable = Vec::new();
+    for (control, (colour, time)) in all.into_iter().zip(times) {
+        match colour? {
+            Colour::Green if time <= LONGEST => usable.push((time, control)),
+            Colour::Green => job.say(format!("takes {}: {control}", seconds(time))),
+            colour => job.say(format!("{colour:?} without a mutant: {control}")),
+        }
+    }
+    usable.sort();
+    Ok(usable.into_iter().map(|(_, control)| control).collect())
 }

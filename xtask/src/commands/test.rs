@@ -3,14 +3,16 @@
 //! Needs rustup's stable toolchain and a C compiler, nothing else. All steps run even when one fails, so
 //! that one run tells everything.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use super::{api, asm, features, headers, loom, portable, sanitize, spin, tidy, torture};
+use crate::failures::Failure;
 use crate::flags::TestFlags;
 use crate::job::{Job, Verdict};
+use crate::programs;
 use crate::progress::{Progress, seconds};
 use crate::results::Results;
 use crate::workspace::Workspace;
@@ -20,6 +22,9 @@ struct Step {
     about: &'static str,
     run: fn(&mut Job<'_>) -> Result<Verdict>,
 }
+
+/// Failures that are said once more at the end.
+const MOST: usize = 20;
 
 /// Quick ones first.
 const STEPS: &[Step] = &[
@@ -44,6 +49,7 @@ struct Done {
     step: &'static Step,
     verdict: Verdict,
     time: Duration,
+    failures: Vec<Failure>,
 }
 
 pub(crate) fn run(flags: &TestFlags) -> Result<ExitCode> {
@@ -72,7 +78,8 @@ pub(crate) fn run(flags: &TestFlags) -> Result<ExitCode> {
         }
         progress.end(&shown(&verdict));
         results.add(job.results());
-        done.push(Done { step, verdict, time: started.elapsed() });
+        let failures = if verdict == Verdict::Failed { job.failures(step.name) } else { Vec::new() };
+        done.push(Done { step, verdict, time: started.elapsed(), failures });
     }
     progress.finish();
     Ok(close(&done, &results))
@@ -95,16 +102,24 @@ fn shown(verdict: &Verdict) -> String {
     }
 }
 
-/// The table, the sum of all tests on a line of its own, and the exit code.
+/// The table, what failed, the sum of all tests on a line of its own, and the exit code.
 fn close(done: &[Done], results: &Results) -> ExitCode {
     println!();
-    for Done { step, verdict, time } in done {
+    for Done { step, verdict, time, .. } in done {
         println!("{:<9} {:>12}  {}", step.name, seconds(*time), shown(verdict));
     }
+    println!("{:<9} {:>12}", "all", seconds(done.iter().map(|done| done.time).sum()));
     let failed: Vec<&str> =
         done.iter().filter(|done| done.verdict == Verdict::Failed).map(|done| done.step.name).collect();
     if !failed.is_empty() {
         println!("\nerror: {} of {} steps failed: {}", failed.len(), done.len(), failed.join(", "));
+    }
+    let failures: Vec<&Failure> = done.iter().flat_map(|done| &done.failures).collect();
+    for failure in failures.iter().take(MOST) {
+        failure.lines().for_each(|line| println!("{line}"));
+    }
+    if failures.len() > MOST {
+        println!("... and {} more", failures.len() - MOST);
     }
     println!("\n{}", results.summary());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -141,18 +156,39 @@ fn missing(job: &mut Job<'_>, subcommand: &str, component: &str) -> Option<Strin
 
 /// Library, binary, integration and example tests; those of the documentation are a step of their own.
 fn test(job: &mut Job<'_>) -> Result<Verdict> {
-    tests(job, &["--lib", "--bins", "--tests", "--examples"])
+    job.echo();
+    let mut build = tests(job, &["--lib", "--bins", "--tests", "--examples"]);
+    build.args(["--no-run", "--message-format", "json-render-diagnostics"]);
+    let started = Instant::now();
+    let Some(messages) = job.lines(build)? else {
+        job.count_failure("the test programs do not build");
+        return Ok(Verdict::Failed);
+    };
+    let programs = programs::read(job.workspace, &messages);
+    let jobs = programs::at_a_time();
+    job.say(format!("{} programs built in {}; {jobs} at a time", programs.len(), seconds(started.elapsed())));
+    let libraries = programs::compiler_libraries();
+    let commands =
+        programs.iter().map(|program| (program.name(), program.command(job.workspace, &libraries))).collect();
+    let commands = programs::long_ones_first(commands);
+    let passed = job.run_side_by_side(jobs, commands)?;
+    verdict(job, passed)
 }
 
 fn doctest(job: &mut Job<'_>) -> Result<Verdict> {
-    tests(job, &["--doc"])
+    job.echo();
+    let command = tests(job, &["--doc", "--no-fail-fast"]);
+    let passed = job.run(command)?;
+    verdict(job, passed)
 }
 
-fn tests(job: &mut Job<'_>, targets: &[&str]) -> Result<Verdict> {
-    job.echo();
-    let mut command = job.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    command.args(targets);
-    let passed = job.run(command)?;
+fn tests(job: &Job<'_>, words: &[&str]) -> Command {
+    let mut command = job.cargo(&["test", "--workspace", "--all-features"]);
+    command.args(words);
+    command
+}
+
+fn verdict(job: &mut Job<'_>, passed: bool) -> Result<Verdict> {
     if passed && job.results().programs == 0 {
         job.count_failure("no test program reported a result");
         return Ok(Verdict::Failed);

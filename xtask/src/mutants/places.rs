@@ -1,13 +1,18 @@
 //! Every place in a source file that names a memory order, and every rule that `weaken!` names.
+//!
+//! An order may also be an argument of a helper, which makes the access: then the place is the call. The switch finds it by
+//! `#[track_caller]`, which such a helper needs (under `--cfg urcu_mutants` only, if it is to stay as it is elsewhere).
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use proc_macro2::{LineColumn, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, ExprCall, ExprMethodCall, ImplItemFn, ItemFn, ItemMod, Macro, TraitItemFn};
+use syn::{
+    Attribute, Expr, ExprCall, ExprMethodCall, FnArg, ImplItemFn, ItemFn, ItemMod, Macro, Signature, TraitItemFn, Type,
+};
 
 /// One way to weaken a program, for the whole of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +26,13 @@ pub(crate) struct Mutant {
 /// All of them in `text`, in the order of the source. `file` is its name as the compiler knows it.
 pub(crate) fn find(file: &str, text: &str) -> Result<Vec<Mutant>> {
     let parsed = syn::parse_file(text).with_context(|| format!("cannot parse {file}"))?;
-    let mut finder = Finder { file, within: String::new(), found: Vec::new(), names: HashMap::new() };
+    let mut finder =
+        Finder { file, within: String::new(), found: Vec::new(), names: HashMap::new(), hidden: Vec::new() };
     finder.visit_file(&parsed);
+    if !finder.hidden.is_empty() {
+        let names = finder.hidden.join(", ");
+        bail!("{file}: takes an order, and hides who names it: {names}: add `#[cfg_attr(urcu_mutants, track_caller)]`");
+    }
     Ok(finder.found)
 }
 
@@ -33,6 +43,8 @@ struct Finder<'a> {
     found: Vec<Mutant>,
     /// How often a name has been given.
     names: HashMap<String, usize>,
+    /// Functions that take an order and do not say who calls them.
+    hidden: Vec<String>,
 }
 
 impl Finder<'_> {
@@ -63,6 +75,28 @@ impl Finder<'_> {
         }
         if let Some(order @ ("Acquire" | "SeqCst")) = orders.get(1).and_then(|order| strongest(order)) {
             self.add(what, at, true, order, "Relaxed");
+        }
+    }
+
+    /// What a helper makes of an order is not known here: the order goes, whole.
+    fn helper<'e>(&mut self, what: &str, at: LineColumn, arguments: impl Iterator<Item = &'e Expr>) {
+        // Not what a closure or a block among the arguments does itself.
+        let is_order = |argument: &&Expr| matches!(argument, Expr::Path(_) | Expr::If(_) | Expr::Match(_));
+        for order in arguments.filter(is_order).filter_map(strongest).filter(|order| *order != "Relaxed") {
+            self.add(what, at, false, order, "Relaxed");
+        }
+    }
+
+    fn signature(&mut self, attributes: &[Attribute], signature: &Signature) {
+        let is_order = |argument: &FnArg| {
+            let FnArg::Typed(argument) = argument else { return false };
+            let Type::Path(path) = &*argument.ty else { return false };
+            path.path.segments.last().is_some_and(|segment| segment.ident == "Ordering")
+        };
+        let tells = |attribute: &Attribute| attribute.meta.to_token_stream().to_string().contains("track_caller");
+        // `cmp` is full of functions that take the other kind of order; none of them is part of a library crate.
+        if signature.inputs.iter().any(is_order) && !attributes.iter().any(tells) {
+            self.hidden.push(signature.ident.to_string());
         }
     }
 
@@ -109,15 +143,18 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 
     fn visit_item_fn(&mut self, item: &'ast ItemFn) {
         if !is_test(&item.attrs) {
+            self.signature(&item.attrs, &item.sig);
             self.inside(item.sig.ident.to_string(), |finder| visit::visit_item_fn(finder, item));
         }
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
+        self.signature(&item.attrs, &item.sig);
         self.inside(item.sig.ident.to_string(), |finder| visit::visit_impl_item_fn(finder, item));
     }
 
     fn visit_trait_item_fn(&mut self, item: &'ast TraitItemFn) {
+        self.signature(&item.attrs, &item.sig);
         self.inside(item.sig.ident.to_string(), |finder| visit::visit_trait_item_fn(finder, item));
     }
 
@@ -129,7 +166,10 @@ impl<'ast> Visit<'ast> for Finder<'_> {
             "fetch_update" => call.args.iter().take(2).collect(),
             "load" | "store" | "swap" => call.args.iter().last().into_iter().collect(),
             _ if operation.starts_with("fetch_") => call.args.iter().last().into_iter().collect(),
-            _ => return,
+            _ => {
+                let what = format!("{}.{operation}", short(&call.receiver));
+                return self.helper(&what, call.method.span().start(), call.args.iter());
+            }
         };
         let what = format!("{}.{operation}", short(&call.receiver));
         self.order(&what, call.method.span().start(), &operation, &orders);
@@ -139,8 +179,16 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         visit::visit_expr_call(self, call);
         let name = call.func.to_token_stream().to_string();
         let name = name.rsplit(' ').next().unwrap_or_default();
-        if let ("fence" | "compiler_fence", Some(order)) = (name, call.args.first().and_then(strongest)) {
-            self.add(name, call.span().start(), false, order, "none");
+        match (name, call.args.first().and_then(strongest)) {
+            ("fence" | "compiler_fence", Some(order)) => self.add(name, call.span().start(), false, order, "none"),
+            // A variant with an order in it, `Some(..)`, makes no access.
+            _ if name.starts_with(char::is_uppercase) => {}
+            _ => {
+                // Helpers are told apart by what they access.
+                let arguments: Vec<String> = call.args.iter().filter(|it| strongest(it).is_none()).map(short).collect();
+                let what = format!("{name}({})", arguments.join(", "));
+                self.helper(&what, call.span().start(), call.args.iter());
+            }
         }
     }
 
@@ -170,6 +218,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
                 within: self.within.clone(),
                 found: Vec::new(),
                 names: std::mem::take(&mut self.names),
+                hidden: Vec::new(),
             };
             inner.visit_expr(&strong);
             self.names = inner.names;
@@ -230,6 +279,32 @@ fn f() { weaken!(\"wait\", a.store(1, Ordering::Release) => ()); weaken!(\"wait\
 mod tests { fn g() { a.load(Ordering::Acquire); } }
 ";
         assert_eq!(names(text), ["rule wait", "f: a.store(Release -> Relaxed)"]);
+    }
+
+    #[test]
+    fn orders_that_a_helper_is_given_are_places() {
+        let text = "\
+fn next(&self) { unsafe { follow(space, &node.next, Ordering::Acquire) }; self.at(1).follow(Ordering::Release) }
+fn before(&self) { follow(&node.prev, Ordering::Relaxed); Some(Ordering::Acquire); a.map(|a| a.load(Ordering::Acquire)) }
+";
+        let found = find("x", text).expect("Rust");
+        let shown: Vec<_> = found.iter().map(|mutant| (&*mutant.name, &*mutant.switch)).collect();
+        assert_eq!(
+            shown,
+            [
+                ("next: follow(space, &node.next)(Acquire -> Relaxed)", "x:1:27=Relaxed"),
+                ("next: self.at(1).follow(Release -> Relaxed)", "x:1:86=Relaxed"),
+                ("before: a.load(Acquire -> Relaxed)", "x:2:96=Relaxed"),
+            ]
+        );
+    }
+
+    #[test]
+    fn helpers_say_who_calls_them() {
+        let helper = "fn follow(link: &AtomicPtr<T>, order: Ordering) -> *mut T { link.load(order) }";
+        assert!(find("x", helper).is_err_and(|error| error.to_string().contains("follow")));
+        assert!(find("x", &format!("#[cfg_attr(urcu_mutants, track_caller)] {helper}")).is_ok());
+        assert!(find("x", &format!("#[cfg(test)] mod tests {{ {helper} }}")).is_ok());
     }
 
     #[test]

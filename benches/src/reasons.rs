@@ -1,0 +1,366 @@
+//! Why a peer is ahead, where that is known: shown beside the rows of a report.
+//!
+//! A reason covers cases, rows of ours and peers by pattern (`*` stands for anything), up to a factor: what is further behind than
+//! that has another reason, and is shown as not explained. The first line that fits counts. Reasons are measured or read off the
+//! code, not guessed; a row whose reason nobody knows has no line here.
+
+/// One reason.
+#[derive(Clone, Copy, Debug)]
+pub struct Reason {
+    /// `suite/case`.
+    cases: &'static [&'static str],
+    /// Rows of ours.
+    ours: &'static [&'static str],
+    /// Rows that are ahead.
+    peers: &'static [&'static str],
+    /// Covers rows that are so many times worse than the peer, at most.
+    up_to: f64,
+    /// The sentence, to follow on "because".
+    why: &'static str,
+}
+
+/// The reason of a row that is `times` worse than another one.
+pub fn find(suite: &str, case: &str, ours: &str, peer: &str, times: f64) -> Option<&'static str> {
+    let case = format!("{suite}/{case}");
+    let any = |patterns: &[&str], text: &str| patterns.iter().any(|pattern| fits(pattern, text));
+    ALL.iter()
+        .find(|reason| {
+            any(reason.cases, &case) && any(reason.ours, ours) && any(reason.peers, peer) && times <= reason.up_to
+        })
+        .map(|reason| reason.why)
+}
+
+/// Whether a text fits a pattern whose stars stand for anything.
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return pattern == text };
+    let Some(rest) = text.strip_prefix(before) else { return false };
+    (0..=rest.len()).filter(|&at| rest.is_char_boundary(at)).any(|at| fits(after, &rest[at..]))
+}
+
+/// Flavors whose grace periods interrupt the readers' processors.
+const ASYMMETRIC: &[&str] = &["urcu-membarrier", "urcu-signal", "urcu-bp"];
+const LOCKS: &[&str] = &["std-*", "parking_lot-*"];
+const ANY: &[&str] = &["*"];
+
+const ALL: &[Reason] = &[
+    // ---- sections ----
+    Reason {
+        cases: &["read/*", "scale/read-threads@*"],
+        ours: &["urcu-mb"],
+        peers: &["kovan", "sdd", "haphazard", "crossbeam-epoch", "seize", "arc-swap", "std-*", "parking_lot-*"],
+        up_to: 9.0,
+        why: "a section of the mb flavor begins with a locked instruction, which is what the flavor is: its updaters need none of \
+              the kernel's help. kovan compares two numbers and executes a fence only when its epoch has moved",
+    },
+    Reason {
+        cases: &["read/free"],
+        ours: &["urcu-qsbr"],
+        peers: &["liburcu-qsbr"],
+        up_to: 4.0,
+        why: "the free `read_lock()` finds the thread's record and checks that it is registered and online; the C library's is \
+              nothing at all, and undefined on other threads. `Thread::read_lock` and the raw tier are as fast as that",
+    },
+    Reason {
+        cases: &["read/nested"],
+        ours: &["urcu-membarrier", "urcu-signal"],
+        peers: &["liburcu-memb", "liburcu-signal"],
+        up_to: 1.8,
+        why: "a nested lock of ours also looks whether it is nested too deeply, and marks the section as one of the safe tier; its \
+              unlock whether it is awaited: a third of a nanosecond",
+    },
+    Reason {
+        cases: &["read/thread", "read/raw"],
+        ours: &["urcu-qsbr", "urcu-signal", "urcu-membarrier"],
+        peers: &["liburcu-*"],
+        up_to: 1.12,
+        why: "loops of a third of a nanosecond by two compilers: gcc's and rustc's differ by an instruction or by where they lie",
+    },
+    // ---- grace periods ----
+    Reason {
+        cases: &["grace/register-during-gp"],
+        ours: ANY,
+        peers: &["liburcu-*"],
+        up_to: 12.0,
+        why: "registering does more: it asks the kernel for the thread's number and sets the thread's exit destructor, so that a \
+              thread that ends without unregistering is not waited for for ever; 0.4 us, once per thread",
+    },
+    Reason {
+        cases: &[
+            "scale/grace-threads@4",
+            "scale/grace-threads@8",
+            "scale/grace-threads@16",
+            "scale/grace-threads@32",
+            "scale/grace-threads@64",
+        ],
+        ours: ANY,
+        peers: &["liburcu-*"],
+        up_to: f64::INFINITY,
+        why: "with more threads than cores (the updater is one more) a call takes a time slice or several when it meets a reader that \
+              the kernel has put aside inside its section, 4 ms each, and nothing otherwise; which calls of which row do so is chance, \
+              and the median of a few rounds is one or the other",
+    },
+    Reason {
+        cases: &["scale/section-length@0"],
+        ours: ANY,
+        peers: LOCKS,
+        up_to: 1000.0,
+        why: "whoever takes a lock waits for the one reader that holds it at most, mostly for nobody; a grace period has to reach the \
+              reader's processor and hear from it, through the kernel where sections have no fence",
+    },
+    Reason {
+        cases: &["scale/section-length@1us", "scale/section-length@10us"],
+        ours: &["urcu-qsbr", "urcu-mb"],
+        peers: &["liburcu-*", "std-*", "parking_lot-*"],
+        up_to: 1.7,
+        why: "a waiting updater looks at the reader's line in growing steps of up to a microsecond, so as not to take it away from \
+              the reader all the time; it sees the end of a section that much later",
+    },
+    Reason {
+        cases: &["scale/section-length@1us", "scale/section-length@10us"],
+        ours: ASYMMETRIC,
+        peers: LOCKS,
+        up_to: 15.0,
+        why: "the grace period begins with a call of the kernel that interrupts the reader (10 us here); a lock waits for the \
+              section only",
+    },
+    Reason {
+        cases: &["scale/section-length@100us", "scale/section-length@1ms"],
+        ours: ANY,
+        peers: &["std-*", "parking_lot-*", "liburcu-*"],
+        up_to: 1.15,
+        why: "the updater spins for 10 us and then sleeps until the reader's unlock wakes it; a lock's waiter has that one section to \
+              wait for and no kernel call before it",
+    },
+    // ---- reclamation ----
+    Reason {
+        cases: &["reclaim/retire-1", "scale/retire-threads@1"],
+        ours: ASYMMETRIC,
+        peers: LOCKS,
+        up_to: 1.15,
+        why: "an uncontended lock frees each block at once while it is in the nearest cache; retired ones come back 512 at a time",
+    },
+    Reason {
+        cases: &["reclaim/retire-1-reader", "reclaim/retire-2-reading"],
+        ours: ASYMMETRIC,
+        peers: &["sdd", "kovan"],
+        up_to: 2.5,
+        why: "each block of 512 calls needs a grace period, whose barrier interrupts the reader's processor (10 us here, 20 ns per \
+              value); sdd's readers pay a locked instruction per section instead, ten times the cost of ours",
+    },
+    Reason {
+        cases: &["reclaim/retire-drop-1"],
+        ours: ANY,
+        peers: &["std-*", "parking_lot-*", "kovan", "sdd", "seize", "crossbeam-epoch", "liburcu-*"],
+        up_to: 3.0,
+        why: "destructors run on a worker, where they may take any lock, and so the memory is freed by another thread than the one \
+              that allocates; the peers run them within the updater's call, and locks at once",
+    },
+    Reason {
+        cases: &["reclaim/stalled-reader"],
+        ours: ANY,
+        peers: &["std-*", "parking_lot-*", "arc-swap", "haphazard", "kovan"],
+        up_to: 100_000.0,
+        why: "readers of these hold up the updater itself, one block, or only what is older than their guard; ours go on retiring up to \
+              the hard limit (65,536 unless set otherwise)",
+    },
+    // ---- lists ----
+    Reason {
+        cases: &["list/walk*", "list/hlist*"],
+        ours: ANY,
+        peers: &["rwlock-vec"],
+        up_to: 9.0,
+        why: "a vector's values lie one behind the other: several are added per cycle, while a list has to load a link before the next \
+              one. As fast as the plain list",
+    },
+    Reason {
+        cases: &["list/update", "list/update-raw"],
+        ours: ANY,
+        peers: &["rwlock-linked-list"],
+        up_to: 3.2,
+        why: "under a lock the removed block is freed at once and handed out again while it is in the nearest cache; with RCU 512 of \
+              them wait for a grace period, on the raw tier for a worker on another core",
+    },
+    Reason {
+        cases: &["list/update-reader", "list/update-reader-raw"],
+        ours: ANY,
+        peers: &["rwlock-linked-list"],
+        up_to: 2.0,
+        why: "the reader takes the list's cache lines away from the updater all the time, and each 512 values need a grace period; the \
+              lock keeps the reader out most of the time, which the figure does not show",
+    },
+    Reason {
+        cases: &["list/update-reader", "list/update-reader-raw"],
+        ours: &["urcu-signal"],
+        peers: &["liburcu-signal"],
+        up_to: 2.5,
+        why: "the thread that retires sends the signal itself, for each 512 values, and waits for the handler; the C library leaves \
+              that to its worker, which does it every 10 ms",
+    },
+    // ---- stacks ----
+    Reason {
+        cases: &["stack/put-drain", "scale/stack-threads@*"],
+        ours: ANY,
+        peers: &["crossbeam-seg-queue"],
+        up_to: 3.0,
+        why: "a queue has two ends, so its threads meet less often than at the one head of a stack, and it allocates 31 places at a \
+              time instead of a node per value; it is here for programs that do not mind the order",
+    },
+    Reason {
+        cases: &["stack/wfs-*", "stack/lfs-*"],
+        ours: &["cds-lfstack"],
+        peers: &["liburcu-cds"],
+        up_to: 1.06,
+        why: "the same instructions, by two compilers: the difference is within what the places of the loops make",
+    },
+    Reason {
+        cases: &["stack/bursts", "stack/pairs", "scale/stack-threads@*"],
+        ours: &["LfStack-*", "WfStack-*", "Serial*"],
+        peers: ANY,
+        up_to: 1.6,
+        why: "each pop is a section and each value a node that is retired, where the peers have one lock around a vector: with few \
+              threads that is less work. `LockedStack` is that",
+    },
+    // ---- queues ----
+    Reason {
+        cases: &["queue/*", "scale/queue-threads@*"],
+        ours: &["WfcQueue", "WfcQueue-split", "SegmentQueue", "LfQueue-*", "LockedQueue"],
+        peers: &["crossbeam-ArrayQueue"],
+        up_to: 4.5,
+        why: "crossbeam's `ArrayQueue` is a ring of 65,536 places that are there from the beginning, and has one locked instruction per \
+              operation; the unbounded ones allocate nodes or arrays, `WfcQueue` also takes a lock per dequeue, `LfQueue` a section per \
+              operation. `BoundedQueue` is its like",
+    },
+    Reason {
+        cases: &["scale/queue-threads@*"],
+        ours: &["WfcQueue", "LfQueue-*"],
+        peers: &["crossbeam-SegQueue"],
+        up_to: 1.3,
+        why: "a node per value instead of 31 places at a time, and for `LfQueue-mb` two locked instructions more per section; \
+              `SegmentQueue` has arrays, too",
+    },
+    Reason {
+        cases: &["scale/queue-threads@64", "scale/queue-threads@32"],
+        ours: &["BoundedQueue"],
+        peers: &["crossbeam-ArrayQueue"],
+        up_to: 1.35,
+        why: "the same ring; with 16 threads per core it matters which of them the kernel puts aside within an operation, and for how \
+              long the others spin before they yield",
+    },
+    Reason {
+        cases: &["queue/recv"],
+        ours: &["WfcQueue-split"],
+        peers: ANY,
+        up_to: 1.35,
+        why: "a wake-up through the kernel, as in the peers; the sleeper looks at two words of the queue and of its event once more \
+              before it sleeps and after",
+    },
+    // ---- maps ----
+    Reason {
+        cases: &["map/hit-*", "map/miss-*", "map/mix-*", "scale/map-threads@*", "scale/map-entries@*"],
+        ours: &["cds-lfht", "cds-lfht:get_many"],
+        peers: &["RwLock<HashMap>"],
+        up_to: 5.0,
+        why: "entries of the standard library's map lie inside its array, found by comparing 16 hashes at once, and the lock is taken \
+              once per 512 keys, while nobody writes; an entry of ours is a node behind a pointer, which stays where it is while the map \
+              changes",
+    },
+    Reason {
+        cases: &["map/hit-*", "map/miss-*", "scale/map-threads@*", "scale/map-entries@*", "route/lookups"],
+        ours: &["cds-lfht", "cds-lfht:get_many"],
+        peers: &["scc:HashIndex"],
+        up_to: 1.5,
+        why: "its buckets hold 32 entries inline with a byte of each hash, so a lookup needs one cache line less than one that follows \
+              a pointer to a node",
+    },
+    Reason {
+        cases: &["map/memory-*", "map/raw-memory-*"],
+        ours: &["cds-lfht*"],
+        peers: ANY,
+        up_to: 2.0,
+        why: "a node of its own for each entry, with a link and the hash, beside the array of buckets; the peer keeps key and value \
+              in its array",
+    },
+    Reason {
+        cases: &["map/raw-hit-1k", "map/raw-miss-1k", "map/raw-mix-1k"],
+        ours: &["cds-lfht-raw-presized"],
+        peers: &["liburcu-lfht"],
+        up_to: 1.6,
+        why: "a presized table has a bucket per entry, one that resizes itself has more of them and shorter chains; the C library's \
+              presized table is the one to compare with, and it is slower",
+    },
+    Reason {
+        cases: &["map/grow-*", "map/p999-*"],
+        ours: &["cds-lfht"],
+        peers: &["dashmap", "RwLock<HashMap>", "scc:*", "papaya"],
+        up_to: 2.0,
+        why: "an insertion allocates a node and links it where readers may be; maps behind locks move entries into larger arrays while \
+              nobody reads them",
+    },
+    Reason {
+        cases: &["route/updates"],
+        ours: &["cds-lfht"],
+        peers: &["dashmap", "scc:HashMap", "RwLock<HashMap>"],
+        up_to: 2.5,
+        why: "an update allocates a new entry and retires the old one, since lookups do not wait; under its lock the peer overwrites \
+              the value where it is",
+    },
+    // ---- shared memory ----
+    Reason {
+        cases: &["shm/lookup"],
+        ours: ANY,
+        peers: &["pthread-rwlock"],
+        up_to: 2.3,
+        why: "while nobody updates, its lock is two locked instructions on a line of the reader's own, and its table holds entries \
+              inline, where ours follows a link; beside updates and with several readers it is another matter (`reads`)",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Arguments;
+    use crate::harness::plan::Kind;
+
+    #[test]
+    fn stars_stand_for_anything() {
+        for (pattern, text, answer) in [
+            ("read/*", "read/raw", true),
+            ("scale/read-threads@*", "scale/read-threads@64", true),
+            ("list/*-raw", "list/update-raw", true),
+            ("list/*-raw", "list/update", false),
+            ("*", "", true),
+            ("a*b*c", "aXbbYc", true),
+            ("read", "read/raw", false),
+        ] {
+            assert_eq!(fits(pattern, text), answer, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_further_behind_than_a_reason_covers_is_not_explained() {
+        let why = |times| find("read", "free", "urcu-qsbr", "liburcu-qsbr", times);
+        assert!(why(2.9).is_some());
+        assert_eq!(why(40.0), None);
+        assert_eq!(find("read", "free", "urcu-bp", "liburcu-bp", 1.5), None);
+    }
+
+    #[test]
+    fn every_pattern_fits_something_that_is_measured() {
+        let cases = Arguments::default().plan().unwrap().cases;
+        for reason in ALL {
+            assert!(!reason.why.ends_with('.') && reason.up_to > 1.0, "{}", reason.why);
+            for pattern in reason.cases {
+                let of_case = |kind: fn(Kind) -> bool, patterns: &'static [&'static str]| {
+                    cases.iter().any(|(suite, case)| {
+                        fits(pattern, &format!("{suite}/{}", case.name))
+                            && case.contenders.iter().any(|contender| {
+                                kind(contender.kind) && patterns.iter().any(|pattern| fits(pattern, &contender.name))
+                            })
+                    })
+                };
+                assert!(of_case(|kind| kind == Kind::Ours, reason.ours), "{pattern}: none of {:?}", reason.ours);
+                assert!(of_case(|kind| kind == Kind::Peer, reason.peers), "{pattern}: none of {:?}", reason.peers);
+            }
+        }
+    }
+}

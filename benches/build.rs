@@ -1,6 +1,7 @@
 //! Finds liburcu and compiles one small shim per flavor; what is missing is left out, never an error.
 
 use std::env;
+use std::path::Path;
 use std::process::Command;
 
 /// The C library's flavors, by the suffix of their pkg-config names.
@@ -12,26 +13,26 @@ fn main() {
     println!("cargo:rustc-check-cfg=cfg(liburcu_cds, values(\"stack\", \"wfcq\", \"lfht\"))");
     println!("cargo:rustc-check-cfg=cfg(liburcu, values(\"memb\", \"mb\", \"qsbr\", \"signal\", \"bp\"))");
 
-    let outcomes: Vec<Result<(), String>> = FLAVORS.into_iter().map(build).collect();
-    let failures: Vec<&String> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
-    if failures.len() == FLAVORS.len() {
-        println!(
-            "cargo:warning=the C library's rows are skipped ({}); \
-             on Debian or Ubuntu: apt install liburcu-dev pkg-config gcc",
-            failures[0]
-        );
-    } else {
-        for failure in failures {
-            println!("cargo:warning=the C library's row of one flavor is skipped: {failure}");
-        }
-    }
+    let mut failures: Vec<String> = FLAVORS.into_iter().filter_map(|flavor| build(flavor).err()).collect();
+    let is_absent = failures.len() == FLAVORS.len();
     // The hash table is used with one flavor, the other structures with none.
     for (shim, packages) in
         [("stack", &["liburcu-cds"][..]), ("wfcq", &["liburcu-cds"]), ("lfht", &["liburcu-cds", "liburcu-memb"])]
     {
-        if let Err(failure) = build_cds(shim, packages) {
+        failures.extend(build_cds(shim, packages).err());
+    }
+    if is_absent {
+        println!(
+            "cargo:warning=the C library's rows are skipped ({}); on Debian or Ubuntu: apt install liburcu-dev pkg-config gcc",
+            failures[0]
+        );
+    } else {
+        for failure in &failures {
             println!("cargo:warning=some rows of the C library are skipped: {failure}");
         }
+    }
+    if !failures.is_empty() {
+        look_again();
     }
     let version = pkg_config::Config::new()
         .cargo_metadata(false)
@@ -39,6 +40,23 @@ fn main() {
         .map_or_else(|_| String::from("absent"), |library| library.version);
     println!("cargo:rustc-env=URCU_BENCH_LIBURCU={version}");
     println!("cargo:rustc-env=URCU_BENCH_RUSTC={}", rustc_version());
+}
+
+/// Whoever takes the advice does not want to clean first: the build looks again when packages have been installed.
+fn look_again() {
+    for variable in ["PATH", "PKG_CONFIG", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR"] {
+        println!("cargo:rerun-if-env-changed={variable}");
+    }
+    let of_the_packages = [
+        "/var/lib/dpkg/status",
+        "/lib/apk/db/installed",
+        "/var/lib/pacman/local",
+        "/usr/lib/sysimage/rpm",
+        "/var/lib/rpm",
+    ];
+    for file in of_the_packages.into_iter().filter(|file| Path::new(file).exists()) {
+        println!("cargo:rerun-if-changed={file}");
+    }
 }
 
 /// Compiles the shim of one flavor and links the flavor, or says why there will be no row for it.

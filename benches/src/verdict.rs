@@ -102,8 +102,13 @@ fn summary(row: &Row) -> Option<&Summary> {
 
 /// Rows that a peer is ahead of beyond the noise, by the reason; those without one come first.
 pub fn reasons(tables: &[Table]) -> Vec<(Option<&'static str>, Vec<Verdict<'_>>)> {
+    by_reason(all(tables).filter(|verdict| verdict.place == Place::Behind).collect())
+}
+
+/// The same of rows that have been chosen; each group in their order.
+pub fn by_reason(verdicts: Vec<Verdict<'_>>) -> Vec<(Option<&'static str>, Vec<Verdict<'_>>)> {
     let mut groups: Vec<(Option<&'static str>, Vec<Verdict<'_>>)> = Vec::new();
-    for verdict in all(tables).filter(|verdict| verdict.place == Place::Behind) {
+    for verdict in verdicts {
         let why = verdict.why();
         match groups.iter_mut().find(|(known, _)| *known == why) {
             Some((_, verdicts)) => verdicts.push(verdict),

@@ -92,7 +92,7 @@ fn summary(page: &mut String, run: &Run, suites: &[&str], left_out: &[String]) {
     *page += "<section id=\"all\">\n<h2>Summary</h2>\n<p>Each row of ours beside the best peer of its case and beside the C \
               library's same flavor, where there is one. Ahead and behind mean: beyond the noise of both rows' rounds; level means \
               within it.</p>\n<div class=\"grid\">\n<div class=\"card wide\"><table><tr><th>suite</th><th>ahead</th><th>level</th>\
-              <th>behind</th><th>of these not explained</th><th>failed</th></tr>\n";
+              <th>behind</th><th>unexplained</th><th>failed</th></tr>\n";
     for suite in suites {
         let tables: Vec<Table> = run.tables.iter().filter(|table| table.suite == **suite).cloned().collect();
         let count = |place| verdict::all(&tables).filter(|verdict| verdict.place == place).count();
@@ -195,34 +195,42 @@ fn verdicts(page: &mut String, tables: &[Table]) {
     if ahead.is_empty() && behind.is_empty() {
         return;
     }
-    for (name, class, verdicts, is_open) in
-        [("Where we lose", "behind", behind, true), ("Where we win", "ahead", ahead, false)]
-    {
-        if verdicts.is_empty() {
-            let _ = writeln!(page, "<p>{name}: nowhere beyond the noise.</p>");
-            continue;
-        }
-        let open = if is_open { " open" } else { "" };
-        let _ = write!(page, "<details{open}><summary class=\"{class}\">{name}: {} rows</summary><ul>", verdicts.len());
-        for verdict in &verdicts {
-            let _ = write!(
-                page,
-                "<li>{}: {} {} <b>{}</b>",
-                escaped(&verdict.table.title()),
-                escaped(&verdict.row.name),
-                against(verdict),
-                escaped(&verdict.ratio.to)
+    if behind.is_empty() {
+        *page += "<p>Where we lose: nowhere beyond the noise.</p>\n";
+    } else {
+        let _ =
+            write!(page, "<details open><summary class=\"behind\">Where we lose: {} rows</summary><ul>", behind.len());
+        for (why, verdicts) in verdict::by_reason(behind) {
+            let lines: Vec<String> = verdicts.iter().map(line).collect();
+            let _ = write!(page, "<li>{}", lines.join("<br>"));
+            *page += &why.map_or_else(
+                || format!("<div class=\"behind\">{NOT_EXPLAINED}</div></li>"),
+                |why| format!("<div class=\"why\">{}</div></li>", escaped(&sentence(why))),
             );
-            if verdict.place == Place::Behind {
-                *page += &verdict.why().map_or_else(
-                    || format!("<div class=\"behind\">{NOT_EXPLAINED}</div>"),
-                    |why| format!("<div class=\"why\">{}</div>", escaped(&sentence(why))),
-                );
-            }
-            *page += "</li>";
         }
         *page += "</ul></details>\n";
     }
+    if ahead.is_empty() {
+        *page += "<p>Where we win: nowhere beyond the noise.</p>\n";
+    } else {
+        let lines: Vec<String> = ahead.iter().map(|verdict| format!("<li>{}</li>", line(verdict))).collect();
+        let _ = writeln!(
+            page,
+            "<details><summary class=\"ahead\">Where we win: {} rows</summary><ul>{}</ul></details>",
+            ahead.len(),
+            lines.concat()
+        );
+    }
+}
+
+fn line(verdict: &Verdict<'_>) -> String {
+    format!(
+        "{}: {} {} <b>{}</b>",
+        escaped(&verdict.table.title()),
+        escaped(&verdict.row.name),
+        against(verdict),
+        escaped(&verdict.ratio.to)
+    )
 }
 
 fn against(verdict: &Verdict<'_>) -> String {

@@ -75,11 +75,14 @@ mod compare {
     #[inline]
     pub(super) fn equal(one: u64, other: u64) -> u64 {
         // SAFETY: SSE2 is part of x86-64.
-        let same =
-            unsafe { _mm_cmpeq_epi8(_mm_cvtsi64_si128(one.cast_signed()), _mm_cvtsi64_si128(other.cast_signed())) };
-        // SAFETY: as above.
-        let bits = unsafe { _mm_movemask_epi8(same) };
-        u64::from(bits.cast_unsigned()) & ALL
+        unsafe { equal_bytes(one, other) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn equal_bytes(one: u64, other: u64) -> u64 {
+        let same = _mm_cmpeq_epi8(_mm_cvtsi64_si128(one.cast_signed()), _mm_cvtsi64_si128(other.cast_signed()));
+        u64::from(_mm_movemask_epi8(same).cast_unsigned()) & ALL
     }
 }
 

@@ -200,7 +200,7 @@ impl<T> Index<T> {
     ///
     /// As for [`find`](Self::find).
     #[inline]
-    pub(super) unsafe fn announce<'g>(&'g self, hash: u64) -> &'g Table {
+    pub(super) unsafe fn announce(&self, hash: u64) -> &Table {
         // SAFETY: as promised.
         let table = unsafe { self.current() };
         prefetch(table.bucket_of(hash));

@@ -73,7 +73,8 @@ impl<G: Ground> Table<G> {
     }
 }
 
-#[cfg(all(test, not(urcu_loom)))]
+// ThreadSanitizer has no threads in the children of a program with threads.
+#[cfg(all(test, not(any(urcu_loom, urcu_tsan))))]
 mod tests {
     use core::mem::forget;
     use core::ptr::NonNull;

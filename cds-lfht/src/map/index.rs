@@ -194,17 +194,18 @@ impl<T> Index<T> {
         &self.removals[(hash >> 32) as usize % REMOVALS]
     }
 
-    /// Asks for the bucket of a hash that is about to be changed; the table where it is looked for.
+    /// Asks for the bucket of a hash that is about to be changed; it, and the table where it is looked for.
     ///
     /// # Safety
     ///
     /// As for [`find`](Self::find).
     #[inline]
-    pub(super) unsafe fn announce(&self, hash: u64) -> &Table {
+    pub(super) unsafe fn announce(&self, hash: u64) -> (&Table, &Bucket) {
         // SAFETY: as promised.
-        let table = unsafe { self.current() };
-        prefetch(table.bucket_of(hash));
-        table
+        let table: &Table = unsafe { self.current() };
+        let bucket = table.bucket_of(hash);
+        prefetch(bucket);
+        (table, bucket)
     }
 
     /// As many calls of [`find`](Self::find), interleaved.
@@ -311,12 +312,12 @@ impl<T> Index<T> {
     ///
     /// # Safety
     ///
-    /// The caller stays inside a section of the flavor during `'g`, and came by `table` inside it. The entry that is replaced
-    /// may be dropped on another thread.
-    #[inline]
+    /// The caller stays inside a section of the flavor during `'g`, and came by `table` inside it, with the hash's bucket. The
+    /// entry that is replaced may be dropped on another thread.
+    #[inline(always)]
     pub(super) unsafe fn add<'g>(
         &'g self,
-        table: &'g Table,
+        (table, bucket): (&'g Table, &'g Bucket),
         hash: u64,
         fresh: Fresh<'g, T>,
         if_present: IfPresent,
@@ -324,7 +325,7 @@ impl<T> Index<T> {
         rehash: impl Fn(&T) -> u64,
     ) -> Added<'g, 'g, T> {
         let word = Word::entry(fresh.handle(), table.word_bits(hash));
-        match table.bucket_of(hash).add_first(self.mark(), tag_of(hash), word) {
+        match bucket.add_first(self.mark(), tag_of(hash), word) {
             Ok(()) => {
                 let entry = fresh.pointer();
                 let number = fresh.publish();
@@ -404,9 +405,9 @@ impl<T> Index<T> {
         rehash: impl Fn(&T) -> u64,
     ) -> &'g T {
         // SAFETY: as promised.
-        let table = unsafe { self.current() };
+        let place = unsafe { self.announce(hash) };
         // SAFETY: as promised; nothing is wanted.
-        match unsafe { self.add(table, hash, fresh, IfPresent::Keep, |_| false, rehash) } {
+        match unsafe { self.add(place, hash, fresh, IfPresent::Keep, |_| false, rehash) } {
             Added::New(entry) | Added::InPlaceOf(entry, _) | Added::Occupied(entry, _) => entry,
         }
     }

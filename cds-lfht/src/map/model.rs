@@ -51,9 +51,9 @@ impl Model {
     fn add(&self, key: u64, value: u64, if_present: IfPresent) -> Option<u64> {
         let fresh = self.0.nodes.fresh(Entry { key, value });
         // SAFETY: nothing is freed before the end.
-        let table = unsafe { self.0.current() };
+        let place = unsafe { self.0.announce(key) };
         // SAFETY: as above.
-        match unsafe { self.0.add(table, key, fresh, if_present, |entry| entry.key == key, |entry| entry.key) } {
+        match unsafe { self.0.add(place, key, fresh, if_present, |entry| entry.key == key, |entry| entry.key) } {
             Added::New(_) => None,
             Added::InPlaceOf(old, _) | Added::Occupied(old, _) => Some(old.value),
         }

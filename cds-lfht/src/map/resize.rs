@@ -20,9 +20,9 @@ use super::table::Table;
 pub(super) const MOST_LOAD: usize = 4;
 /// Buckets that an update takes on, some 20 microseconds. Many, and seldom: so few of all updates are slow ones, and threads seldom
 /// meet at the count of what is taken.
-const BATCH: usize = if cfg!(urcu_loom) { 8 } else { 512 };
+const BATCH: usize = if cfg!(urcu_loom) { 8 } else { 1024 };
 /// Of the updates of a thread every so manyth takes some on.
-const PACE: usize = if cfg!(urcu_loom) { 1 } else { 16 };
+const PACE: usize = if cfg!(urcu_loom) { 1 } else { 32 };
 /// The same when all are taken, and perhaps not all done.
 const AGAIN_BATCH: usize = 8;
 const AGAIN_PACE: usize = 8;

@@ -20,7 +20,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::ptr::{self, NonNull};
 
 use urcu_core::sync::{AtomicU64, AtomicUsize, Ordering};
-use urcu_core::sys::{HUGE_PAGE, map_huge, unmap_huge};
+use urcu_core::sys::{HUGE_PAGE, map_huge, populate_pages, unmap_huge};
 use urcu_core::{Backoff, Generation};
 
 use super::index::prefetch;
@@ -46,6 +46,9 @@ const LARGEST: usize = SMALL_CHUNK / 16;
 const BATCH: u32 = 256;
 /// Bytes of fresh entries that a thread takes at once.
 const RUN: usize = 4096;
+/// Bytes of memory whose pages come at once, in maps of so many chunks. Page by page they would make one insertion in 256 slow.
+const PAGES: usize = SMALL_CHUNK;
+const CHUNKS_OF_PAGES: usize = 8;
 /// Bytes between the entry that is cut and the memory that is asked for.
 const AHEAD: usize = 512;
 
@@ -104,9 +107,9 @@ pub(super) struct Local {
     count: Cell<u32>,
     /// Another list, of `BATCH` entries, or null.
     spare: Cell<*mut u8>,
-    /// Fresh memory: the next handle, and how many bytes there are from it on.
+    /// Fresh memory: the next handle, and the address behind the last.
     fresh: Cell<*mut u8>,
-    fresh_left: Cell<usize>,
+    fresh_end: Cell<usize>,
     /// Entries that came and went. Only the sums over all stripes mean something.
     added: AtomicUsize,
     retired: AtomicUsize,
@@ -154,6 +157,8 @@ struct Shared {
     /// What is left of the last chunk.
     left: *mut u8,
     bytes_left: usize,
+    /// How many of its last bytes may have no pages yet.
+    bytes_bare: usize,
     bytes: usize,
 }
 
@@ -169,7 +174,7 @@ impl Local {
             count: Cell::new(0),
             spare: Cell::new(ptr::null_mut()),
             fresh: Cell::new(ptr::null_mut()),
-            fresh_left: Cell::new(0),
+            fresh_end: Cell::new(0),
             added: AtomicUsize::new(0),
             retired: AtomicUsize::new(0),
             deferred: AtomicUsize::new(0),
@@ -182,14 +187,14 @@ impl Local {
         self.free.set(ptr::null_mut());
         self.count.set(0);
         self.spare.set(ptr::null_mut());
-        self.fresh_left.set(0);
+        self.fresh_end.set(0);
     }
 }
 
 impl Shared {
     fn new(pool: NonNull<Pool>, boxes: usize, bytes: usize) -> Self {
         let (batches, chunks) = (Vec::new(), Vec::new());
-        Self { pool, boxes, batches, chunks, left: ptr::null_mut(), bytes_left: 0, bytes }
+        Self { pool, boxes, batches, chunks, left: ptr::null_mut(), bytes_left: 0, bytes_bare: 0, bytes }
     }
 
     /// Begins anew, in a forked child that finds it in the middle of a change: chunks and free entries are lost.
@@ -262,10 +267,12 @@ impl Pool {
             local.count.set(local.count.get() - 1);
             return Some(free);
         }
-        let left = local.fresh_left.get().checked_sub(size)?;
         let fresh = Handle(local.fresh.get());
+        // A run is a whole number of entries.
+        if fresh.0.addr() >= local.fresh_end.get() {
+            return None;
+        }
         local.fresh.set(fresh.0.wrapping_add(size));
-        local.fresh_left.set(left);
         prefetch(fresh.0.wrapping_add(AHEAD));
         Some(fresh)
     }
@@ -293,7 +300,7 @@ impl Pool {
         } else {
             let (run, bytes) = self.run()?;
             local.fresh.set(run.0);
-            local.fresh_left.set(bytes);
+            local.fresh_end.set(run.address().addr() + bytes);
         }
         Self::take(local, size)
     }
@@ -314,7 +321,7 @@ impl Pool {
         if size > LARGEST || self.layout.align() > HEADER {
             return None;
         }
-        self.with_shared(|shared| {
+        let (run, bytes, bare) = self.with_shared(|shared| {
             if shared.boxes != 0 {
                 shared.boxes -= 1;
                 return None;
@@ -327,16 +334,25 @@ impl Pool {
                 shared.bytes += bytes;
                 shared.left = chunk.address().wrapping_add(HEADER);
                 shared.bytes_left = bytes - HEADER;
+                shared.bytes_bare = if shared.bytes > CHUNKS_OF_PAGES * SMALL_CHUNK { bytes } else { 0 };
             }
             let kind = shared.chunks.last()?.kind();
             // Small maps do not give each thread a page.
             let most = RUN.min(shared.bytes / 64).max(size);
             let run = shared.bytes_left.min(most) / size * size;
             let start = shared.left;
+            let is_bare = shared.bytes_left - run < shared.bytes_bare;
+            let bare = is_bare.then(|| start.wrapping_add(shared.bytes_left).wrapping_sub(shared.bytes_bare));
+            shared.bytes_bare -= if is_bare { PAGES } else { 0 };
             shared.left = start.wrapping_add(run);
             shared.bytes_left -= run;
-            Some((Handle::of(start, kind), run))
-        })
+            Some((Handle::of(start, kind), run, bare))
+        })?;
+        if let Some(bare) = bare {
+            // SAFETY: a part of the chunk, which stays; it starts at a multiple of `PAGES`, which is one of the page size.
+            unsafe { populate_pages(bare.cast(), PAGES) };
+        }
+        Some((run, bytes))
     }
 
     /// A chunk with its header; `None` when there is no memory for it.

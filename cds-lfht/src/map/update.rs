@@ -19,14 +19,14 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
     ///
     /// Who looks the key up meanwhile finds the old or the new value, and never nothing. The old value is retired.
     #[doc(alias = "cds_lfht_add_replace")]
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn insert<'g>(&'g self, key: K, value: V, guard: &'g impl AnyGuard) -> Option<&'g V> {
         self.insert_entry(key, value, guard).map(|(_, value)| value)
     }
 
     /// [`insert`](Self::insert), with the key that was there: it is replaced, too.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn insert_entry<'g>(&'g self, key: K, value: V, guard: &'g impl AnyGuard) -> Option<(&'g K, &'g V)> {
         match self.add(key, value, IfPresent::Replace, guard) {
@@ -43,7 +43,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
     ///
     /// [`Occupied`]: what is there, and what was not inserted.
     #[doc(alias = "cds_lfht_add_unique")]
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn try_insert<'g>(&'g self, key: K, value: V, guard: &'g impl AnyGuard) -> Result<&'g V, Occupied<'g, K, V>> {
         match self.add(key, value, IfPresent::Keep, guard) {
@@ -311,7 +311,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
         unsafe { self.index.resize_to(wanted, &self.rehash()) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn add<'g>(
         &'g self,
         key: K,
@@ -325,16 +325,16 @@ impl<K: Hash + Eq, V, S: BuildHasher> LfHashMap<K, V, S> {
     }
 
     /// Called with a guard of the flavor.
-    #[inline]
+    #[inline(always)]
     fn add_hashed<'g>(&'g self, hash: u64, entry: Entry<K, V>, if_present: IfPresent) -> Added<'g, 'g, Entry<K, V>> {
         // SAFETY: inside a section of the flavor.
-        let table = unsafe { self.index.announce(hash) };
+        let place = unsafe { self.index.announce(hash) };
         let fresh = self.index.nodes.fresh(entry);
         let entry = fresh.pointer();
         // SAFETY: alive: nobody else has it until it is published, after the last comparison.
         let wanted = |present: &Entry<K, V>| present.key == unsafe { &*entry }.key;
         // SAFETY: inside a section of the flavor, during `'g`; entries are `Send` since `new`.
-        unsafe { self.index.add(table, hash, fresh, if_present, wanted, self.rehash()) }
+        unsafe { self.index.add(place, hash, fresh, if_present, wanted, self.rehash()) }
     }
 
     /// Called with a guard of the flavor, under which `entry` was found; whether it was still there.

@@ -152,7 +152,7 @@
 //! | the short path, and all below | 1.07, 1.11 | 1.14, 1.20, 1.27 |
 //! | the same, both made large enough before | 1.17 | |
 //!
-//! The last two lines came with half the instructions: an insertion that finds its bucket unlocked, in one line, and nothing with its
+//! The last two lines came with fewer instructions: an insertion that finds its bucket unlocked, in one line, and nothing with its
 //! tag takes a path that compares no keys and calls nothing (`add_first`); a bucket is split without a branch; its address is found
 //! once per insertion; tags are compared by SSE2; a table that began small hashes its keys again while it is still in the cache;
 //! a fresh entry is one comparison and one addition. Of all these together, each in one interleaved run beside the map without them

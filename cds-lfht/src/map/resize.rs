@@ -18,7 +18,7 @@ use super::table::Table;
 
 /// Entries per bucket, on the average, beyond which the table grows.
 pub(super) const MOST_LOAD: usize = 4;
-/// Buckets that an update takes on, some 20 microseconds. Many, and seldom: so few of all updates are slow ones, and threads seldom
+/// Buckets that an update takes on, some 20 to 80 microseconds. Many, and seldom: so few of all updates are slow ones, and threads seldom
 /// meet at the count of what is taken.
 const BATCH: usize = if cfg!(urcu_loom) { 8 } else { 1024 };
 /// Of the updates of a thread every so manyth takes some on.

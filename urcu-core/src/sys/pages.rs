@@ -78,6 +78,9 @@ pub unsafe fn advise_huge_pages(pages: *mut c_void, bytes: usize) {
 ///
 /// The range is mapped, readable and writable, and its start is a multiple of the page size.
 pub unsafe fn populate_pages(pages: *mut c_void, bytes: usize) {
+    if cfg!(miri) {
+        return;
+    }
     // SAFETY: the caller's mapping, whose contents stay as they are.
     unsafe { libc::madvise(pages, bytes, libc::MADV_POPULATE_WRITE) };
 }

@@ -2,8 +2,8 @@
 //!
 //! # Split-ordered list
 //!
-//! All nodes of a table are in one singly linked list, sorted by their hashes with the bits reversed (Shalev and Shavit,
-//! *Split-Ordered Lists*, 2006). A bucket is a link into that list, in front of the nodes whose low hash bits are its index.
+//! All nodes of a table are in one singly linked list, sorted by their hashes as if the bits were reversed (Shalev and Shavit,
+//! *Split-Ordered Lists*, 2006): the lowest bit in which two hashes differ says which is behind. A bucket is a link into that list, in front of the nodes whose low hash bits are its index.
 //! When the table doubles, a new bucket is put into the list behind the first half of its parent's nodes. Nodes never move,
 //! so readers need not know.
 //!
@@ -21,8 +21,10 @@
 //!
 //! - A bucket is a bare link of 8 bytes, not a node of 16. What one would look up in it is in the tag of the link that
 //!   points to it.
-//! - Links to nodes have 14 bits of the reversed hash in their tags, and say which 14. A search mostly knows without touching
-//!   a node that it has gone too far; so a miss touches no node that is larger, and never the next bucket.
+//! - Hashes are compared from the lowest bit up and stored as they are: nothing is reversed. The second word of a node, which the C
+//!   library's headers call `reverse_hash`, is the hash.
+//! - Links to nodes have 14 bits of the hash in their tags, and say which 14. A search mostly knows without touching
+//!   a node that it has gone too far, or that it is not the one; so a miss touches no node that is behind, and never the next bucket.
 //! - There are two buckets for a node at the least (four in tables that fit into the first-level cache), which costs as much
 //!   memory as one bucket of the C library's.
 //! - Counters are looked at often in small tables and seldom in large ones; no chain length decides unless there are no
@@ -117,6 +119,8 @@
 //!
 //! The child of a process has the table as it was. With the flavor's fork hooks, a resize in the background goes on in both
 //! processes: its pending call is in a queue, which the child has too. If other threads of the parent were updating at that
-//! moment, the child's list is still consistent (each update is one compare-and-swap), a lock that such a thread held is
-//! taken over, and at worst some new buckets stay unused, or a growth that was under way does not end: then the
-//! child's table keeps its size, and works, but a `resize` there never returns. Nodes that those threads were about to add or to reclaim are lost in the child.
+//! moment, the child's list is still consistent (each update is one compare-and-swap). A lock that such a thread held is taken over,
+//! and a change of the size that was under way ends: who first has to do with the size in the child takes out whatever may be in the
+//! list above it, as when a table shrinks, and goes on from there (`resize/forked.rs`). An explicit `resize` of the parent's is not
+//! the child's. Nodes that those threads were about to add or to reclaim are lost in the child, and a caller's allocator has to
+//! work there as any other does.

@@ -79,7 +79,9 @@ impl Allocator {
     ///
     /// `allocate` is called when a table is made, by updaters or the flavor's worker when it grows, and by
     /// [`resize`](super::Table::resize); `free` also when it shrinks or ends. Calls may come from inside sections. If `allocate`
-    /// returns null, there is no memory: the table goes on with the buckets that it has.
+    /// returns null, there is no memory: the table goes on with the buckets that it has. The thread has the right to change the table's
+    /// size meanwhile, so a slow allocator keeps [`resize`](super::Table::resize) and the worker waiting, but no updater. A forked child
+    /// goes on calling both, with its copy of `state`.
     ///
     /// # Safety
     ///
@@ -88,7 +90,7 @@ impl Allocator {
     ///   ([`FlavorVtable::wait_for_retired`](urcu_core::FlavorVtable::wait_for_retired) waits for it).
     /// - `allocate` returns null, or memory of so many bytes (never 0), all zero, at a multiple of the alignment (a power of two)
     ///   and below 2^48, which is the table's alone until `free`.
-    /// - Neither waits for a grace period, or uses the table.
+    /// - Neither waits for a grace period, or uses the table. (A panic in them ends the process: they are `extern "C"`.)
     #[must_use]
     pub const unsafe fn new(allocate: Allocate, free: Free, state: *mut c_void) -> Self {
         Self { allocate, free, state }

@@ -8,8 +8,8 @@
 //! out again, as when a table shrinks. No thread of the child can have begun at a bucket there: it has seen no other size, since
 //! nobody changes the size or hands out chunks in a child before this is done.
 
-use urcu_core::sync::Ordering;
-use urcu_core::sync::modelled::Ordering::{Relaxed, Release};
+use urcu_core::sync::modelled::Ordering::Relaxed;
+use urcu_core::sync::{Ordering, modelled};
 use urcu_core::sys;
 
 use super::super::ground::Ground;
@@ -54,7 +54,7 @@ impl<G: Ground> Table<G> {
             plan.shrinking = if top > size { Shrinking::unmaking(top, top) } else { Shrinking::No };
         }
         // Release: the next growth sees the plan. PAIR(lfht-size)
-        self.growing.store(0, Release);
+        self.growing.store(0, modelled::Ordering::Release);
         if !self.resize.explicit.is_held_here() {
             // Relaxed: a number.
             self.resize.goal.store(0, Relaxed);
@@ -80,6 +80,7 @@ mod tests {
     use core::ptr::NonNull;
 
     use structure_conformance::{Mb, OwnProcess, Tested, forked};
+    use urcu_core::sync::modelled::Ordering::Release;
 
     use super::super::super::family::{Families, When};
     use super::super::super::lookup::sure;

@@ -1,8 +1,9 @@
 //! Why a peer is ahead, where that is known: shown beside the rows of a report.
 //!
 //! A reason covers cases, rows of ours and peers by pattern (`*` stands for anything), up to a factor: what is further behind than
-//! that has another reason, and is shown as not explained. The first line that fits counts. Reasons are measured or read off the
-//! code, not guessed; a row whose reason nobody knows has no line here.
+//! that has another reason, and is shown as not explained. The first line that fits counts. Reasons are measured or read off our
+//! code and the peer's; one that only follows from how the two are built begins with "probably". A row whose reason nobody knows has no
+//! line here.
 
 /// One reason.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +74,7 @@ const ALL: &[Reason] = &[
         ours: &["urcu-qsbr", "urcu-signal", "urcu-membarrier"],
         peers: &["liburcu-*"],
         up_to: 1.12,
-        why: "loops of a third of a nanosecond by two compilers: gcc's and rustc's differ by an instruction or by where they lie",
+        why: "probably: loops of a third of a nanosecond by two compilers: gcc's and rustc's differ by an instruction or by where they lie",
     },
     // ---- grace periods ----
     Reason {
@@ -95,7 +96,7 @@ const ALL: &[Reason] = &[
         ours: ANY,
         peers: &["liburcu-*"],
         up_to: f64::INFINITY,
-        why: "with more threads than cores (the updater is one more) a call takes a time slice or several when it meets a reader that \
+        why: "probably: with more threads than cores (the updater is one more) a call takes a time slice or several when it meets a reader that \
               the kernel has put aside inside its section, 4 ms each, and nothing otherwise; which calls of which row do so is chance, \
               and the median of a few rounds is one or the other",
     },
@@ -128,7 +129,7 @@ const ALL: &[Reason] = &[
         ours: ANY,
         peers: &["std-*", "parking_lot-*", "liburcu-*"],
         up_to: 1.15,
-        why: "the updater spins for 10 us and then sleeps until the reader's unlock wakes it; a lock's waiter has that one section to \
+        why: "probably: the updater spins for 10 us and then sleeps until the reader's unlock wakes it; a lock's waiter has that one section to \
               wait for and no kernel call before it",
     },
     // ---- reclamation ----
@@ -177,7 +178,7 @@ const ALL: &[Reason] = &[
         ours: ANY,
         peers: &["rwlock-linked-list"],
         up_to: 3.2,
-        why: "under a lock the removed block is freed at once and handed out again while it is in the nearest cache; with RCU 512 of \
+        why: "probably: under a lock the removed block is freed at once and handed out again while it is in the nearest cache; with RCU 512 of \
               them wait for a grace period, on the raw tier for a worker on another core",
     },
     Reason {
@@ -185,7 +186,7 @@ const ALL: &[Reason] = &[
         ours: ANY,
         peers: &["rwlock-linked-list"],
         up_to: 2.0,
-        why: "the reader takes the list's cache lines away from the updater all the time, and each 512 values need a grace period; the \
+        why: "probably: the reader takes the list's cache lines away from the updater all the time, and each 512 values need a grace period; the \
               lock keeps the reader out most of the time, which the figure does not show",
     },
     Reason {
@@ -202,7 +203,7 @@ const ALL: &[Reason] = &[
         ours: ANY,
         peers: &["crossbeam-seg-queue"],
         up_to: 3.0,
-        why: "a queue has two ends, so its threads meet less often than at the one head of a stack, and it allocates 31 places at a \
+        why: "probably: a queue has two ends, so its threads meet less often than at the one head of a stack, and it allocates 31 places at a \
               time instead of a node per value; it is here for programs that do not mind the order",
     },
     Reason {
@@ -210,7 +211,7 @@ const ALL: &[Reason] = &[
         ours: &["cds-lfstack"],
         peers: &["liburcu-cds"],
         up_to: 1.06,
-        why: "the same instructions, by two compilers: the difference is within what the places of the loops make",
+        why: "probably: the same instructions, by two compilers: the difference is within what the places of the loops make",
     },
     Reason {
         cases: &["stack/bursts", "stack/pairs", "scale/stack-threads@*"],
@@ -235,7 +236,7 @@ const ALL: &[Reason] = &[
         ours: &["WfcQueue", "LfQueue-*"],
         peers: &["crossbeam-SegQueue"],
         up_to: 1.3,
-        why: "a node per value instead of 31 places at a time, and for `LfQueue-mb` two locked instructions more per section; \
+        why: "probably: a node per value instead of 31 places at a time, and for `LfQueue-mb` two locked instructions more per section; \
               `SegmentQueue` has arrays, too",
     },
     Reason {
@@ -243,7 +244,7 @@ const ALL: &[Reason] = &[
         ours: &["BoundedQueue"],
         peers: &["crossbeam-ArrayQueue"],
         up_to: 1.35,
-        why: "the same ring; with 16 threads per core it matters which of them the kernel puts aside within an operation, and for how \
+        why: "probably: the same ring; with 16 threads per core it matters which of them the kernel puts aside within an operation, and for how \
               long the others spin before they yield",
     },
     Reason {
@@ -251,7 +252,7 @@ const ALL: &[Reason] = &[
         ours: &["WfcQueue-split"],
         peers: ANY,
         up_to: 1.35,
-        why: "a wake-up through the kernel, as in the peers; the sleeper looks at two words of the queue and of its event once more \
+        why: "probably: a wake-up through the kernel, as in the peers; the sleeper looks at two words of the queue and of its event once more \
               before it sleeps and after",
     },
     // ---- maps ----
@@ -260,7 +261,7 @@ const ALL: &[Reason] = &[
         ours: &["cds-lfht", "cds-lfht:get_many"],
         peers: &["RwLock<HashMap>"],
         up_to: 5.0,
-        why: "entries of the standard library's map lie inside its array, found by comparing 16 hashes at once, and the lock is taken \
+        why: "probably: entries of the standard library's map lie inside its array, found by comparing 16 hashes at once, and the lock is taken \
               once per 512 keys, while nobody writes; an entry of ours is a node behind a pointer, which stays where it is while the map \
               changes",
     },
@@ -269,7 +270,7 @@ const ALL: &[Reason] = &[
         ours: &["cds-lfht", "cds-lfht:get_many"],
         peers: &["scc:HashIndex"],
         up_to: 1.5,
-        why: "its buckets hold 32 entries inline with a byte of each hash, so a lookup needs one cache line less than one that follows \
+        why: "probably: its buckets hold 32 entries inline with a byte of each hash, so a lookup needs one cache line less than one that follows \
               a pointer to a node",
     },
     Reason {
@@ -277,7 +278,7 @@ const ALL: &[Reason] = &[
         ours: &["cds-lfht*"],
         peers: ANY,
         up_to: 2.0,
-        why: "a node of its own for each entry, with a link and the hash, beside the array of buckets; the peer keeps key and value \
+        why: "probably: a node of its own for each entry, with a link and the hash, beside the array of buckets; the peer keeps key and value \
               in its array",
     },
     Reason {
@@ -285,7 +286,7 @@ const ALL: &[Reason] = &[
         ours: &["cds-lfht-raw-presized"],
         peers: &["liburcu-lfht"],
         up_to: 1.6,
-        why: "a presized table has a bucket per entry, one that resizes itself has more of them and shorter chains; the C library's \
+        why: "probably: a presized table has a bucket per entry, one that resizes itself has more of them and shorter chains; the C library's \
               presized table is the one to compare with, and it is slower",
     },
     Reason {
@@ -293,7 +294,7 @@ const ALL: &[Reason] = &[
         ours: &["cds-lfht"],
         peers: &["dashmap", "RwLock<HashMap>", "scc:*", "papaya"],
         up_to: 2.0,
-        why: "an insertion allocates a node and links it where readers may be; maps behind locks move entries into larger arrays while \
+        why: "probably: an insertion allocates a node and links it where readers may be; maps behind locks move entries into larger arrays while \
               nobody reads them",
     },
     Reason {
@@ -301,7 +302,7 @@ const ALL: &[Reason] = &[
         ours: &["cds-lfht"],
         peers: &["dashmap", "scc:HashMap", "RwLock<HashMap>"],
         up_to: 2.5,
-        why: "an update allocates a new entry and retires the old one, since lookups do not wait; under its lock the peer overwrites \
+        why: "probably: an update allocates a new entry and retires the old one, since lookups do not wait; under its lock the peer overwrites \
               the value where it is",
     },
     // ---- shared memory ----
@@ -310,7 +311,7 @@ const ALL: &[Reason] = &[
         ours: ANY,
         peers: &["pthread-rwlock"],
         up_to: 2.3,
-        why: "while nobody updates, its lock is two locked instructions on a line of the reader's own, and its table holds entries \
+        why: "probably: while nobody updates, its lock is two locked instructions on a line of the reader's own, and its table holds entries \
               inline, where ours follows a link; beside updates and with several readers it is another matter (`reads`)",
     },
 ];

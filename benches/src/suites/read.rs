@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::nanoseconds;
 use crate::contenders::{self, api::ApiSubject, cdylib, ours};
-use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Pace, Sample, Shot, Suite};
+use crate::harness::plan::{Better, Case, Contender, Flavor, Kind, Options, Pace, Sample, Shot, Suite, not_here};
 use crate::harness::stats::median;
 use crate::harness::threads::team;
 use crate::limits::{self, LOCKED_RMW, PLAIN_LOAD};
@@ -80,7 +80,7 @@ pub fn lines(path: ours::Path, measured: Loop) -> Vec<Line> {
     }
     for entry in contenders::liburcu::entries() {
         lines.push(Line::new(entry.name, entry.kind, Some(entry.flavor), move || {
-            Ok(Box::new(ApiSubject::new(entry.api?)))
+            Ok(Box::new(ApiSubject::new(entry.api.map_err(not_here)?)))
         }));
     }
     for peer in peers::ALL {

@@ -178,8 +178,12 @@ mod tests {
                 let Ok(measure) = &mut contender.measure else { continue };
                 let name = format!("{} {} {}", case.name, case.threads, contender.name);
                 watched(&name, || {
-                    let sample = measure(&shot);
-                    assert!(sample.as_ref().is_ok_and(|sample| sample.value > 0.0), "{name}: {sample:?}");
+                    match measure(&shot) {
+                        Ok(sample) => assert!(sample.value > 0.0, "{name}: {sample:?}"),
+                        // Its answers have been checked before.
+                        Err(why) if why == workload::NEVER_TOGETHER => println!("{name}: no figure: {why}"),
+                        Err(wrong) => panic!("{name}: {wrong}"),
+                    }
                 });
             }
         }

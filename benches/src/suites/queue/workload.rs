@@ -43,6 +43,8 @@ const VALUES: u64 = 8192;
 const SPLICED: u64 = 1024;
 /// Values of a burst.
 const BURST: u64 = 64;
+/// No figure, though what went in came out: on a machine with less processors to spare than there are threads.
+pub(super) const NEVER_TOGETHER: &str = "the threads were never at work at the same time";
 /// How long threads try to be at work at the same time.
 const LONGEST: Duration = Duration::from_secs(4);
 /// Bursts that are timed together.
@@ -194,7 +196,7 @@ fn each(
         return median(&log.batches).map(Sample::figure).ok_or_else(|| "nothing was measured".into());
     }
     if logs.iter().any(|log| log.batches.is_empty()) {
-        return Err("the threads were never at work at the same time".into());
+        return Err(NEVER_TOGETHER.into());
     }
     let rate: f64 = logs.iter().map(|log| exact(log.batches.len() as u64) / log.batches.iter().sum::<f64>()).sum();
     Ok(Sample::figure(1.0 / rate))

@@ -300,7 +300,9 @@ fn start<F: Flavor>() -> (u64, u64) {
     let elsewhere = if F::MIRRORED { F::start_elsewhere() } else { 0 };
     // U3. Release: R1's Acquire load makes U1 visible to sections that carry the new number. PAIR(period)
     let step = weaken!("number-grows", F::LAYOUT.one_period() => 0);
-    let period = domain.period.fetch_add(step, Ordering::AcqRel).wrapping_add(step);
+    // No Acquire: the turn orders those who draw, and a reader that finds a later number finds U1 of this one too, since additions go
+    // on with what a Release before them has published.
+    let period = domain.period.fetch_add(step, Ordering::Release).wrapping_add(step);
     weaken!("barrier-then-number", () => if others { F::heavy_barrier() });
     (period, elsewhere)
 }

@@ -114,7 +114,8 @@ impl Queue {
             // SAFETY: as in `filling`.
             let block = unsafe { top.as_ref() }?;
             let next = block.next.load(Ordering::Relaxed);
-            match self.spare.compare_exchange_weak(top, next, Ordering::Acquire, Ordering::Acquire) {
+            // Relaxed: the owner alone pops, so what has not changed is the very push that has been acquired.
+            match self.spare.compare_exchange_weak(top, next, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => return Some(top),
                 Err(now) => top = now,
             }

@@ -76,6 +76,9 @@ pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
 #[cfg(urcu_loom)]
 #[doc(hidden)]
 pub use defer::{put_default_worker_aside, stop_default_worker};
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub use grace_period::{begin, has_elapsed};
 pub use domain::{Domain, DomainId};
 pub use dyn_thread::DynThread;
 pub use dynamic::{AnyGuard, DynGuard};

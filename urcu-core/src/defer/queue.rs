@@ -21,7 +21,7 @@ use core::ptr;
 
 use crate::backoff::Backoff;
 use crate::defer::block::{BLOCK_CALLS, Block, Call};
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, in_model, spin_loop};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, Watched, in_model, spin_loop};
 use crate::weaken;
 
 const FREE: u32 = 0;
@@ -42,6 +42,7 @@ pub(crate) struct Queue {
     /// When the oldest call of the chain was added, in coarse nanoseconds; `u64::MAX` while the chain is empty.
     chain_since: AtomicU64,
     chain: UnsafeCell<Chain>,
+    chain_watched: Watched,
 }
 
 /// Sealed blocks, oldest first.
@@ -64,6 +65,7 @@ impl Queue {
             executed: AtomicU64::new(0),
             chain_since: AtomicU64::new(u64::MAX),
             chain: UnsafeCell::new(Chain { first: ptr::null_mut(), last: ptr::null_mut(), ready: false }),
+            chain_watched: Watched::new(),
         }
     }
 
@@ -73,7 +75,12 @@ impl Queue {
         // Acquire: the block's initialisation before its address. PAIR(filling)
         let block = self.filling.load(Ordering::Acquire);
         // SAFETY: blocks are freed only with their queue, which is never.
-        unsafe { block.as_ref() }
+        let block = unsafe { block.as_ref() };
+        #[cfg(urcu_loom)]
+        if let Some(block) = block {
+            block.made.is_read();
+        }
+        block
     }
 
     /// Gives the owner an empty block to fill. Allocates when no spare one is left. The owner's.
@@ -387,6 +394,7 @@ impl Deref for Reclaimer<'_> {
 
     #[inline]
     fn deref(&self) -> &Chain {
+        self.queue.chain_watched.is_read();
         // SAFETY: the lock makes the chain ours.
         unsafe { &*self.queue.chain.get() }
     }
@@ -395,6 +403,7 @@ impl Deref for Reclaimer<'_> {
 impl DerefMut for Reclaimer<'_> {
     #[inline]
     fn deref_mut(&mut self) -> &mut Chain {
+        self.queue.chain_watched.is_written();
         // SAFETY: the lock makes the chain ours.
         unsafe { &mut *self.queue.chain.get() }
     }
@@ -428,3 +437,63 @@ unsafe impl Send for Queue {}
 unsafe impl Sync for Queue {}
 
 const _: () = assert!(BLOCK_CALLS.is_power_of_two());
+
+#[cfg(test)]
+mod tests {
+    use core::ffi::c_void;
+
+    use super::*;
+
+    unsafe extern "C" fn count(counter: *mut c_void) {
+        // SAFETY: the test's own counters, which outlive it. Plain memory: a call is run once, by the one who took it.
+        unsafe { *counter.cast::<u64>() += 1 };
+    }
+
+    /// Takes and runs what is sealed; how many calls that was.
+    fn reclaim_some(queue: &Queue) -> u64 {
+        let Some(mut reclaimer) = queue.try_reclaim() else { return 0 };
+        reclaimer.collect(|| 0);
+        let (mut ran, mut emptied) = (0, Emptied::default());
+        while reclaimer.first().is_some() && ran < BLOCK_CALLS as u64 {
+            if let Some(call) = reclaimer.take(&mut emptied) {
+                // SAFETY: taken once.
+                unsafe { call.run() };
+                ran += 1;
+            }
+        }
+        ran
+    }
+
+    /// The owner fills blocks, and both take turns in emptying them.
+    #[test]
+    fn owner_and_worker_take_turns() {
+        const BLOCKS: usize = 60;
+        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
+        let counters: &'static mut [u64] = Box::leak(vec![0; BLOCKS * BLOCK_CALLS].into_boxed_slice());
+        let first = counters.as_mut_ptr() as usize;
+        let all = (BLOCKS * BLOCK_CALLS) as u64;
+        // Relaxed: the queue alone orders the two.
+        let ran = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while ran.load(Ordering::Relaxed) != all {
+                    ran.fetch_add(reclaim_some(queue), Ordering::Relaxed);
+                    std::thread::yield_now();
+                }
+            });
+            for at in 0..BLOCKS * BLOCK_CALLS {
+                let argument = (first as *mut u64).wrapping_add(at).cast();
+                let call = Call { function: count, argument };
+                let block = queue.filling().unwrap_or_else(|| queue.refill());
+                if block.push(call, 0) == Some(BLOCK_CALLS) {
+                    queue.seal();
+                    if at / BLOCK_CALLS % 2 == 0 {
+                        ran.fetch_add(reclaim_some(queue), Ordering::Relaxed);
+                    }
+                    std::thread::yield_now();
+                }
+            }
+        });
+        assert!(counters.iter().all(|count| *count == 1));
+    }
+}

@@ -167,8 +167,8 @@ impl Worker {
     }
 
     pub(crate) fn is_stuck(&self) -> bool {
-        // Relaxed: nothing is read on the strength of it.
-        self.stuck.load(Ordering::Relaxed)
+        // Acquire: a fork that does not wait for this worker copies what it has left. PAIR(worker-stuck)
+        self.stuck.load(Ordering::Acquire)
     }
 
     /// Tells this use of the worker from earlier and later ones.
@@ -250,7 +250,8 @@ impl Worker {
 
     /// The thread is unwinding: a grace period that can never end panics. What is pending stays pending.
     fn give_up(&self) {
-        self.stuck.store(true, Ordering::Relaxed);
+        // Release. PAIR(worker-stuck)
+        self.stuck.store(true, Ordering::Release);
         self.wake_waiting();
     }
 
@@ -278,8 +279,9 @@ impl Worker {
 
     /// Whether the caller is the one who stops it.
     pub(crate) fn claim_stop(&self) -> bool {
-        // Relaxed: the fence of `call_for` comes before the look at `attention`. PAIR(worker-call)
-        !self.stop.swap(true, Ordering::Relaxed)
+        // Release: the worker finds its inbox open, with what was handed over before. The fence of `call_for` comes before the look
+        // at `attention`. PAIR(worker-stop) PAIR(worker-call)
+        !self.stop.swap(true, Ordering::Release)
     }
 
     /// Waits until the thread has ended, which [`claim_stop`](Self::claim_stop) has asked for; new heads are refused from

@@ -116,8 +116,8 @@ impl WorkerSet {
     }
 
     pub(crate) fn nothing_adopted(&self) -> bool {
-        // Relaxed: a hint, which a worker that falls asleep takes behind its fence; the lock guards the calls. PAIR(worker-sleep)
-        self.adopted_count.load(Ordering::Relaxed) == 0
+        // Acquire: whoever has taken them is there, and can be waited for. PAIR(adopted) PAIR(worker-sleep)
+        self.adopted_count.load(Ordering::Acquire) == 0
     }
 
     pub(crate) fn take_adopted(&self, calls: &mut Vec<Call>) {
@@ -125,7 +125,8 @@ impl WorkerSet {
             return;
         }
         let mut adopted = self.adopted.lock();
-        self.adopted_count.store(0, Ordering::Relaxed);
+        // Release. PAIR(adopted)
+        self.adopted_count.store(0, Ordering::Release);
         calls.append(&mut adopted);
     }
 

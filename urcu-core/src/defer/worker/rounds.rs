@@ -78,8 +78,8 @@ impl<F: Flavor> Rounds<F> {
     pub(super) fn run(mut self) {
         loop {
             self.pause_for_fork();
-            // Relaxed: whoever stops it has it called for. PAIR(worker-call)
-            if self.worker.stop.load(Ordering::Relaxed) {
+            // Acquire. PAIR(worker-stop)
+            if self.worker.stop.load(Ordering::Acquire) {
                 return self.finish();
             }
             match self.round() {

@@ -17,6 +17,9 @@
 mod block;
 mod limits;
 mod queue;
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub use queue::model as queue_model;
 mod updater;
 mod worker;
 mod workers;

@@ -365,16 +365,19 @@ impl Reclaimer<'_> {
                 calls.extend(self.take(&mut emptied));
             }
             // In this order: a block is sealed before the next one is found here; so when none is sealed, all that are older
-            // than this one have been taken. (Its address alone would not tell: it may have been sealed, emptied above, and
-            // filled again.)
+            // than these calls have been taken. (The block's address alone would not tell: it may have been sealed, emptied above,
+            // and filled again; hence no more than the calls that were in it before the look.)
             let filling = self.queue.filling();
+            let there = weaken!("take-all-counts", filling.map_or(0, Block::pending) => usize::MAX);
             if weaken!("take-all-looks-again", self.has_sealed() => false) {
                 continue;
             }
             let Some(filling) = filling else { break };
             // It may be sealed now; whoever collects it finds these calls taken.
             let mut taken = 0;
-            while let Some(call) = filling.take() {
+            while taken < there as u64
+                && let Some(call) = filling.take()
+            {
                 calls.push(call);
                 taken += 1;
             }
@@ -438,6 +441,62 @@ unsafe impl Sync for Queue {}
 
 const _: () = assert!(BLOCK_CALLS.is_power_of_two());
 
+/// A queue alone, for the model checker. Its blocks are sealed when a model says so.
+#[cfg(urcu_loom)]
+#[allow(missing_docs)]
+pub mod model {
+    use super::{Call, Emptied};
+
+    pub struct Queue(super::Queue);
+
+    impl Queue {
+        pub fn leaked() -> &'static Self {
+            Box::leak(Box::new(Self(super::Queue::new())))
+        }
+
+        /// The owner's. A number stands for a call.
+        pub fn add(&self, number: usize) {
+            unsafe extern "C" fn nothing(_: *mut core::ffi::c_void) {}
+            let call = Call { function: nothing, argument: core::ptr::without_provenance_mut(number) };
+            let block = self.0.filling().unwrap_or_else(|| self.0.refill());
+            block.push(call, 0).expect("there is room");
+        }
+
+        /// The owner's.
+        pub fn seal(&self) {
+            self.0.seal();
+        }
+
+        /// Takes what is sealed, unless somebody else is at it.
+        pub fn take_sealed(&self) -> Vec<usize> {
+            let (mut taken, mut emptied) = (Vec::new(), Emptied::default());
+            if let Some(mut reclaimer) = self.0.try_reclaim() {
+                reclaimer.collect(|| 0);
+                while reclaimer.first().is_some() {
+                    taken.extend(reclaimer.take(&mut emptied).map(|call| call.argument.addr()));
+                }
+            }
+            taken
+        }
+
+        /// Takes everything, after whoever is at it.
+        pub fn take_all(&self) -> Vec<usize> {
+            let mut calls = Vec::new();
+            self.0.reclaim().take_all(&mut calls);
+            calls.iter().map(|call| call.argument.addr()).collect()
+        }
+
+        /// Everything is where a fork may find it, meanwhile.
+        pub fn hold_for_fork(&self) {
+            self.0.hold_for_fork();
+        }
+
+        pub fn release_after_fork(&self) {
+            self.0.release_after_fork();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use core::ffi::c_void;
@@ -449,12 +508,12 @@ mod tests {
         unsafe { *counter.cast::<u64>() += 1 };
     }
 
-    /// Takes and runs what is sealed; how many calls that was.
+    /// Takes and runs some of what is sealed; how many calls that was. No whole block: emptied blocks, too, go from one to the other.
     fn reclaim_some(queue: &Queue) -> u64 {
         let Some(mut reclaimer) = queue.try_reclaim() else { return 0 };
         reclaimer.collect(|| 0);
         let (mut ran, mut emptied) = (0, Emptied::default());
-        while reclaimer.first().is_some() && ran < BLOCK_CALLS as u64 {
+        while reclaimer.first().is_some() && ran < 100 {
             if let Some(call) = reclaimer.take(&mut emptied) {
                 // SAFETY: taken once.
                 unsafe { call.run() };

@@ -161,7 +161,7 @@ unsafe extern "C" fn reclaim_object(object: *mut c_void) {
 /// Local calls, in a block each: their thread runs some, and the worker the others. Blocks are used again.
 #[test]
 fn blocks_go_round() {
-    explore_without_time(1, || {
+    explore(0, || {
         let shelf: &'static Shelf = Box::leak(Box::new(Shelf::unshared()));
         for object in &shelf.objects {
             // SAFETY: nobody else uses it; it lives for ever.

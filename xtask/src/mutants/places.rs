@@ -27,11 +27,15 @@ pub(crate) struct Mutant {
 pub(crate) fn find(file: &str, text: &str) -> Result<Vec<Mutant>> {
     let parsed = syn::parse_file(text).with_context(|| format!("cannot parse {file}"))?;
     let mut finder =
-        Finder { file, within: String::new(), found: Vec::new(), names: HashMap::new(), hidden: Vec::new() };
+        Finder { file, within: String::new(), found: Vec::new(), names: HashMap::new(), hidden: Vec::new(), elsewhere: Vec::new() };
     finder.visit_file(&parsed);
     if !finder.hidden.is_empty() {
         let names = finder.hidden.join(", ");
         bail!("{file}: takes an order, and hides who names it: {names}: add `#[cfg_attr(urcu_mutants, track_caller)]`");
+    }
+    if !finder.elsewhere.is_empty() {
+        let names = finder.elsewhere.join(", ");
+        bail!("{file}: names an order where the switch sees the caller: {names}: `#[cfg_attr(not(urcu_mutants), track_caller)]`");
     }
     Ok(finder.found)
 }
@@ -45,6 +49,8 @@ struct Finder<'a> {
     names: HashMap<String, usize>,
     /// Functions that take an order and do not say who calls them.
     hidden: Vec<String>,
+    /// Functions that name an order, and say who calls them, so that the switch does not find the place.
+    elsewhere: Vec<String>,
 }
 
 impl Finder<'_> {
@@ -87,7 +93,23 @@ impl Finder<'_> {
         }
     }
 
-    fn signature(&mut self, attributes: &[Attribute], signature: &Signature) {
+    /// A function of which `visit` looks at the rest.
+    fn function(&mut self, attributes: &[Attribute], signature: &Signature, visit: impl FnOnce(&mut Self)) {
+        let takes_order = self.signature(attributes, signature);
+        let orders = |finder: &Self| finder.found.iter().filter(|mutant| mutant.switch.contains('=')).count();
+        let before = orders(self);
+        self.inside(signature.ident.to_string(), visit);
+        let tells = attributes.iter().any(|attribute| {
+            let text = attribute.meta.to_token_stream().to_string();
+            text.contains("track_caller") && !text.contains("not (urcu_mutants)")
+        });
+        if tells && !takes_order && orders(self) != before {
+            self.elsewhere.push(signature.ident.to_string());
+        }
+    }
+
+    /// Whether it takes an order.
+    fn signature(&mut self, attributes: &[Attribute], signature: &Signature) -> bool {
         let is_order = |argument: &FnArg| {
             let FnArg::Typed(argument) = argument else { return false };
             let Type::Path(path) = &*argument.ty else { return false };
@@ -95,9 +117,11 @@ impl Finder<'_> {
         };
         let tells = |attribute: &Attribute| attribute.meta.to_token_stream().to_string().contains("track_caller");
         // `cmp` is full of functions that take the other kind of order; none of them is part of a library crate.
-        if signature.inputs.iter().any(is_order) && !attributes.iter().any(tells) {
+        let takes_order = signature.inputs.iter().any(is_order);
+        if takes_order && !attributes.iter().any(tells) {
             self.hidden.push(signature.ident.to_string());
         }
+        takes_order
     }
 
     fn inside(&mut self, name: String, visit: impl FnOnce(&mut Self)) {
@@ -143,19 +167,16 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 
     fn visit_item_fn(&mut self, item: &'ast ItemFn) {
         if !is_test(&item.attrs) {
-            self.signature(&item.attrs, &item.sig);
-            self.inside(item.sig.ident.to_string(), |finder| visit::visit_item_fn(finder, item));
+            self.function(&item.attrs, &item.sig, |finder| visit::visit_item_fn(finder, item));
         }
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
-        self.signature(&item.attrs, &item.sig);
-        self.inside(item.sig.ident.to_string(), |finder| visit::visit_impl_item_fn(finder, item));
+        self.function(&item.attrs, &item.sig, |finder| visit::visit_impl_item_fn(finder, item));
     }
 
     fn visit_trait_item_fn(&mut self, item: &'ast TraitItemFn) {
-        self.signature(&item.attrs, &item.sig);
-        self.inside(item.sig.ident.to_string(), |finder| visit::visit_trait_item_fn(finder, item));
+        self.function(&item.attrs, &item.sig, |finder| visit::visit_trait_item_fn(finder, item));
     }
 
     fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
@@ -219,6 +240,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
                 found: Vec::new(),
                 names: std::mem::take(&mut self.names),
                 hidden: Vec::new(),
+                elsewhere: Vec::new(),
             };
             inner.visit_expr(&strong);
             self.names = inner.names;
@@ -305,6 +327,14 @@ fn before(&self) { follow(&node.prev, Ordering::Relaxed); Some(Ordering::Acquire
         assert!(find("x", helper).is_err_and(|error| error.to_string().contains("follow")));
         assert!(find("x", &format!("#[cfg_attr(urcu_mutants, track_caller)] {helper}")).is_ok());
         assert!(find("x", &format!("#[cfg(test)] mod tests {{ {helper} }}")).is_ok());
+    }
+
+    #[test]
+    fn places_are_where_the_switch_sees_them() {
+        let deaf = "#[track_caller] fn f(a: &A) { a.load(Ordering::Acquire) }";
+        assert!(find("x", deaf).is_err_and(|error| error.to_string().contains("the switch")));
+        assert!(find("x", &deaf.replace("[track_caller]", "[cfg_attr(not(urcu_mutants), track_caller)]")).is_ok());
+        assert!(find("x", "#[track_caller] fn f(a: &A) { a.load(Ordering::Relaxed) }").is_ok());
     }
 
     #[test]

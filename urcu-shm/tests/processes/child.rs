@@ -116,7 +116,7 @@ impl Name {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(folder_for_mappings(1 << 20).join(format!("urcu-shm-test-{}-{number}", std::process::id())))
+        Self(folder_for_mappings(32 << 20).join(format!("urcu-shm-test-{}-{number}", std::process::id())))
     }
 
     pub(crate) fn path(&self) -> &Path {

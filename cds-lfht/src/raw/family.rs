@@ -47,6 +47,14 @@ struct Siblings<'t> {
     offset: usize,
 }
 
+impl<'t> Siblings<'t> {
+    /// Those of so many parents, no more than there are.
+    fn column(&self, parents: usize) -> &'t [Link] {
+        // SAFETY: the siblings' memory was found to be in one piece, and consists of initialised links, which are atomics.
+        unsafe { core::slice::from_raw_parts(self.first, parents) }
+    }
+}
+
 /// All siblings of families, in the order of the list.
 struct Plan<'t> {
     siblings: [MaybeUninit<Siblings<'t>>; MOST_STEP - 1],
@@ -132,9 +140,13 @@ impl<G: Ground> Table<G> {
         self.chain_siblings(&plan, parents.len(), flags);
         /// Families between what is prefetched and what is made.
         const AHEAD: usize = 16;
+        /// The nodes of smaller tables are in the cache.
+        const FETCHED: usize = 1 << 12;
         for parent in parents.clone() {
-            // SAFETY: as promised.
-            unsafe { self.prefetch_for_family(&plan, (parent + AHEAD).min(parents.end - 1)) };
+            if from >= FETCHED {
+                // SAFETY: as promised.
+                unsafe { self.prefetch_for_family(&plan, (parent + AHEAD).min(parents.end - 1)) };
+            }
             // SAFETY: as promised.
             let start = unsafe { self.start_at(parent, plan.order) }?;
             if !self.make_chained(&plan, parent, start, flags) {
@@ -155,18 +167,19 @@ impl<G: Ground> Table<G> {
     /// Column by column, which is nothing but stores.
     fn chain_siblings(&self, plan: &Plan<'_>, parents: usize, flags: usize) {
         for number in 1..plan.count {
-            let tag = plan.siblings(number).tag;
-            for parent in plan.first_parent..plan.first_parent + parents {
-                let next = self.buckets.ground.name(NonNull::from(plan.link(number, parent)));
+            let (siblings, before) = (*plan.siblings(number), plan.siblings(number - 1).column(parents));
+            // Names are addresses or distances: either way, those of an array's elements are as far apart as these.
+            let first = Word::to_bucket(self.buckets.ground.name(NonNull::from(siblings.first)), siblings.tag).with(flags);
+            for (parent, link) in before.iter().enumerate() {
                 // Relaxed: not reachable yet; published by the exchange that puts the first one in. PAIR(lfht-link)
-                plan.link(number - 1, parent).store(Word::to_bucket(next, tag).with(flags).0, Ordering::Relaxed);
+                link.store(first.beyond(parent).0, Ordering::Relaxed);
             }
         }
     }
 
     /// Puts a family in that was [chained](Self::chain_siblings) and belongs between `start` and its target as a whole. Whether it
     /// did.
-    #[inline]
+    #[inline(always)]
     fn make_chained(&self, plan: &Plan<'_>, parent: usize, start: Start<'_>, flags: usize) -> bool {
         let last = plan.count - 1;
         if !start.word.ends_search(parent | plan.siblings(last).offset, start.order) {

@@ -29,7 +29,7 @@ fn capacity(size: usize) -> usize {
     } else if size <= MIDDLE {
         size
     } else {
-        size / 2
+        size / 8 * 7
     }
 }
 
@@ -95,7 +95,7 @@ impl<G: Ground> Table<G> {
     #[inline]
     fn is_time_to_look(&self, updates: u64) -> bool {
         // Small tables have to be looked at more often. Relaxed: a rule of thumb.
-        let interval = (self.size.load(Ordering::Relaxed) >> 6).clamp(1, INTERVAL);
+        let interval = (self.size.load(Ordering::Relaxed) >> 4).clamp(1, INTERVAL);
         updates & (interval as u64 - 1) == 0
     }
 

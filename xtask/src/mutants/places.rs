@@ -149,8 +149,10 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
-        self.signature(&item.attrs, &item.sig);
-        self.inside(item.sig.ident.to_string(), |finder| visit::visit_impl_item_fn(finder, item));
+        if !is_test(&item.attrs) {
+            self.signature(&item.attrs, &item.sig);
+            self.inside(item.sig.ident.to_string(), |finder| visit::visit_impl_item_fn(finder, item));
+        }
     }
 
     fn visit_trait_item_fn(&mut self, item: &'ast TraitItemFn) {
@@ -277,6 +279,7 @@ fn f(a: &A) {
 fn f() { weaken!(\"wait\", a.store(1, Ordering::Release) => ()); weaken!(\"wait\", () => b()); }
 #[cfg(test)]
 mod tests { fn g() { a.load(Ordering::Acquire); } }
+impl A { #[cfg(all(test, not(urcu_loom)))] fn h(&self) { self.a.load(Ordering::Acquire); } }
 ";
         assert_eq!(names(text), ["rule wait", "f: a.store(Release -> Relaxed)"]);
     }

@@ -116,7 +116,7 @@ impl<T> LfQueue<T> {
     ///
     /// When `guard` is another flavor's.
     #[inline]
-    #[track_caller]
+    #[cfg_attr(not(urcu_mutants), track_caller)]
     pub fn enqueue(&self, value: T, guard: &impl AnyGuard) {
         self.flavor.assert_guards(guard);
         let mut value = value;
@@ -215,7 +215,7 @@ impl<T> LfQueue<T> {
     ///
     /// When `guard` is another flavor's.
     #[inline]
-    #[track_caller]
+    #[cfg_attr(not(urcu_mutants), track_caller)]
     pub fn dequeue(&self, guard: &impl AnyGuard) -> Option<T> {
         self.flavor.assert_guards(guard);
         let mut absence = Absence::new();
@@ -326,7 +326,7 @@ impl<T> LfQueue<T> {
     /// # Panics
     ///
     /// When `guard` is another flavor's.
-    #[track_caller]
+    #[cfg_attr(not(urcu_mutants), track_caller)]
     pub fn is_empty(&self, guard: &impl AnyGuard) -> bool {
         self.flavor.assert_guards(guard);
         // Acquire: the tail is never behind what is found here. PAIR(lf-ends)

@@ -347,17 +347,15 @@ fn segment_queue_takes_a_segment_while_others_are_put_aside() {
     model(3, || {
         let queue = Arc::new(SegmentQueue::new());
         (0..6).for_each(|value| queue.enqueue(Watched::new(value)));
-        let consumer = {
+        let producer = {
             let queue = Arc::clone(&queue);
-            thread::spawn(move || {
-                // The second segment is put aside by the fifth.
-                for value in 0..5 {
-                    assert_eq!(queue.dequeue().map(|it| it.value()), Some(value));
-                }
-            })
+            thread::spawn(move || queue.enqueue(Watched::new(6)))
         };
-        queue.enqueue(Watched::new(6));
-        consumer.join().unwrap();
+        // The second segment is put aside by the fifth.
+        for value in 0..5 {
+            assert_eq!(queue.dequeue().map(|it| it.value()), Some(value));
+        }
+        producer.join().unwrap();
         (7..11).for_each(|value| queue.enqueue(Watched::new(value)));
         assert!(std::iter::from_fn(|| queue.dequeue()).map(|it| it.value()).eq(5..11));
     });

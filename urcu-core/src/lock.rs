@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 
 use crate::backoff::Backoff;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, Watched};
 use crate::sys;
 
 const FREE: u32 = 0;
@@ -73,12 +73,13 @@ impl RawLock {
 #[derive(Debug, Default)]
 pub(crate) struct Lock<T> {
     raw: RawLock,
+    watched: Watched,
     value: UnsafeCell<T>,
 }
 
 impl<T> Lock<T> {
     pub(crate) const fn new(value: T) -> Self {
-        Self { raw: RawLock::new(), value: UnsafeCell::new(value) }
+        Self { raw: RawLock::new(), watched: Watched::new(), value: UnsafeCell::new(value) }
     }
 
     pub(crate) fn lock(&self) -> Held<'_, T> {
@@ -121,6 +122,7 @@ impl<T> Deref for Held<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
+        self.lock.watched.is_read();
         // SAFETY: the lock is held.
         unsafe { &*self.lock.value.get() }
     }
@@ -128,6 +130,7 @@ impl<T> Deref for Held<'_, T> {
 
 impl<T> DerefMut for Held<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
+        self.lock.watched.is_written();
         // SAFETY: the lock is held.
         unsafe { &mut *self.lock.value.get() }
     }

@@ -76,6 +76,8 @@ pub struct Row {
     pub flavor: Option<Flavor>,
     /// The limit that it is divided by.
     pub limit: Option<String>,
+    /// How long all of its measurements took, with whatever they prepared.
+    pub took: Duration,
     /// What became of it.
     pub outcome: Outcome,
 }
@@ -199,6 +201,7 @@ struct Runner {
     single: Vec<f64>,
     peak: Option<f64>,
     note: Option<String>,
+    took: Duration,
 }
 
 enum State {
@@ -219,6 +222,7 @@ impl From<Contender> for Runner {
             single: Vec::new(),
             peak: None,
             note: None,
+            took: Duration::ZERO,
         }
     }
 }
@@ -248,6 +252,7 @@ impl Runner {
             kind: self.kind,
             flavor: self.flavor,
             limit: self.limit.map(String::from),
+            took: self.took,
             outcome,
         }
     }
@@ -351,7 +356,9 @@ impl Runs<'_> {
             let what = format!("{}: {}", course.title, runner.name);
             self.progress.shot(&what, course.left());
             self.log().running(index);
+            let start = Instant::now();
             let answer = self.watchdog.watch(&what, self.stuck, || caught(|| measure(&shot)));
+            runner.took += start.elapsed();
             match answer {
                 Ok(sample) if sample.value.is_finite() => keep(runner, sample),
                 Ok(_) => runner.state = State::Failed("it measured something that is no number".into()),

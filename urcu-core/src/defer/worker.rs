@@ -139,7 +139,7 @@ impl Worker {
         // SeqCst: what was added before is found by the round that sees this. PAIR(round) PAIR(worker-sleep)
         let ticket = self.wanted.fetch_add(1, Ordering::SeqCst) + 1;
         self.call_for();
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::spinning();
         // Acquire: what the calls did happened before. PAIR(round-done)
         while self.done.load(Ordering::Acquire) < ticket {
             if self.is_stuck() {

@@ -81,8 +81,8 @@ use crate::weaken;
 /// the sleep.
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
-/// Its first sleep; each one is twice as long as the one before, so that a missed mark about doubles the wait at most.
-const FIRST_SLEEP: Duration = Duration::from_micros(100);
+/// Its first sleep; each one is twice as long as the one before. Most readers that are waited for at all run again before.
+const FIRST_SLEEP: Duration = Duration::from_millis(2);
 
 /// Which grace periods have started and completed, and whose turn it is to run one.
 #[derive(Debug)]

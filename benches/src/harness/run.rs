@@ -21,6 +21,8 @@ pub struct Settings {
     pub budget: Duration,
     /// How long the run may take; rounds get fewer and shorter when it would take longer.
     pub limit: Option<Duration>,
+    /// Cases that have not begun when it has taken so much longer, as a part of that, are left out.
+    pub late: f64,
     /// A measurement that takes longer than this is stuck: slow contenders overrun their budget by a few operations, the
     /// slowest of which take seconds.
     pub stuck: Duration,
@@ -31,7 +33,8 @@ impl Settings {
     pub const QUICK: Self = Self {
         rounds: 5,
         budget: Duration::from_millis(15),
-        limit: Some(Duration::from_secs(90)),
+        limit: Some(Duration::from_secs(80)),
+        late: 0.3,
         stuck: Duration::from_secs(30),
     };
     /// Enough to compare with another commit.
@@ -39,6 +42,7 @@ impl Settings {
         rounds: 15,
         budget: Duration::from_millis(50),
         limit: Some(Duration::from_secs(20 * 60)),
+        late: 1.0,
         stuck: Duration::from_secs(120),
     };
 }
@@ -409,7 +413,7 @@ mod tests {
     }
 
     fn settings(rounds: usize) -> Settings {
-        Settings { rounds, budget: Duration::ZERO, limit: None, stuck: Duration::from_secs(100) }
+        Settings { rounds, budget: Duration::ZERO, limit: None, late: 0.25, stuck: Duration::from_secs(100) }
     }
 
     fn fixed(name: &str, kind: Kind, value: f64) -> Contender {
@@ -457,7 +461,7 @@ mod tests {
         let contender = Contender::new("ours", Kind::Ours, |shot| Ok(Sample::figure(shot.budget.as_secs_f64())));
         let mut case = case(Better::Lower, vec![contender]);
         case.pace = Pace::Once(Duration::from_secs(2));
-        assert_eq!(super::super::share::Want::of(&case, settings(5)).measured, Duration::from_millis(2401));
+        assert_eq!(super::super::share::Want::of("suite", &case, settings(5)).overhead, Duration::from_millis(2401 + 15));
         let table = run(5, || false, case);
         assert!(matches!(
             table.rows[0].outcome,

@@ -194,7 +194,6 @@ fn grace_period(api: &'static Api, count: usize, shot: &Shot<'_>) -> Result<Samp
 /// The mean of the calls that there is time for. With more threads than cores they are of two kinds, fast ones and those that met a
 /// reader who does not run: a median is one or the other, and tells nothing about the time that all of them take.
 fn mean(budget: Duration, mut call: impl FnMut() -> f64) -> f64 {
-    call();
     let start = Instant::now();
     let (mut calls, mut sum) = (0_u32, 0.0);
     while calls == 0 || start.elapsed() < budget {

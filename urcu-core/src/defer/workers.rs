@@ -342,7 +342,7 @@ impl<F: Flavor> WorkerHandle<F> {
     ///
     /// Inside a section.
     #[doc(alias = "call_rcu_data_free")]
-    #[track_caller]
+    #[cfg_attr(not(urcu_mutants), track_caller)]
     pub fn stop(self) -> Result<(), WorkerError> {
         if F::with_record(|record| record.is_reclaiming()) {
             return Err(WorkerError::InCallback { flavor: F::NAME });

@@ -188,7 +188,7 @@ pub(crate) fn heavy() {
 /// Waits until `reader` has acknowledged `request`, or is somebody else's or nobody's by now.
 fn wait_for(reader: &Reader, request: u64, signal: i32) {
     let tid = reader.tid();
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::spinning();
     // A new owner has registered since, with a full fence. Acquire. PAIR(acknowledge)
     while tid != 0 && reader.tid() == tid && reader.acknowledged() < request {
         if backoff.snooze() {

@@ -142,7 +142,7 @@ impl Worker {
         // Release: what was added before is found by the round that sees this. PAIR(round)
         let ticket = self.wanted.fetch_add(1, Ordering::Release) + 1;
         self.call_for();
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::spinning();
         // Acquire: what the calls did happened before. PAIR(round-done)
         while self.done.load(Ordering::Acquire) < ticket {
             if self.is_stuck() {

@@ -2,6 +2,7 @@
 //!
 //! An order may also be an argument of a helper, which makes the access: then the place is the call. The switch finds it by
 //! `#[track_caller]`, which such a helper needs (under `--cfg urcu_mutants` only, if it is to stay as it is elsewhere).
+//! For the same reason a function that makes accesses of its own must not have it there: they would be its caller's.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -326,7 +326,9 @@ fn start<F: Flavor>() -> (u64, u64) {
     let elsewhere = if F::MIRRORED { F::start_elsewhere() } else { 0 };
     // U3. Release: R1's Acquire load makes U1 visible to sections that carry the new number. PAIR(period)
     let step = weaken!("number-grows", F::LAYOUT.one_period() => 0);
-    let period = domain.period.fetch_add(step, Ordering::AcqRel).wrapping_add(step);
+    // No Acquire: the turn orders those who draw, and a reader that finds a later number finds U1 of this one too, since additions go
+    // on with what a Release before them has published.
+    let period = domain.period.fetch_add(step, Ordering::Release).wrapping_add(step);
     weaken!("barrier-then-number", () => if others { F::heavy_barrier() });
     (period, elsewhere)
 }
@@ -340,7 +342,7 @@ fn start<F: Flavor>() -> (u64, u64) {
 /// comes before it, would have been visible to the caller's load. PAIR(gp-begin)
 ///
 /// Lock-free; waits for the heavy barrier only.
-pub(crate) fn begin<F: Flavor>() -> u64 {
+pub fn begin<F: Flavor>() -> u64 {
     let domain = F::domain();
     // The caller's unlinking before the load of the number. PAIR(gp-begin)
     fence(Ordering::SeqCst);
@@ -365,7 +367,7 @@ pub(crate) fn push_on<F: Flavor>(period: u64) {
 
 /// Whether every section has ended that was open when `period`, an answer of [`begin`], started. Wait-free in the
 /// number of registered readers.
-pub(crate) fn has_elapsed<F: Flavor>(period: u64) -> bool {
+pub fn has_elapsed<F: Flavor>(period: u64) -> bool {
     let domain = F::domain();
     // Acquire: somebody else has seen the ends of the sections. PAIR(elapsed)
     if !F::LAYOUT.is_older(domain.elapsed.load(Ordering::Acquire), period) {

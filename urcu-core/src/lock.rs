@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 
 use crate::backoff::Backoff;
-use crate::sync::{AtomicU32, Ordering, in_model};
+use crate::sync::{AtomicU32, Ordering, Watched, in_model};
 use crate::sys;
 
 const FREE: u32 = 0;
@@ -74,12 +74,13 @@ impl RawLock {
 #[derive(Debug, Default)]
 pub(crate) struct Lock<T> {
     raw: RawLock,
+    watched: Watched,
     value: UnsafeCell<T>,
 }
 
 impl<T> Lock<T> {
     pub(crate) const fn new(value: T) -> Self {
-        Self { raw: RawLock::new(), value: UnsafeCell::new(value) }
+        Self { raw: RawLock::new(), watched: Watched::new(), value: UnsafeCell::new(value) }
     }
 
     pub(crate) fn lock(&self) -> Held<'_, T> {
@@ -122,6 +123,7 @@ impl<T> Deref for Held<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
+        self.lock.watched.is_read();
         // SAFETY: the lock is held.
         unsafe { &*self.lock.value.get() }
     }
@@ -129,6 +131,7 @@ impl<T> Deref for Held<'_, T> {
 
 impl<T> DerefMut for Held<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
+        self.lock.watched.is_written();
         // SAFETY: the lock is held.
         unsafe { &mut *self.lock.value.get() }
     }

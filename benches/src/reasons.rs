@@ -302,8 +302,8 @@ const ALL: &[Reason] = &[
         ours: &["cds-lfht"],
         peers: &["dashmap", "scc:HashMap", "RwLock<HashMap>"],
         up_to: 2.5,
-        why: "probably: an update allocates a new entry and retires the old one, since lookups do not wait; under its lock the peer overwrites \
-              the value where it is",
+        why: "two thirds of the updater's time wait for memory (a profile): for the bucket's line, and after it for the entry's, whose key is to be \
+              compared, since entries never move; probably the peer waits once: its entries are in its array, and their bytes of hash in the cache",
     },
     // ---- shared memory ----
     Reason {

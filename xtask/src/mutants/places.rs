@@ -11,7 +11,8 @@ use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Expr, ExprCall, ExprClosure, ExprMethodCall, FnArg, ImplItemFn, ItemFn, ItemMod, Macro, Signature, TraitItemFn, Type,
+    Attribute, Expr, ExprCall, ExprClosure, ExprMethodCall, FnArg, ImplItemFn, ItemFn, ItemMod, Macro, Signature,
+    TraitItemFn, Type,
 };
 
 /// One way to weaken a program, for the whole of a file.
@@ -42,7 +43,9 @@ pub(crate) fn find(file: &str, text: &str) -> Result<Vec<Mutant>> {
     }
     if !finder.elsewhere.is_empty() {
         let names = Vec::from_iter(finder.elsewhere).join(", ");
-        bail!("{file}: accesses count as the caller's: {names}: make it `#[cfg_attr(not(urcu_mutants), track_caller)]`");
+        bail!(
+            "{file}: accesses count as the caller's: {names}: make it `#[cfg_attr(not(urcu_mutants), track_caller)]`"
+        );
     }
     Ok(finder.found)
 }

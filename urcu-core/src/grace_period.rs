@@ -71,7 +71,7 @@ use crate::lock::RawLock;
 use crate::reader::Reader;
 use crate::registration;
 use crate::report::{Report, Stall, report};
-use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence, in_model, spin_loop};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, CachePadded, Ordering, fence, in_model, spin_loop};
 use crate::sys;
 use crate::weaken;
 
@@ -80,6 +80,9 @@ use crate::weaken;
 /// The unlock finds the mark A without any barrier of its own, so it may just miss it; then this bound is what ends
 /// the sleep.
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
+
+/// Its first sleep; each one is twice as long as the one before. Most readers that are waited for at all run again before.
+const FIRST_SLEEP: Duration = Duration::from_millis(2);
 
 /// Which grace periods have started and completed, and whose turn it is to run one.
 #[derive(Debug)]
@@ -96,6 +99,11 @@ struct Turn {
     waiting: AtomicU32,
     /// How many of them the last grace period left behind it.
     expected: AtomicU32,
+    /// Pauses that the leader waits for a reader before it sleeps: few, for some grace periods, once that was in vain, which it is
+    /// when readers do not run, or have long sections.
+    patience: AtomicU32,
+    /// Whether the leader sleeps. Then there is nothing to spin for.
+    is_asleep: AtomicBool,
 }
 
 /// The turn, while this lives.
@@ -104,6 +112,20 @@ struct Held<'a>(&'a GracePeriods);
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.0.resume();
+    }
+}
+
+/// Pauses before a sleep, at least: about a microsecond.
+const LEAST_PATIENCE: u32 = 24;
+/// Sleeps with about as few, before the next try of many.
+const HASTY_SLEEPS: u32 = 16;
+
+/// After so many pauses in vain.
+const fn less_patience(patience: u32) -> u32 {
+    match patience {
+        LEAST_PATIENCE => Backoff::PAUSES,
+        few if few <= LEAST_PATIENCE + HASTY_SLEEPS => few - 1,
+        _ => LEAST_PATIENCE + HASTY_SLEEPS,
     }
 }
 
@@ -120,6 +142,8 @@ impl GracePeriods {
                 completed: AtomicU64::new(0),
                 waiting: AtomicU32::new(0),
                 expected: AtomicU32::new(0),
+                patience: AtomicU32::new(Backoff::PAUSES),
+                is_asleep: AtomicBool::new(false),
             }),
         }
     }
@@ -158,6 +182,7 @@ impl GracePeriods {
         // A grace period that the parent was running never completes here (the caller may be inside a section that holds
         // it up); the next one completes both numbers.
         self.inner.lock.reset();
+        self.inner.is_asleep.store(false, Ordering::Relaxed);
     }
 
     /// Runs one grace period if the turn is free; otherwise waits until the turn has changed hands or is free.
@@ -204,7 +229,8 @@ impl GracePeriods {
     fn wait_until(&self, served: impl Fn() -> bool) {
         // Relaxed: a guess for `gather`.
         self.inner.waiting.fetch_add(1, Ordering::Relaxed);
-        self.inner.lock.wait_while_held(served);
+        // Relaxed: a hint.
+        self.inner.lock.wait_while_held(served, || self.inner.is_asleep.load(Ordering::Relaxed));
         self.inner.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -300,7 +326,9 @@ fn start<F: Flavor>() -> (u64, u64) {
     let elsewhere = if F::MIRRORED { F::start_elsewhere() } else { 0 };
     // U3. Release: R1's Acquire load makes U1 visible to sections that carry the new number. PAIR(period)
     let step = weaken!("number-grows", F::LAYOUT.one_period() => 0);
-    let period = domain.period.fetch_add(step, Ordering::AcqRel).wrapping_add(step);
+    // No Acquire: the turn orders those who draw, and a reader that finds a later number finds U1 of this one too, since additions go
+    // on with what a Release before them has published.
+    let period = domain.period.fetch_add(step, Ordering::Release).wrapping_add(step);
     weaken!("barrier-then-number", () => if others { F::heavy_barrier() });
     (period, elsewhere)
 }
@@ -314,7 +342,7 @@ fn start<F: Flavor>() -> (u64, u64) {
 /// comes before it, would have been visible to the caller's load. PAIR(gp-begin)
 ///
 /// Lock-free; waits for the heavy barrier only.
-pub(crate) fn begin<F: Flavor>() -> u64 {
+pub fn begin<F: Flavor>() -> u64 {
     let domain = F::domain();
     // The caller's unlinking before the load of the number. PAIR(gp-begin)
     fence(Ordering::SeqCst);
@@ -339,7 +367,7 @@ pub(crate) fn push_on<F: Flavor>(period: u64) {
 
 /// Whether every section has ended that was open when `period`, an answer of [`begin`], started. Wait-free in the
 /// number of registered readers.
-pub(crate) fn has_elapsed<F: Flavor>(period: u64) -> bool {
+pub fn has_elapsed<F: Flavor>(period: u64) -> bool {
     let domain = F::domain();
     // Acquire: somebody else has seen the ends of the sections. PAIR(elapsed)
     if !F::LAYOUT.is_older(domain.elapsed.load(Ordering::Acquire), period) {
@@ -361,10 +389,14 @@ pub(crate) fn has_elapsed<F: Flavor>(period: u64) -> bool {
     true
 }
 
-/// Waits until `reader` does not hold up `period` any more: spins, yields, then sleeps.
+/// Waits until `reader` does not hold up `period` any more: spins, then sleeps. The caller holds the turn.
 #[cold]
 fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) -> Result<(), Stuck> {
-    let mut backoff = Backoff::new();
+    let turn = &F::domain().grace_periods.inner;
+    // Relaxed, all of them: hints. Only the holder of the turn writes them.
+    let patience = turn.patience.load(Ordering::Relaxed);
+    let mut backoff = Backoff::spinning().of(patience);
+    let mut sleep = FIRST_SLEEP;
     let mut stall = Stall::new::<F>();
     loop {
         // Acquire. PAIR(section-end)
@@ -387,8 +419,14 @@ fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) -> Result<(), Stuck
             spin_loop();
             continue;
         }
+        if sleep == FIRST_SLEEP {
+            turn.patience.store(less_patience(patience), Ordering::Relaxed);
+        }
+        turn.is_asleep.store(true, Ordering::Relaxed);
         // The half that holds nesting and marks; the kernel compares it before it sleeps.
-        sys::futex_wait_raw(reader.futex_half(), marked as u32, weaken!("bounded-sleep", Some(LONGEST_SLEEP) => None));
+        sys::futex_wait_raw(reader.futex_half(), marked as u32, weaken!("bounded-sleep", Some(sleep) => None));
+        turn.is_asleep.store(false, Ordering::Relaxed);
+        sleep = (sleep * 2).min(LONGEST_SLEEP);
         end_if_thread_is_gone::<F>(reader)?;
         if let Some(waited) = stall.due() {
             report_stall::<F>(reader, waited);

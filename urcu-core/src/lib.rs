@@ -75,7 +75,10 @@ pub use boxed::RcuBox;
 pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
 #[cfg(urcu_loom)]
 #[doc(hidden)]
-pub use defer::{put_default_worker_aside, stop_default_worker};
+pub use defer::{put_default_worker_aside, queue_model, stop_default_worker};
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub use grace_period::{begin, has_elapsed};
 pub use domain::{Domain, DomainId};
 pub use dyn_thread::DynThread;
 pub use dynamic::{AnyGuard, DynGuard};

@@ -14,5 +14,7 @@ mod flavor;
 mod grace_period;
 #[path = "loom/objects.rs"]
 mod objects;
+#[path = "loom/queue.rs"]
+mod queue;
 #[path = "loom/refcount.rs"]
 mod refcount;

@@ -36,7 +36,7 @@ static SIGNAL: AtomicI32 = AtomicI32::new(0);
 const CHOOSING: i32 = -1;
 
 /// The longest sleep before the updater looks at the threads again: a wake-up can be lost to one that is ending.
-const LONGEST_SLEEP: Duration = Duration::from_millis(10);
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// Makes the flavor use `signal` for its barriers instead of `SIGUSR1`. Once per process, before the first
 /// registration; again with the same signal is no error. Any thread, not in a signal handler.
@@ -76,6 +76,9 @@ pub(crate) fn init() -> Result<(), InitError> {
 }
 
 fn install(signal: i32) -> Result<(), InitError> {
+    if cfg!(urcu_loom) {
+        return Ok(());
+    }
     let standard = (1..32).contains(&signal) && signal != libc::SIGKILL && signal != libc::SIGSTOP;
     let real_time = (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&signal);
     // Faults are delivered to whoever caused them.
@@ -112,7 +115,7 @@ fn current_handler(signal: i32) -> Option<usize> {
 }
 
 /// H1 to H4. Async-signal-safe: atomics, a thread-local without initialiser, one system call.
-extern "C" fn on_signal(_signal: c_int) {
+pub(crate) extern "C" fn on_signal(_signal: c_int) {
     acknowledge(Signal::reader());
     // Pairs with the fence in `sleep`: either the updater sees the acknowledgement before it sleeps, or this thread
     // sees that it is about to. PAIR(barrier-sleep)
@@ -170,7 +173,7 @@ pub(crate) fn heavy() {
         // 0: being registered, with a fence of its own still to come, or being unregistered.
         if tid != 0 && !core::ptr::eq(reader, own) {
             // An error means that the thread is gone; the wait finds out.
-            let _ = sys::send_signal(tid, signal);
+            let _ = send(tid, signal);
         }
     });
     // S4.
@@ -185,7 +188,7 @@ pub(crate) fn heavy() {
 /// Waits until `reader` has acknowledged `request`, or is somebody else's or nobody's by now.
 fn wait_for(reader: &Reader, request: u64, signal: i32) {
     let tid = reader.tid();
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::spinning();
     // A new owner has registered since, with a full fence. Acquire. PAIR(acknowledge)
     while tid != 0 && reader.tid() == tid && reader.acknowledged() < request {
         if backoff.snooze() {
@@ -197,14 +200,31 @@ fn wait_for(reader: &Reader, request: u64, signal: i32) {
         }
         sleep(|| reader.acknowledged() >= request);
         assert!(
-            current_handler(signal) == Some(handler_address()),
+            cfg!(urcu_loom) || current_handler(signal) == Some(handler_address()),
             "urcu-signal: somebody else has taken over signal {signal}, so its barriers do not work any more; choose \
              another signal with urcu_signal::init_signal()",
         );
         // The owner may be a new one with the same id, that has not been signalled.
-        let _ = sys::send_signal(tid, signal);
+        let _ = send(tid, signal);
     }
 }
+
+fn send(tid: i32, signal: i32) -> Result<(), i32> {
+    #[cfg(urcu_loom)]
+    if crate::model::send() {
+        return Ok(());
+    }
+    sys::send_signal(tid, signal)
+}
+
+#[cfg(not(urcu_loom))]
+#[inline(always)]
+const fn longest_sleep() -> Option<Duration> {
+    Some(LONGEST_SLEEP)
+}
+
+#[cfg(urcu_loom)]
+use crate::model::longest_sleep;
 
 /// Sleeps until a handler wakes the updater, or for a bounded time.
 fn sleep(acknowledged: impl Fn() -> bool) {
@@ -212,7 +232,7 @@ fn sleep(acknowledged: impl Fn() -> bool) {
     // PAIR(barrier-sleep)
     fence(Ordering::SeqCst);
     if !acknowledged() {
-        sys::futex_wait(&SLEEPING, 1, Some(LONGEST_SLEEP));
+        sys::futex_wait(&SLEEPING, 1, longest_sleep());
     }
     SLEEPING.store(0, Ordering::Relaxed);
 }

@@ -20,7 +20,7 @@
 //!
 //! # Why readers are right
 //!
-//! The invariants are those of a bucket (`bucket.rs`). A lookup decides by one load of a line's tags which slots it looks
+//! The invariants are those of a bucket (`bucket/mod.rs`). A lookup decides by one load of a line's tags which slots it looks
 //! at. Say that a key is there all the time. Then it is in one slot, but for these cases:
 //!
 //! - *It is replaced.* The new entry goes into the same slot by one store. The lookup finds the old or the new one.

@@ -40,7 +40,7 @@ pub enum BucketMemory {
 }
 
 /// The first segment of [`BucketMemory::Order`] has at least so many buckets.
-const FIRST: usize = if cfg!(urcu_loom) { 1 } else { 64 };
+const FIRST: usize = if cfg!(urcu_loom) { 1 } else { 512 };
 
 /// What every search reads comes first.
 #[repr(C)]

@@ -47,6 +47,14 @@ struct Siblings<'t> {
     offset: usize,
 }
 
+impl<'t> Siblings<'t> {
+    /// Those of so many parents, no more than there are.
+    fn column(&self, parents: usize) -> &'t [Link] {
+        // SAFETY: the siblings' memory was found to be in one piece, and consists of initialised links, which are atomics.
+        unsafe { core::slice::from_raw_parts(self.first, parents) }
+    }
+}
+
 /// All siblings of families, in the order of the list.
 struct Plan<'t> {
     siblings: [MaybeUninit<Siblings<'t>>; MOST_STEP - 1],
@@ -127,15 +135,60 @@ impl<G: Ground> Table<G> {
             let tag = self.buckets.tag_of(first);
             plan.siblings[number].write(Siblings { first: link, tag, offset });
         }
+        // Nobody begins at a bucket that no size has: it can be ready from the beginning.
+        let flags = if when == When::Early { READY } else { 0 };
+        self.chain_siblings(&plan, parents.len(), flags);
         /// Families between what is prefetched and what is made.
         const AHEAD: usize = 16;
+        /// The nodes of smaller tables are in the cache.
+        const FETCHED: usize = 1 << 12;
         for parent in parents.clone() {
+            if from >= FETCHED {
+                // SAFETY: as promised.
+                unsafe { self.prefetch_for_family(&plan, (parent + AHEAD).min(parents.end - 1)) };
+            }
             // SAFETY: as promised.
-            unsafe { self.prefetch_for_family(&plan, (parent + AHEAD).min(parents.end - 1)) };
-            // SAFETY: as promised.
-            unsafe { self.make_family(&plan, parent, when, steps) }?;
+            let start = unsafe { self.start_at(parent, plan.order) }?;
+            if !self.make_chained(&plan, parent, start, flags) {
+                // SAFETY: as promised.
+                unsafe { self.make_family(&plan, parent, flags, steps) }?;
+            }
+            if when == When::Late {
+                for number in 0..plan.count {
+                    // Now it is in the list, others may have changed its link; and it may be started at. PAIR(lfht-link)
+                    set_flag(plan.link(number, parent), READY);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Links the children of each parent to each other, but for the last ones: as they will be where there is no node between them.
+    /// Column by column, which is nothing but stores.
+    fn chain_siblings(&self, plan: &Plan<'_>, parents: usize, flags: usize) {
+        for number in 1..plan.count {
+            let (siblings, before) = (*plan.siblings(number), plan.siblings(number - 1).column(parents));
+            // Names are addresses or distances: either way, those of an array's elements are as far apart as these.
+            let first = Word::to_bucket(self.buckets.ground.name(NonNull::from(siblings.first)), siblings.tag).with(flags);
+            for (parent, link) in before.iter().enumerate() {
+                // Relaxed: not reachable yet; published by the exchange that puts the first one in. PAIR(lfht-link)
+                link.store(first.beyond(parent).0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Puts a family in that was [chained](Self::chain_siblings) and belongs between `start` and its target as a whole. Whether it
+    /// did.
+    #[inline(always)]
+    fn make_chained(&self, plan: &Plan<'_>, parent: usize, start: Start<'_>, flags: usize) -> bool {
+        let last = plan.count - 1;
+        if !start.word.ends_search(parent | plan.siblings(last).offset, start.order) {
+            return false;
+        }
+        // Relaxed: not reachable yet; published by the exchange below. PAIR(lfht-link)
+        plan.link(last, parent).store(start.word.target().with(flags).0, Ordering::Relaxed);
+        let first = self.buckets.ground.name(NonNull::from(plan.link(0, parent)));
+        swing(start.link, start.word, Word::to_bucket(first, plan.siblings(0).tag)).is_ok()
     }
 
     /// Has the cache fetch what [`make_family`](Self::make_family) will look at.
@@ -167,11 +220,9 @@ impl<G: Ground> Table<G> {
         &self,
         plan: &Plan<'_>,
         parent: usize,
-        when: When,
+        flags: usize,
         steps: &mut G::Steps,
     ) -> Result<(), G::Stop> {
-        // Nobody begins at a bucket that no size has: it can be ready from the beginning.
-        let flags = if when == When::Early { READY } else { 0 };
         let index = |number| parent | plan.siblings(number).offset;
         // SAFETY: as promised.
         let mut start = unsafe { self.start_at(parent, plan.order) }?;
@@ -203,12 +254,6 @@ impl<G: Ground> Table<G> {
                 // SAFETY: as promised.
                 start = unsafe { self.start_at(parent, plan.order) }?;
                 continue;
-            }
-            if when == When::Late {
-                for number in first..end {
-                    // Now it is in the list, others may have changed its link; and it may be started at. PAIR(lfht-link)
-                    set_flag(plan.link(number, parent), READY);
-                }
             }
             let link = plan.link(end - 1, parent);
             start = Start { link, word: load(link), order: start.order };

@@ -131,6 +131,12 @@ impl Word {
         Self(link.cast::<Node>().map_addr(|address| address | tag.0))
     }
 
+    /// Points to the bucket so many places behind the one that this points to, of which links say the same.
+    #[inline]
+    pub(super) fn beyond(self, places: usize) -> Self {
+        Self(self.0.wrapping_byte_add(places * size_of::<Link>()))
+    }
+
     #[inline]
     pub(super) fn is_removed(self) -> bool {
         self.0.addr() & REMOVED != 0

@@ -290,8 +290,8 @@ pub unsafe fn destroy<H: AnyHead>(_head: *mut H, _tail: *mut Tail) {}
 #[inline]
 pub fn empty(head: &impl AnyHead, tail: &Tail) -> bool {
     // The tail alone would do, but dequeuers of a queue that is not empty then touch the enqueuers' cache line.
-    // Acquire, so that the load of the tail comes after. PAIR(wfcq-link)
-    head.node().next.load(Ordering::Acquire).is_null() && is_head(head, tail.p.load(Ordering::Acquire))
+    // Acquire, so that the load of the tail comes after. Relaxed: only compared. PAIR(wfcq-link)
+    head.node().next.load(Ordering::Acquire).is_null() && is_head(head, tail.p.load(Ordering::Relaxed))
 }
 
 #[inline]

@@ -112,11 +112,12 @@ impl WorkerSet {
     }
 
     pub(crate) fn adopted_count(&self) -> usize {
-        usize::try_from(self.adopted_count.load(Ordering::SeqCst)).unwrap_or(0)
+        usize::try_from(self.adopted_count.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     pub(crate) fn nothing_adopted(&self) -> bool {
-        self.adopted_count.load(Ordering::SeqCst) == 0
+        // Acquire: whoever has taken them is there, and can be waited for. PAIR(adopted) PAIR(worker-sleep)
+        self.adopted_count.load(Ordering::Acquire) == 0
     }
 
     pub(crate) fn take_adopted(&self, calls: &mut Vec<Call>) {
@@ -124,7 +125,8 @@ impl WorkerSet {
             return;
         }
         let mut adopted = self.adopted.lock();
-        self.adopted_count.store(0, Ordering::SeqCst);
+        // Release. PAIR(adopted)
+        self.adopted_count.store(0, Ordering::Release);
         calls.append(&mut adopted);
     }
 
@@ -209,9 +211,10 @@ impl Deferred {
             return;
         }
         let mut adopted = self.workers.adopted.lock();
-        self.workers.adopted_count.fetch_add(leftover.len() as u64, Ordering::SeqCst);
+        self.workers.adopted_count.fetch_add(leftover.len() as u64, Ordering::Relaxed);
         adopted.append(&mut leftover);
         drop(adopted);
+        // PAIR(worker-sleep)
         crate::sync::fence(Ordering::SeqCst);
         self.default_worker.wake();
     }
@@ -342,7 +345,7 @@ impl<F: Flavor> WorkerHandle<F> {
     ///
     /// Inside a section.
     #[doc(alias = "call_rcu_data_free")]
-    #[track_caller]
+    #[cfg_attr(not(urcu_mutants), track_caller)]
     pub fn stop(self) -> Result<(), WorkerError> {
         if F::with_record(|record| record.is_reclaiming()) {
             return Err(WorkerError::InCallback { flavor: F::NAME });

@@ -78,7 +78,7 @@ const SLICE: usize = 128;
 /// The same for updaters that do it themselves.
 const SHORT_SLICE: usize = 8;
 /// Growths up to this size are done at once, by whoever finds that they are due.
-const SMALL: usize = if cfg!(urcu_loom) { 0 } else { 1 << 14 };
+const SMALL: usize = if cfg!(urcu_loom) { 0 } else { 1 << 16 };
 /// How many times larger a table becomes in one growth, at most.
 pub(super) const MOST_STEP: usize = 64;
 

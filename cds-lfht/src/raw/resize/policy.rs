@@ -4,7 +4,7 @@ use urcu_core::sync::modelled::Ordering;
 
 use super::super::ground::Ground;
 use super::super::table::Table;
-use super::{CHUNK, Progress};
+use super::{CHUNK, Progress, SMALL};
 
 /// Tables up to this size fit into the first-level cache.
 const CACHED: usize = 1 << 12;
@@ -24,12 +24,12 @@ const LONG: u32 = 4;
 /// miss; two buckets for a node cost as much memory as one of the C library's.
 #[inline]
 fn capacity(size: usize) -> usize {
-    if size <= CACHED {
+    if size < CACHED {
         size / 4
     } else if size <= MIDDLE {
         size
     } else {
-        size / 2
+        size / 8 * 7
     }
 }
 
@@ -42,6 +42,8 @@ pub(super) fn next_size(size: usize) -> usize {
         FEWEST
     } else if size < CACHED {
         (size * 8).min(CACHED)
+    } else if size < SMALL {
+        (size * 16).min(SMALL)
     } else if size < MIDDLE {
         (size * 4).min(MIDDLE)
     } else {
@@ -95,7 +97,7 @@ impl<G: Ground> Table<G> {
     #[inline]
     fn is_time_to_look(&self, updates: u64) -> bool {
         // Small tables have to be looked at more often. Relaxed: a rule of thumb.
-        let interval = (self.size.load(Ordering::Relaxed) >> 6).clamp(1, INTERVAL);
+        let interval = (self.size.load(Ordering::Relaxed) >> 4).clamp(1, INTERVAL);
         updates & (interval as u64 - 1) == 0
     }
 

@@ -247,11 +247,10 @@ fn a_later_section_on_fallback_fences() {
 
 /// The barrier falls between finding and reading. The scan meets whatever the second section stores: its beginning, a level more,
 /// a level less.
-#[test]
-fn a_later_section_after_an_interrupt() {
-    explore(1, || {
+fn a_later_section_after_an_interrupt(begin: impl Fn(&Thread<Interrupted>) + Copy + Send + Sync + 'static) {
+    explore(1, move || {
         let shelf = Shelf::new();
-        let reader = spawn(&shelf, |shelf| {
+        let reader = spawn(&shelf, move |shelf| {
             let thread = Thread::<Interrupted>::register().expect("a free slot");
             let guard = thread.read_lock();
             let found = shelf.find();
@@ -262,17 +261,55 @@ fn a_later_section_after_an_interrupt() {
                 object.read();
             }
             drop(guard);
-            let outer = thread.read_lock();
-            thread::yield_now();
-            let inner = thread.read_lock();
-            thread::yield_now();
-            drop(inner);
-            thread::yield_now();
-            drop(outer);
+            begin(&thread);
         });
         thread::yield_now();
         let old = shelf.take();
         synchronize::<Interrupted>();
+        reclaim(old);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_later_section_begins() {
+    a_later_section_after_an_interrupt(|thread| {
+        let _outer = thread.read_lock();
+        thread::yield_now();
+    });
+}
+
+#[test]
+fn a_later_section_goes_a_level_down() {
+    a_later_section_after_an_interrupt(|thread| {
+        let _outer = thread.read_lock();
+        let _inner = thread.read_lock();
+        thread::yield_now();
+    });
+}
+
+#[test]
+fn a_later_section_comes_a_level_up() {
+    a_later_section_after_an_interrupt(|thread| {
+        let _outer = thread.read_lock();
+        drop(thread.read_lock());
+        thread::yield_now();
+    });
+}
+
+#[test]
+fn an_updater_waits_for_a_section_on_fallback_fences() {
+    explore(3, || {
+        let shelf = Shelf::new();
+        let reader = spawn(&shelf, |shelf| {
+            let thread = Thread::<Fallback>::register().expect("a free slot");
+            for _ in 0..2 {
+                let _guard = thread.read_lock();
+                shelf.read();
+            }
+        });
+        let old = shelf.take();
+        synchronize::<Fallback>();
         reclaim(old);
         reader.join().unwrap();
     });

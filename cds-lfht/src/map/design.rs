@@ -176,6 +176,11 @@
 //! steps, whose slowest call would be slower in proportion; that was not done.
 //! Fresh pages cost 2 to 4 us each on the virtual machine where this was measured, huge or not: 14 ns per entry of 16 bytes.
 //!
+//! The 99.9th percentile of lookups while the table grows from a thousand to four million entries and back is that of the updates: 58 and 58,
+//! 58 and 39, 68 and 48 ns in three runs with a resize and with the same updates in a table that keeps its size (a thousand keys that
+//! are there all the time; 38, 29 and 118 ns when nobody updates). Of lookups of any key it is 0.86 us, and 0.82 us at rest in tables of the same
+//! sizes, with the mb flavor; with membarrier the grace periods of removals interrupt the reader, 7 us each.
+//!
 //! Removing entries and adding them again, one bucket after the other (the benchmarks' routing table, one updater beside a reader; some
 //! 30 MiB of tables, entries and the benchmark's own), goes at 0.51 to 0.66 of dashmap's speed. Of the updater's time, by a profile, about
 //! 30 % wait for the bucket's line and 35 % for the entry's, to compare its key, which cannot be asked for before the bucket's line is

@@ -14,6 +14,8 @@ mod flavor;
 mod grace_period;
 #[path = "loom/objects.rs"]
 mod objects;
+#[path = "loom/pointers.rs"]
+mod pointers;
 #[path = "loom/queue.rs"]
 mod queue;
 #[path = "loom/refcount.rs"]

@@ -219,6 +219,7 @@ fn a_root(segment: &'static Segment) {
             shelf.objects[0].reclaim();
             role.set_root(NAME, Offset::new(640)).expect("its layout");
         });
+        thread::yield_now();
         let found = segment.root(NAME).expect("its layout");
         if found != before {
             assert!(found == Some(Offset::new(640)) && shelf.objects[0].is_reclaimed());

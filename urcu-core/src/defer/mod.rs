@@ -390,15 +390,15 @@ pub(crate) fn barrier<F: Flavor>() -> Result<(), BarrierError> {
         deferred.workers.nothing_adopted() && !deferred.default_worker.exists()
             => !deferred.default_worker.exists() && deferred.workers.nothing_adopted()
     );
-    if is_alone
-        && deferred.updaters.iter().next().is_none()
-    {
+    if is_alone && deferred.updaters.iter().next().is_none() {
         // Nobody has deferred anything yet. (Empty queues say less: somebody may have taken what was in them.)
         drop(deferred.round_here.lock());
         return Ok(());
     }
     while deferred.default_worker.exists() || deferred.default_worker.start_or_report::<F>() {
         if deferred.default_worker.drain::<F>()? {
+            // What somebody has taken who ran calls while there was no worker, its rounds do not find.
+            weaken!("barrier-waits-for-stand-ins", drop(deferred.round_here.lock()) => ());
             return Ok(());
         }
     }

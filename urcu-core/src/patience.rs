@@ -92,7 +92,7 @@ mod tests {
     fn one_long_section_costs_little_patience() {
         let patience = Patience::new();
         // Sections that a short spell does not see the end of, and every hundredth longer than a full one.
-        let full = full_spells(&patience, 10_000, |n, spell| n % 100 == 0 || spell == Spell::Short);
+        let full = full_spells(&patience, 10_000, |n, spell| n.is_multiple_of(100) || spell == Spell::Short);
         assert!(full >= 9_890, "{full}");
     }
 

@@ -76,9 +76,6 @@ pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
 #[cfg(urcu_loom)]
 #[doc(hidden)]
 pub use defer::{put_default_worker_aside, queue_model, stop_default_worker};
-#[cfg(urcu_loom)]
-#[doc(hidden)]
-pub use grace_period::{begin, has_elapsed};
 pub use domain::{Domain, DomainId};
 pub use dyn_thread::DynThread;
 pub use dynamic::{AnyGuard, DynGuard};
@@ -88,6 +85,9 @@ pub use flavor::{Flavor, ReadSide};
 #[doc(hidden)]
 pub use fork::repair_children;
 pub use generation::Generation;
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub use grace_period::{begin, has_elapsed};
 pub use guard::Guard;
 pub use head::{Callback, RcuHead};
 pub use membarrier::Membarrier;

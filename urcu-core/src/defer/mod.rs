@@ -390,9 +390,7 @@ pub(crate) fn barrier<F: Flavor>() -> Result<(), BarrierError> {
         deferred.workers.nothing_adopted() && !deferred.default_worker.exists()
             => !deferred.default_worker.exists() && deferred.workers.nothing_adopted()
     );
-    if is_alone
-        && deferred.updaters.iter().next().is_none()
-    {
+    if is_alone && deferred.updaters.iter().next().is_none() {
         // Nobody has deferred anything yet. (Empty queues say less: somebody may have taken what was in them.)
         drop(deferred.round_here.lock());
         return Ok(());

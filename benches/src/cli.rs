@@ -331,7 +331,10 @@ mod tests {
             .filter(|name| ![GROUP, "none"].contains(&name.as_str()) && !there.contains(name))
             .collect();
         assert_eq!(missing, [""; 0]);
-        assert_eq!(quick.settings.limit.map(|limit| limit.mul_f64(1.0 + quick.settings.late)), Some(Duration::from_secs(104)));
+        assert_eq!(
+            quick.settings.limit.map(|limit| limit.mul_f64(1.0 + quick.settings.late)),
+            Some(Duration::from_secs(104))
+        );
         assert!(!quick.left_out.is_empty());
         assert!(parse(&[]).plan().unwrap().left_out.is_empty());
     }

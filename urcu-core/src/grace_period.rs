@@ -68,6 +68,7 @@ use crate::asymmetric::LightBarrier;
 use crate::backoff::Backoff;
 use crate::flavor::{Flavor, ReadSide};
 use crate::lock::RawLock;
+use crate::patience::Patience;
 use crate::reader::Reader;
 use crate::registration;
 use crate::report::{Report, Stall, report};
@@ -81,7 +82,7 @@ use crate::weaken;
 /// the sleep.
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
-/// Its first sleep; each one is twice as long as the one before. Most readers that are waited for at all run again before.
+/// Its first sleep; after each that has lasted to its end the next is twice as long. Most readers that are waited for at all run again before.
 const FIRST_SLEEP: Duration = Duration::from_millis(2);
 
 /// Which grace periods have started and completed, and whose turn it is to run one.
@@ -99,9 +100,8 @@ struct Turn {
     waiting: AtomicU32,
     /// How many of them the last grace period left behind it.
     expected: AtomicU32,
-    /// Pauses that the leader waits for a reader before it sleeps: few, for some grace periods, once that was in vain, which it is
-    /// when readers do not run, or have long sections.
-    patience: AtomicU32,
+    /// How long the leader spins for a reader before it sleeps.
+    patience: Patience,
     /// Whether the leader sleeps. Then there is nothing to spin for.
     is_asleep: AtomicBool,
 }
@@ -112,20 +112,6 @@ struct Held<'a>(&'a GracePeriods);
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.0.resume();
-    }
-}
-
-/// Pauses before a sleep, at least: about a microsecond.
-const LEAST_PATIENCE: u32 = 24;
-/// Sleeps with about as few, before the next try of many.
-const HASTY_SLEEPS: u32 = 16;
-
-/// After so many pauses in vain.
-const fn less_patience(patience: u32) -> u32 {
-    match patience {
-        LEAST_PATIENCE => Backoff::PAUSES,
-        few if few <= LEAST_PATIENCE + HASTY_SLEEPS => few - 1,
-        _ => LEAST_PATIENCE + HASTY_SLEEPS,
     }
 }
 
@@ -142,7 +128,7 @@ impl GracePeriods {
                 completed: AtomicU64::new(0),
                 waiting: AtomicU32::new(0),
                 expected: AtomicU32::new(0),
-                patience: AtomicU32::new(Backoff::PAUSES),
+                patience: Patience::new(),
                 is_asleep: AtomicBool::new(false),
             }),
         }
@@ -342,7 +328,7 @@ fn start<F: Flavor>() -> (u64, u64) {
 /// comes before it, would have been visible to the caller's load. PAIR(gp-begin)
 ///
 /// Lock-free; waits for the heavy barrier only.
-pub fn begin<F: Flavor>() -> u64 {
+pub(crate) fn begin<F: Flavor>() -> u64 {
     let domain = F::domain();
     // The caller's unlinking before the load of the number. PAIR(gp-begin)
     fence(Ordering::SeqCst);
@@ -367,7 +353,7 @@ pub(crate) fn push_on<F: Flavor>(period: u64) {
 
 /// Whether every section has ended that was open when `period`, an answer of [`begin`], started. Wait-free in the
 /// number of registered readers.
-pub fn has_elapsed<F: Flavor>(period: u64) -> bool {
+pub(crate) fn has_elapsed<F: Flavor>(period: u64) -> bool {
     let domain = F::domain();
     // Acquire: somebody else has seen the ends of the sections. PAIR(elapsed)
     if !F::LAYOUT.is_older(domain.elapsed.load(Ordering::Acquire), period) {
@@ -393,15 +379,16 @@ pub fn has_elapsed<F: Flavor>(period: u64) -> bool {
 #[cold]
 fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) -> Result<(), Stuck> {
     let turn = &F::domain().grace_periods.inner;
-    // Relaxed, all of them: hints. Only the holder of the turn writes them.
-    let patience = turn.patience.load(Ordering::Relaxed);
-    let mut backoff = Backoff::spinning().of(patience);
+    let spell = turn.patience.spell();
+    let mut backoff = Backoff::spinning().of(spell.pauses());
     let mut sleep = FIRST_SLEEP;
+    let mut has_slept = false;
     let mut stall = Stall::new::<F>();
     loop {
         // Acquire. PAIR(section-end)
         let word = reader.word.load(Ordering::Acquire);
         if !F::LAYOUT.holds_up(word, period) {
+            turn.patience.learn(spell, has_slept);
             return Ok(());
         }
         if backoff.snooze() {
@@ -419,14 +406,16 @@ fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) -> Result<(), Stuck
             spin_loop();
             continue;
         }
-        if sleep == FIRST_SLEEP {
-            turn.patience.store(less_patience(patience), Ordering::Relaxed);
-        }
+        has_slept = true;
+        // Relaxed: a hint, which only the holder of the turn gives.
         turn.is_asleep.store(true, Ordering::Relaxed);
         // The half that holds nesting and marks; the kernel compares it before it sleeps.
-        sys::futex_wait_raw(reader.futex_half(), marked as u32, weaken!("bounded-sleep", Some(sleep) => None));
+        let limit = weaken!("bounded-sleep", Some(sleep) => None);
+        let timed_out = sys::futex_wait_raw(reader.futex_half(), marked as u32, limit);
         turn.is_asleep.store(false, Ordering::Relaxed);
-        sleep = (sleep * 2).min(LONGEST_SLEEP);
+        if timed_out {
+            sleep = (sleep * 2).min(LONGEST_SLEEP);
+        }
         end_if_thread_is_gone::<F>(reader)?;
         if let Some(waited) = stall.due() {
             report_stall::<F>(reader, waited);
@@ -446,6 +435,21 @@ fn report_stall<F: Flavor>(reader: &Reader, waited: Duration) {
         waited,
         entered_at: reader.entered_at(),
     });
+}
+
+/// [`begin`] and [`has_elapsed`] by themselves.
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub mod asked_about {
+    use crate::flavor::Flavor;
+
+    pub fn begin<F: Flavor>() -> u64 {
+        super::begin::<F>()
+    }
+
+    pub fn has_elapsed<F: Flavor>(period: u64) -> bool {
+        super::has_elapsed::<F>(period)
+    }
 }
 
 /// Ends the sections of threads that do not exist any more and never ran their exit destructors: for flavors whose updaters

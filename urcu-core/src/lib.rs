@@ -43,6 +43,7 @@ mod head;
 mod lock;
 mod membarrier;
 pub mod mirror;
+mod patience;
 mod pointer;
 mod poll;
 pub mod quiescence;
@@ -87,7 +88,7 @@ pub use fork::repair_children;
 pub use generation::Generation;
 #[cfg(urcu_loom)]
 #[doc(hidden)]
-pub use grace_period::{begin, has_elapsed};
+pub use grace_period::asked_about::{begin, has_elapsed};
 pub use guard::Guard;
 pub use head::{Callback, RcuHead};
 pub use membarrier::Membarrier;

@@ -28,8 +28,9 @@ use crate::flavor::{DOMAIN, Signal};
 /// The number of the last barrier requested.
 static REQUEST: CachePadded<AtomicU64> = CachePadded(AtomicU64::new(0));
 
-/// 1 while the updater sleeps for an acknowledgement.
-static SLEEPING: AtomicU32 = AtomicU32::new(0);
+/// The id of the thread whose acknowledgement the updater sleeps for, or 0. No other thread wakes it, nor takes the mark away: one
+/// that did so late would do it to the next sleep.
+static AWAITED: AtomicU32 = AtomicU32::new(0);
 
 /// The signal in use; 0 before initialisation, `CHOOSING` during it.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
@@ -116,14 +117,23 @@ fn current_handler(signal: i32) -> Option<usize> {
 
 /// H1 to H4. Async-signal-safe: atomics, a thread-local without initialiser, one system call.
 pub(crate) extern "C" fn on_signal(_signal: c_int) {
-    acknowledge(Signal::reader());
+    let reader = Signal::reader();
+    acknowledge(reader);
+    wake_updater(reader);
+}
+
+/// H4.
+fn wake_updater(reader: &Reader) {
     // Pairs with the fence in `sleep`: either the updater sees the acknowledgement before it sleeps, or this thread
     // sees that it is about to. PAIR(barrier-sleep)
     fence(Ordering::SeqCst);
-    if SLEEPING.load(Ordering::Relaxed) != 0 {
+    let tid = reader.tid().cast_unsigned();
+    if tid != 0 && AWAITED.load(Ordering::Relaxed) == tid {
         let errno = sys::errno();
-        SLEEPING.store(0, Ordering::Relaxed);
-        sys::futex_wake(&SLEEPING, 1);
+        // An exchange: meanwhile the updater may have seen the acknowledgement and be waiting for somebody else.
+        if AWAITED.compare_exchange(tid, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            sys::futex_wake(&AWAITED, 1);
+        }
         sys::set_errno(errno);
     }
 }
@@ -146,7 +156,9 @@ fn acknowledge(reader: &Reader) {
 /// A signal that came after the thread's slot was in use, but before its record was known here, found nothing to
 /// acknowledge. It was sent after its request was made, which this acknowledgement therefore sees.
 pub(crate) fn on_register() {
-    acknowledge(Signal::reader());
+    let reader = Signal::reader();
+    acknowledge(reader);
+    wake_updater(reader);
     let signal = SIGNAL.load(Ordering::Acquire);
     // SAFETY: plain data that sigemptyset overwrites.
     let mut set: libc::sigset_t = unsafe { core::mem::zeroed() };
@@ -198,7 +210,7 @@ fn wait_for(reader: &Reader, request: u64, signal: i32) {
         if sys::thread_has_ended(tid) {
             return;
         }
-        sleep(|| reader.acknowledged() >= request);
+        sleep(tid, || reader.acknowledged() >= request);
         assert!(
             cfg!(urcu_loom) || current_handler(signal) == Some(handler_address()),
             "urcu-signal: somebody else has taken over signal {signal}, so its barriers do not work any more; choose \
@@ -226,13 +238,14 @@ const fn longest_sleep() -> Option<Duration> {
 #[cfg(urcu_loom)]
 use crate::model::longest_sleep;
 
-/// Sleeps until a handler wakes the updater, or for a bounded time.
-fn sleep(acknowledged: impl Fn() -> bool) {
-    SLEEPING.store(1, Ordering::Relaxed);
+/// Sleeps until the handler of thread `tid` wakes the updater, or for a bounded time.
+fn sleep(tid: i32, acknowledged: impl Fn() -> bool) {
+    let tid = tid.cast_unsigned();
+    AWAITED.store(tid, Ordering::Relaxed);
     // PAIR(barrier-sleep)
     fence(Ordering::SeqCst);
     if !acknowledged() {
-        sys::futex_wait(&SLEEPING, 1, longest_sleep());
+        sys::futex_wait(&AWAITED, tid, longest_sleep());
     }
-    SLEEPING.store(0, Ordering::Relaxed);
+    AWAITED.store(0, Ordering::Relaxed);
 }

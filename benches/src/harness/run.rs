@@ -43,7 +43,7 @@ impl Settings {
         budget: Duration::from_millis(50),
         limit: Some(Duration::from_secs(20 * 60)),
         late: 1.0,
-        stuck: Duration::from_secs(120),
+        stuck: Duration::from_secs(300),
     };
 }
 
@@ -461,7 +461,10 @@ mod tests {
         let contender = Contender::new("ours", Kind::Ours, |shot| Ok(Sample::figure(shot.budget.as_secs_f64())));
         let mut case = case(Better::Lower, vec![contender]);
         case.pace = Pace::Once(Duration::from_secs(2));
-        assert_eq!(super::super::share::Want::of("suite", &case, settings(5)).overhead, Duration::from_millis(2401 + 15));
+        assert_eq!(
+            super::super::share::Want::of("suite", &case, settings(5)).overhead,
+            Duration::from_millis(2401 + 15)
+        );
         let table = run(5, || false, case);
         assert!(matches!(
             table.rows[0].outcome,

@@ -23,7 +23,9 @@ const OVERHEAD: u32 = 15;
 /// slower, the cases after it get less.
 const MORE: &[(&str, &str, u32)] = &[
     ("map", "grow-crowded", 2_500),
+    ("map", "-any", 5_000),
     ("map", "p999-resize", 6_000),
+    ("map", "p999-updates", 6_000),
     ("map", "p999-rest", 1_500),
     ("map", "p999-insert", 700),
     ("map", "memory-10M", 3_500),

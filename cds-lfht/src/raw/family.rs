@@ -169,7 +169,8 @@ impl<G: Ground> Table<G> {
         for number in 1..plan.count {
             let (siblings, before) = (*plan.siblings(number), plan.siblings(number - 1).column(parents));
             // Names are addresses or distances: either way, those of an array's elements are as far apart as these.
-            let first = Word::to_bucket(self.buckets.ground.name(NonNull::from(siblings.first)), siblings.tag).with(flags);
+            let first =
+                Word::to_bucket(self.buckets.ground.name(NonNull::from(siblings.first)), siblings.tag).with(flags);
             for (parent, link) in before.iter().enumerate() {
                 // Relaxed: not reachable yet; published by the exchange that puts the first one in. PAIR(lfht-link)
                 link.store(first.beyond(parent).0, Ordering::Relaxed);

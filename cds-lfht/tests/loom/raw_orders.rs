@@ -122,8 +122,7 @@ fn a_growth_begins_behind_the_last_one() {
     model(2, || {
         let options = Options::new().initial(2).auto_resize(false).accounting(false).max(16);
         let options = options.memory(cds_lfht::raw::BucketMemory::Order);
-        let shared =
-            Arc::new(Shared { table: Some(Table::new(flavor(), options).unwrap()), made: Default::default() });
+        let shared = Arc::new(Shared { table: Some(Table::new(flavor(), options).unwrap()), made: Default::default() });
         begin_growth(&shared, 8);
         let other = Arc::clone(&shared);
         let next = thread::spawn(move || {

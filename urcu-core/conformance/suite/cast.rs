@@ -239,7 +239,7 @@ impl Updater {
 }
 
 /// The number of the last grace period that has published it, among other things.
-fn published() -> String {
+pub(crate) fn published() -> String {
     format!("{:?}", rcu::Flavor::domain())
 }
 

@@ -397,6 +397,8 @@ pub(crate) fn barrier<F: Flavor>() -> Result<(), BarrierError> {
     }
     while deferred.default_worker.exists() || deferred.default_worker.start_or_report::<F>() {
         if deferred.default_worker.drain::<F>()? {
+            // What somebody has taken who ran calls while there was no worker, its rounds do not find.
+            weaken!("barrier-waits-for-stand-ins", drop(deferred.round_here.lock()) => ());
             return Ok(());
         }
     }

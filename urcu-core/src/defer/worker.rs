@@ -151,14 +151,14 @@ impl Worker {
             if backoff.snooze() {
                 continue;
             }
+            // PAIR(done-wake)
+            let wake = self.done_wake.load(Ordering::Acquire);
             if !self.exists() {
                 // One that has stopped said that it was done before.
                 return Ok(self.done.load(Ordering::Acquire) >= ticket);
             }
-            // PAIR(done-wake)
-            let wake = self.done_wake.load(Ordering::Acquire);
             // Relaxed: the loop looks again.
-            if self.done.load(Ordering::Relaxed) < ticket {
+            if self.done.load(Ordering::Relaxed) < ticket && !self.is_stuck() {
                 // A bound, should the thread end in a forked child.
                 sys::futex_wait(&self.done_wake, wake, Some(LONGEST_NAP));
             }
@@ -293,7 +293,7 @@ impl Worker {
             if !backoff.snooze() {
                 // PAIR(done-wake)
                 let wake = self.done_wake.load(Ordering::Acquire);
-                if self.exists() {
+                if self.exists() && !self.is_stuck() {
                     sys::futex_wait(&self.done_wake, wake, Some(LONGEST_NAP));
                 }
             }
@@ -303,8 +303,9 @@ impl Worker {
     /// Makes a stopped worker fit for another start.
     pub(crate) fn reuse(&self) {
         self.end_use();
-        // Never below what was wanted: a barrier that it has served may not have noticed yet.
-        self.done.store(self.wanted.load(Ordering::Relaxed), Ordering::Relaxed);
+        // Never below what was wanted: a barrier that it has served may not have noticed yet. Release: it finds the effects of the
+        // calls all the same. PAIR(round-done)
+        self.done.store(self.wanted.load(Ordering::Relaxed), Ordering::Release);
     }
 
     /// Handles that name it mean nothing from now on.

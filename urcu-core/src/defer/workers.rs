@@ -332,6 +332,15 @@ impl<F: Flavor> WorkerHandle<F> {
         self.worker.tid()
     }
 
+    /// Whether this call is the one that stops this use of the worker. Under the lock, where who runs stays in use: between a
+    /// look at the generation and the claim the worker might be stopped and used again.
+    fn claim_stop(&self, workers: &WorkerSet) -> bool {
+        let lists = workers.lists();
+        lists.running.iter().any(|worker| ptr::eq(*worker, self.worker))
+            && self.worker.generation() == self.generation
+            && self.worker.claim_stop()
+    }
+
     /// Stops the worker; callbacks that it has not run go to the default worker. Blocks until the thread has ended.
     ///
     /// Threads and processors that still name it fall back to the default worker. Outside every section; not from a
@@ -355,7 +364,7 @@ impl<F: Flavor> WorkerHandle<F> {
         thread::assert_outside::<F>(reader, "stops a worker");
         thread::assert_no_hidden_guard::<F>(reader);
         let workers = &F::domain().deferred.workers;
-        if self.worker.generation() != self.generation || !self.worker.claim_stop() {
+        if !self.claim_stop(workers) {
             return Ok(());
         }
         for cpu in 0..sys::possible_cpus() {

@@ -2,6 +2,7 @@
 //!
 //! An order may also be an argument of a helper, which makes the access: then the place is the call. The switch finds it by
 //! `#[track_caller]`, which such a helper needs (under `--cfg urcu_mutants` only, if it is to stay as it is elsewhere).
+//! For the same reason a function that makes accesses of its own must not have it there: they would be its caller's.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,7 +12,8 @@ use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Expr, ExprCall, ExprClosure, ExprMethodCall, FnArg, ImplItemFn, ItemFn, ItemMod, Macro, Signature, TraitItemFn, Type,
+    Attribute, Expr, ExprCall, ExprClosure, ExprMethodCall, FnArg, ImplItemFn, ItemFn, ItemMod, Macro, Signature,
+    TraitItemFn, Type,
 };
 
 /// One way to weaken a program, for the whole of a file.
@@ -42,7 +44,9 @@ pub(crate) fn find(file: &str, text: &str) -> Result<Vec<Mutant>> {
     }
     if !finder.elsewhere.is_empty() {
         let names = Vec::from_iter(finder.elsewhere).join(", ");
-        bail!("{file}: accesses count as the caller's: {names}: make it `#[cfg_attr(not(urcu_mutants), track_caller)]`");
+        bail!(
+            "{file}: accesses count as the caller's: {names}: make it `#[cfg_attr(not(urcu_mutants), track_caller)]`"
+        );
     }
     Ok(finder.found)
 }

@@ -121,12 +121,7 @@ fn about_transfers(workload: &str) -> &'static str {
 }
 
 /// Counts for this one and those behind it, as many as there are cores.
-fn beginning_with(
-    name: &str,
-    what: What,
-    workload: &str,
-    names: &[String],
-) -> BTreeMap<String, Result<f64, String>> {
+fn beginning_with(name: &str, what: What, workload: &str, names: &[String]) -> BTreeMap<String, Result<f64, String>> {
     let at_a_time = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let some: Vec<&String> = names.iter().skip_while(|other| *other != name).take(at_a_time).collect();
     let counted: Vec<_> = std::thread::scope(|scope| {
@@ -142,10 +137,7 @@ fn beginning_with(
                 })
             })
             .collect();
-        started
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err("the count panicked".into())))
-            .collect()
+        started.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("the count panicked".into()))).collect()
     });
     some.into_iter().cloned().zip(counted).collect()
 }

@@ -133,7 +133,7 @@ mod tests {
                 // SAFETY: follows `fork_before`, on the child's only thread.
                 unsafe { (flavor.fork_after_child)() };
                 let mut nodes = NODES;
-                for buckets in [2 * SMALL, 8 * SMALL, 64, 1 << 18, 1 << 12] {
+                for buckets in [2 * SMALL, 8 * SMALL, 64, 16 * SMALL, SMALL / 4] {
                     check(&table, nodes);
                     table.resize(buckets).expect("the child resizes its table");
                     assert_eq!(table.size(), buckets);

@@ -139,3 +139,62 @@ impl<G: Ground> Table<G> {
         Progress::More
     }
 }
+
+#[cfg(all(test, not(urcu_loom)))]
+mod tests {
+    use core::ptr::NonNull;
+
+    use structure_conformance::{Mb, Tested, within_limit};
+
+    use super::super::super::word::Node;
+    use super::super::super::{BucketMemory, Options};
+    use super::super::SMALL;
+    use super::*;
+
+    /// Threads add, and help with growths that are late, while the worker does, too: from the first that is not done at once.
+    #[test]
+    fn nothing_is_lost_by_growths_that_several_threads_work_at() {
+        const THREADS: usize = 4;
+        const EACH: usize = 12 * SMALL;
+        for memory in [BucketMemory::Order, BucketMemory::Chunk, BucketMemory::Mmap] {
+            within_limit("growths", move || {
+                let flavor = Mb::vtable();
+                let table = Table::new(flavor, Options::new().max(1 << 18).memory(memory)).expect("memory");
+                let hash = |number: usize| number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                std::thread::scope(|scope| {
+                    for thread in 0..THREADS {
+                        let table = &table;
+                        scope.spawn(move || {
+                            // SAFETY: any thread.
+                            assert_eq!(unsafe { (flavor.register_thread)() }, 0);
+                            for number in thread * EACH..(thread + 1) * EACH {
+                                let node = NonNull::from(Box::leak(Box::new(Node::new())));
+                                let _section = flavor.pin();
+                                // SAFETY: inside a section; a fresh node.
+                                unsafe { table.add(hash(number), node) };
+                                // SAFETY: inside a section.
+                                assert!(unsafe { table.lookup(hash(number), |found| found == node) }.node().is_some());
+                            }
+                            // SAFETY: registered above, outside of sections.
+                            unsafe { (flavor.unregister_thread)() };
+                        });
+                    }
+                });
+                // SAFETY: any thread.
+                assert_eq!(unsafe { (flavor.register_thread)() }, 0);
+                {
+                    let _section = flavor.pin();
+                    for number in 0..THREADS * EACH {
+                        // SAFETY: inside a section.
+                        assert!(unsafe { table.lookup(hash(number), |_| true) }.node().is_some(), "node {number}");
+                    }
+                    // SAFETY: inside a section.
+                    assert_eq!(unsafe { table.count_nodes() }.nodes, THREADS * EACH);
+                }
+                assert!(table.size() > 4 * SMALL, "only {} buckets", table.size());
+                // SAFETY: registered above, outside of sections.
+                unsafe { (flavor.unregister_thread)() };
+            });
+        }
+    }
+}

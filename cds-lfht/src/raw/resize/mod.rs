@@ -72,13 +72,27 @@ pub(super) struct Resize<G: Ground> {
 }
 
 /// Old and new buckets of a chunk: some microseconds.
-const CHUNK: usize = if cfg!(urcu_loom) { 2 } else { 512 };
+const CHUNK: usize = if cfg!(urcu_loom) {
+    2
+} else if cfg!(test) {
+    16
+} else {
+    512
+};
 /// Chunks in one run of the job: about a millisecond.
 const SLICE: usize = 128;
 /// The same for updaters that do it themselves.
 const SHORT_SLICE: usize = 8;
 /// Growths up to this size are done at once, by whoever finds that they are due.
-const SMALL: usize = if cfg!(urcu_loom) { 0 } else { 1 << 16 };
+///
+/// Much smaller in this crate's own tests, as is a chunk: what is begun and not finished there is the same with fewer buckets.
+const SMALL: usize = if cfg!(urcu_loom) {
+    0
+} else if cfg!(test) {
+    1 << 10
+} else {
+    1 << 16
+};
 /// How many times larger a table becomes in one growth, at most.
 pub(super) const MOST_STEP: usize = 64;
 

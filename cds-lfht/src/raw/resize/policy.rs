@@ -4,7 +4,7 @@ use urcu_core::sync::modelled::Ordering;
 
 use super::super::ground::Ground;
 use super::super::table::Table;
-use super::{CHUNK, Progress, SMALL};
+use super::{CHUNK, Progress};
 
 /// Tables up to this size fit into the first-level cache.
 const CACHED: usize = 1 << 12;
@@ -42,8 +42,6 @@ pub(super) fn next_size(size: usize) -> usize {
         FEWEST
     } else if size < CACHED {
         (size * 8).min(CACHED)
-    } else if size < SMALL {
-        (size * 16).min(SMALL)
     } else if size < MIDDLE {
         (size * 4).min(MIDDLE)
     } else {

@@ -64,6 +64,7 @@ impl Worker {
     fn end_rest(&self, resting: u32) {
         // Relaxed: flags of one word. What the worker is to find is ordered by the fences on both sides: it looks behind its next
         // one, which comes after this change of the word. PAIR(worker-call) PAIR(worker-sleep)
+        // Its fence makes the exchange a release. PAIR(rest-end)
         if self.attention.load(Ordering::Relaxed) & resting != 0
             && self.attention.fetch_and(!resting, Ordering::Relaxed) & resting != 0
         {
@@ -125,7 +126,8 @@ impl<F: Flavor> Rounds<F> {
         if !go_on && flags & resting != 0 {
             sys::futex_wait(attention, flags, length);
         }
-        attention.fetch_and(!resting, Ordering::Relaxed);
+        // Acquire: the call of whoever has taken the mark already is found by the next round. PAIR(rest-end)
+        attention.fetch_and(!resting, Ordering::Acquire);
     }
 }
 

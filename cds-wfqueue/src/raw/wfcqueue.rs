@@ -32,8 +32,9 @@
 //!
 //! E2 is a Release store, D1's load of the same field Acquire: what came before the enqueue happens before what follows the
 //! dequeue. E1 is SeqCst: Release so that the next E1, which stores into this node, and a splice have the node's initialisation,
-//! Acquire so that they have it, and so that an E1 that finds the head node follows the null that D3 wrote into `head.node.next`, and its E2 is not overtaken by
-//! it; and in the one order of SeqCst operations, for protocols that put their consumers to sleep
+//! Acquire so that they have it, and so that an E1 that finds the head node follows the null that D3 wrote into
+//! `head.node.next`, and its E2 is not overtaken by it; and in the one order of SeqCst operations, for protocols that put
+//! their consumers to sleep
 //! ([`Event::wake_one_after_seq_cst`](urcu_core::Event::wake_one_after_seq_cst)). On x86-64 all of that is the one locked
 //! instruction that a swap is.
 //!

@@ -546,7 +546,7 @@ mod tests {
                 let block = queue.filling().unwrap_or_else(|| queue.refill());
                 if block.push(call, 0) == Some(BLOCK_CALLS) {
                     queue.seal();
-                    if at / BLOCK_CALLS % 2 == 0 {
+                    if (at / BLOCK_CALLS).is_multiple_of(2) {
                         ran.fetch_add(reclaim_some(queue), Ordering::Relaxed);
                     }
                     std::thread::yield_now();

@@ -318,7 +318,7 @@ impl<T> LfQueue<T> {
         true
     }
 
-    /// Whether the queue has no values: at some moment during the call. A half done enqueue counts. Wait-free.
+    /// Whether the queue has no values: at some moment during the call. A half done enqueue counts once it has claimed a slot. Wait-free.
     ///
     /// `false` is a hint: a half done enqueue whose slot a consumer skips begins again, so the next [`dequeue`](Self::dequeue) may
     /// find nothing, although no value has been taken.

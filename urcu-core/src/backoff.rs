@@ -23,7 +23,7 @@ impl Backoff {
     pub(crate) const PAUSES: u32 = 640;
     const YIELDS: u32 = 16;
 
-    /// Steps that grow to about a microsecond: for a cache line that its owner writes all the time.
+    /// Steps that grow to less than a microsecond: for a cache line that its owner writes all the time.
     pub const fn new() -> Self {
         Self { pauses: Self::PAUSES, step: 1, longest: 16, yields: Self::YIELDS }
     }

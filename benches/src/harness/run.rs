@@ -43,7 +43,7 @@ impl Settings {
         budget: Duration::from_millis(50),
         limit: Some(Duration::from_secs(20 * 60)),
         late: 1.0,
-        stuck: Duration::from_secs(120),
+        stuck: Duration::from_secs(300),
     };
 }
 

@@ -72,7 +72,8 @@ impl<G: Ground> Buckets<G> {
         let limit = max.unwrap_or(1 << (usize::BITS - 1));
         let (count, shift, logarithmic) = match kind {
             BucketMemory::Order => {
-                let first = FIRST.max(min).min(limit);
+                // Who keeps tables in a segment says alone how large its pieces are: they are part of a format.
+                let first = if G::OWNED { FIRST.max(min) } else { min }.min(limit);
                 let orders = limit.trailing_zeros() - first.trailing_zeros();
                 (orders as usize + 1, first.trailing_zeros(), true)
             }

@@ -93,7 +93,6 @@ fn a_fork_does_not_keep_the_worker() {
 fn a_fork_finds_the_worker_between_two_rounds() {
     explore_without_time(1, || {
         let shelf = Shelf::new();
-        retire(&shelf);
         let forker = {
             let shelf = shelf.clone();
             thread::spawn(move || {
@@ -102,6 +101,7 @@ fn a_fork_finds_the_worker_between_two_rounds() {
                 });
             })
         };
+        retire(&shelf);
         barrier::<Fenced>().expect("outside of calls");
         forker.join().unwrap();
         urcu_core::stop_default_worker::<Fenced>();
@@ -207,6 +207,37 @@ fn a_worker_of_ones_own() {
             workers::set_of_thread::<Fenced>(None);
             worker.stop().expect("outside of calls");
         }
+    });
+}
+
+#[repr(C)]
+struct Notified {
+    head: RcuHead,
+    ran: Notify,
+}
+
+unsafe extern "C" fn notify(head: *mut RcuHead) {
+    // SAFETY: the head comes first, and lives for ever.
+    unsafe { &*head.cast::<Notified>() }.ran.notify();
+}
+
+/// Nobody asks for a barrier, which would wake it.
+#[test]
+fn a_head_wakes_a_worker_of_ones_own() {
+    explore_without_time(1, || {
+        let worker = WorkerBuilder::<Fenced>::new().spawn().expect("a thread");
+        workers::set_of_thread(Some(worker));
+        for _ in 0..2 {
+            let notified: &'static Notified =
+                Box::leak(Box::new(Notified { head: RcuHead::new(), ran: Notify::new() }));
+            // SAFETY: in no queue.
+            unsafe { raw::call_rcu::<Fenced>(core::ptr::from_ref(notified).cast_mut().cast(), notify) };
+            notified.ran.wait();
+        }
+        workers::set_of_thread::<Fenced>(None);
+        worker.stop().expect("outside of calls");
+        // The checker's `Notify` wakes without a reason now and then: then the last call is the default worker's.
+        urcu_core::stop_default_worker::<Fenced>();
     });
 }
 

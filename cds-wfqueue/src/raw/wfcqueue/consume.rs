@@ -207,7 +207,8 @@ unsafe fn splice<W: Wait>(
     };
     let head_node = ptr::from_ref(head.node()).cast_mut();
     // Release: the null, as in D3. Acquire: all nodes are initialised, the first and the last among them: their E1s were swaps of
-    // this word, Release, and each swap carries on what those before it released. PAIR(wfcq-tail)
+    // this word, Release, and each swap carries on what those before it released. This one comes behind the E1 whose E2 was read
+    // above: if it came before, that E1, an Acquire, would find this Release, and the link be read before it was written. PAIR(wfcq-tail)
     let last = tail.p.swap(head_node, Ordering::AcqRel);
     // SAFETY: a chain from `first` to `last` that is in no queue any more: enqueuers that are between E1 and E2 in it still
     // complete it, as they would there.

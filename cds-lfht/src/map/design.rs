@@ -187,11 +187,12 @@
 //! there; all the rest (both locks, retiring, memory, the other search) is a third. What would help is one line less, that is, entries
 //! that may move. dashmap keeps them in its array, next to a byte of the hash for each that is small enough for the cache.
 //!
-//! Tables from 2 MiB on are on huge pages, if the kernel is willing. With them that reader goes at 0.98 to 1.11 of the speed of scc's
-//! `HashIndex` beside it, without them at 0.93 to 0.95, in runs that took turns; growth to a million entries at 20, 20 and 21 million
-//! insertions per second, against 16 and 14. Chunks of entries on huge pages from 1 MiB on instead of 16 gave the reader 0.05 more (0.97 to
-//! 1.07), but nothing to the updater, while two threads that grow a map together got slower (27 and 17 million insertions per second,
-//! against 32, 26 and 27), and a map of 100,000 entries would keep a page of 2 MiB for 600 KiB.
+//! Tables from 2 MiB on are on huge pages, if the kernel is willing. With them that reader goes at 1.08, 1.19 and 1.12 of the speed of scc's
+//! `HashIndex` beside it, without them at 0.88, 1.04 and 1.05, in runs that took turns. One thread grows a map to a million entries as fast as
+//! without them (1.05 to 1.25 of dashmap's speed, 1.07 to 1.23). Two threads are undecided: 1.33, 1.28 and 1.49 of `HashIndex`'s speed with
+//! them and 1.86, 1.50 and 1.62 without in these runs, 1.55, 1.83 and 2.09 with and 1.59 and 1.49 without in others; single rounds are slow,
+//! probably while the kernel looks for huge pages. Chunks of entries on huge pages from 1 MiB on instead of 16 gave the reader little (0.97 to
+//! 1.07, where it had 0.81 to 1.02) and the updater nothing, and a map of 100,000 entries would keep a page of 2 MiB for 600 KiB.
 //!
 //! Tags of seven entries are compared by four vector instructions on x86-64, and two more that bring the word into a vector register
 //! and the answer back; elsewhere in one 64-bit word, by six instructions without a branch.

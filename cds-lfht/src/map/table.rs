@@ -307,6 +307,30 @@ mod tests {
     }
 
     #[test]
+    fn large_tables_are_empty_and_fill_whole_huge_pages() {
+        for bits in [14, 15, 16] {
+            // The second one may get memory that the first has written to.
+            for _ in 0..2 {
+                let table = Table::new(bits, 0).expect("memory");
+                assert!((0..table.count()).all(|index| table.bucket(index).meta().occupied().is_empty()));
+                let address = core::ptr::from_ref(table.bucket(0)).addr();
+                assert!(bits < 15 || address.is_multiple_of(urcu_core::sys::HUGE_PAGE), "{address:x}");
+                for index in 0..table.count() {
+                    // SAFETY: nobody else has the table.
+                    let mut locked = unsafe { table.bucket(index).lock_alone() };
+                    locked.add(
+                        1,
+                        super::super::bucket::Word::entry(
+                            super::super::slab::Handle(ptr::without_provenance_mut(16)),
+                            1,
+                        ),
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
     fn tags_are_never_zero() {
         assert_eq!(tag_of(0), 1);
         assert_eq!(tag_of(1 << 56), 1);

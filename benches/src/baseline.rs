@@ -229,6 +229,7 @@ mod tests {
             kind,
             flavor: None,
             limit: None,
+            took: std::time::Duration::ZERO,
             outcome: Outcome::Measured {
                 summary: Summary { median, min: median, max: median, spread, rounds: 15 },
                 p99: None,

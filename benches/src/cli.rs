@@ -37,7 +37,7 @@ pub struct Arguments {
     /// Measured rounds per contender.
     #[arg(long, value_name = "N")]
     pub rounds: Option<NonZeroUsize>,
-    /// Ends after about so many minutes (20 without it, or 1.5 with `--quick`). Rounds get fewer and shorter when there is more to measure.
+    /// Ends after about so many minutes (20 without it, or 1.3 with `--quick`). Rounds get fewer and shorter when there is more to measure.
     #[arg(long, value_name = "N", value_parser = minutes)]
     pub minutes: Option<Duration>,
     /// Writes one line of JSON per row to this file instead of `run.jsonl` in the folder of the report.
@@ -201,7 +201,7 @@ impl Arguments {
 impl Plan {
     /// How long the cases want to take.
     pub fn wanted(&self) -> Want {
-        self.cases.iter().map(|(_, case)| Want::of(case, self.settings)).sum()
+        self.cases.iter().map(|(suite, case)| Want::of(suite, case, self.settings)).sum()
     }
 }
 
@@ -331,7 +331,10 @@ mod tests {
             .filter(|name| ![GROUP, "none"].contains(&name.as_str()) && !there.contains(name))
             .collect();
         assert_eq!(missing, [""; 0]);
-        assert_eq!(quick.settings.limit, Some(Duration::from_secs(90)));
+        assert_eq!(
+            quick.settings.limit.map(|limit| limit.mul_f64(1.0 + quick.settings.late)),
+            Some(Duration::from_secs(104))
+        );
         assert!(!quick.left_out.is_empty());
         assert!(parse(&[]).plan().unwrap().left_out.is_empty());
     }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: runs the suites and prints the tables.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -167,11 +168,14 @@ fn run(plan: Plan, cores: &Cores, output: Output) -> u8 {
         stop: interrupt::requested,
     };
     let mut shares = Shares::new(plan.settings, wanted);
+    let mut seen = BTreeSet::new();
     for (suite, case) in plan.cases {
         if interrupt::requested() {
             break;
         }
-        let Some(share) = shares.next(&case) else {
+        // Each suite has one case at least, however slow the machine is.
+        let is_first = seen.insert(suite);
+        let Some(share) = shares.next(suite, &case, is_first) else {
             let why = format!("{}: the time was over", title(suite, &case.name, case.threads));
             progress.print(&format!("\n{why}"));
             session.output.lock().unwrap_or_else(PoisonError::into_inner).left_out.push(why);

@@ -182,8 +182,9 @@ fn lead(updater: &mut dyn Updater, window: &Window, budget: Duration) -> Result<
     Ok(Led { freed_per_second: freed / elapsed.as_secs_f64(), peak })
 }
 
-/// No progress for so long means that the rest is never freed.
+/// No progress for so long, and in so many attempts, means that the rest is never freed. (Who has no processor makes none either.)
 const PATIENCE: Duration = Duration::from_millis(200);
+const ATTEMPTS: u32 = 50;
 
 /// Has everything freed, so that the next measurement starts from nothing; how many blocks no means of the scheme frees.
 ///
@@ -191,14 +192,15 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// What the scheme says.
 pub fn settle(window: &Window, reclaimer: Box<dyn Reclaimer>) -> Result<u64, String> {
     let mut least = u64::MAX;
-    let mut since = Instant::now();
+    let (mut since, mut attempts) = (Instant::now(), 0);
     while reclaimer.settle()? {
         let unfreed = window.counts().unfreed();
+        attempts += 1;
         if unfreed < least {
             least = unfreed;
-            since = Instant::now();
+            (since, attempts) = (Instant::now(), 0);
         }
-        if unfreed == 0 || since.elapsed() > PATIENCE {
+        if unfreed == 0 || (since.elapsed() > PATIENCE && attempts >= ATTEMPTS) {
             break;
         }
         thread::yield_now();

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,8 @@ pub struct Record {
     #[serde(default)]
     spread: Option<f64>,
     rounds: usize,
+    #[serde(default)]
+    seconds: f64,
     p99: Option<f64>,
     peak_unfreed: Option<f64>,
     note: Option<String>,
@@ -95,6 +98,7 @@ impl Record {
             max: summary.map(|summary| rounded(summary.max)),
             spread: summary.map(|summary| rounded(summary.spread)),
             rounds: summary.map_or(0, |summary| summary.rounds),
+            seconds: rounded(row.took.as_secs_f64()),
             p99: p99.map(rounded),
             peak_unfreed: peak,
             note,
@@ -181,6 +185,7 @@ impl Run {
                 kind: record.kind,
                 flavor: record.flavor,
                 limit: record.limit.clone(),
+                took: Duration::try_from_secs_f64(record.seconds).unwrap_or_default(),
                 outcome: record.outcome(),
             };
             match tables.last_mut() {
@@ -266,6 +271,7 @@ mod tests {
                 kind: Kind::Ours,
                 flavor: Some(Flavor::Mb),
                 limit: Some("limit:locked-rmw".into()),
+                took: Duration::from_millis(1500),
                 outcome,
             }],
         }
@@ -286,7 +292,7 @@ mod tests {
             concat!(
                 r#"{"schema":1,"suite":"read","case":"thread","about":"A made-up workload.","contender":"urcu-mb","kind":"ours","#,
                 r#""flavor":"mb","threads":1,"unit":"ns/section","better":"lower","status":"ok","#,
-                r#""reason":null,"median":2.0,"min":1.0,"max":3.0,"spread":0.5,"rounds":5,"p99":9.0,"#,
+                r#""reason":null,"median":2.0,"min":1.0,"max":3.0,"spread":0.5,"rounds":5,"seconds":1.5,"p99":9.0,"#,
                 r#""peak_unfreed":512.0,"note":"a note","#,
                 r#""limit":"limit:locked-rmw","machine":"x86_64 (made up)","cores":2,"#,
                 r#""kernel":"Linux 6.1","commit":"0123456789ab","command":"cargo xtask bench","#,

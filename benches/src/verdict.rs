@@ -150,6 +150,7 @@ mod tests {
             kind,
             flavor: None,
             limit: None,
+            took: std::time::Duration::ZERO,
             outcome: Outcome::Measured {
                 summary: Summary { median, min: median, max: median, spread, rounds: 9 },
                 p99: None,

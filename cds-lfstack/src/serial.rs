@@ -197,8 +197,8 @@ impl<K: Kind, T> Consumer<'_, K, T> {
         if next.is_null() {
             chains.pop();
             if chains.is_empty() {
-                // Release: no more than `more` itself depends on it. PAIR(consumer-more)
-                self.stack.protection.more.store(false, Ordering::Release);
+                // Relaxed: nothing is looked at behind it.
+                self.stack.protection.more.store(false, Ordering::Relaxed);
             }
         } else if let Some(last) = chains.last_mut() {
             *last = next.cast();
@@ -248,8 +248,8 @@ impl<K: Kind, T> Consumer<'_, K, T> {
     /// Pops everything. Wait-free.
     pub fn pop_all(&mut self) -> Batches<K, T> {
         self.collect();
-        // Release: as in `take`. PAIR(consumer-more)
-        self.stack.protection.more.store(false, Ordering::Release);
+        // Relaxed: as in `take`.
+        self.stack.protection.more.store(false, Ordering::Relaxed);
         let chains = self.chains();
         let first = chains.pop().map_or(ptr::null_mut(), <*mut ()>::cast);
         // SAFETY: popped by this consumer; nobody else pops at the same time.

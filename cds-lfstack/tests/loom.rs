@@ -4,14 +4,17 @@
 //! `RUSTFLAGS="--cfg urcu_loom" cargo test --release -p cds-lfstack --test loom`. Preemptions are bounded at 3. loom takes
 //! SeqCst accesses for AcqRel, which is all that these algorithms ask of them. A grace period is a join here: nodes are
 //! freed when all threads have ended, as a section per thread would have it; the memory orders are what is checked, by
-//! values in loom's cells, which notice an access that the orders do not put behind the one that filled them. What it does
-//! not see is a node freed beside an atomic access to its link: the pair `wfs-link` rests on its argument.
+//! values in loom's cells, which notice an access that the orders do not put behind the one that filled them. Nodes of a
+//! wait-free stack notice, when they are freed, an access to their link that is not behind them.
 #![cfg(urcu_loom)]
 
 use cds_lfstack::raw::{LfsIter, LfsNode, LfsStack, Popped, WfsIter, WfsNode, WfsStack, WouldBlock};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
+
+#[path = "loom/barriers.rs"]
+mod barriers;
 
 fn model(body: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();

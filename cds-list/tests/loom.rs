@@ -17,6 +17,9 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering, fence};
 use loom::thread;
 
+#[path = "loom/face.rs"]
+mod face;
+
 const POISON: usize = 999;
 
 /// One reader's nesting, and the wait for it.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use cds_shm::{Bytes, Heap, ListWriter, MapWriter, ShmHashMap, ShmList};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use urcu_conformance::spare::folder_for_mappings;
 use urcu_conformance::watchdog::{LIMIT, patient};
 use urcu_shm::{Access, Segment};
 
@@ -233,7 +234,7 @@ impl Drop for Process {
 }
 
 fn path(name: &str) -> PathBuf {
-    Path::new("/dev/shm").join(format!("cds-shm-{name}-{}", std::process::id()))
+    folder_for_mappings(32 << 20).join(format!("cds-shm-{name}-{}", std::process::id()))
 }
 
 /// Readers die at random moments, the writer is at full speed.

@@ -3,7 +3,7 @@
 //!
 //! `CDS_SHM_FUZZ=60` makes it go on for so many seconds; two if nothing is said.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use cds_shm::{Bytes, Heap, ShmError, ShmHashMap, ShmList};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use urcu_conformance::spare::folder_for_mappings;
 use urcu_conformance::watchdog::{self, LIMIT, patient};
 use urcu_shm::{Access, Offset, Segment};
 
@@ -144,7 +145,7 @@ fn main() -> ExitCode {
     let seed = std::env::var("CDS_SHM_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
     println!("seed {seed}: CDS_SHM_SEED={seed}");
     let mut rng = SmallRng::seed_from_u64(seed);
-    let path = PathBuf::from(format!("/dev/shm/cds-shm-fuzz-{}", std::process::id()));
+    let path = folder_for_mappings(2 * BYTES as u64).join(format!("cds-shm-fuzz-{}", std::process::id()));
     let segment = Segment::create(&path, BYTES).expect("a segment");
     let readers: Vec<_> = (0..2).map(|number| start(&path, seconds, seed ^ number)).collect();
     let until = Instant::now() + Duration::from_secs(seconds);

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use cds_shm::{Bytes, Heap, ShmError, ShmHashMap, ShmList};
+use urcu_conformance::watchdog;
 use urcu_shm::{Offset, Segment, SegmentOptions};
 
 fn word(segment: &Segment, at: u64) -> &AtomicU64 {
@@ -145,7 +146,7 @@ fn a_flush_ends_when_the_number_of_grace_periods_goes_back() {
         flushed.flush();
         done.send(()).expect("the test waits");
     });
-    is_done.recv_timeout(Duration::from_secs(60)).expect("it goes on for ever");
+    is_done.recv_timeout(watchdog::patient(watchdog::LIMIT)).expect("it goes on for ever");
     assert_eq!(heap.retired_bytes(), 0);
     assert_eq!(heap.check().expect("nothing is corrupt").lost, 0);
 }
@@ -175,19 +176,28 @@ fn a_takeover_looks_at_each_bucket_once() {
     drop(Heap::open(segment.writer().expect("given up")).expect("intact"));
     let intact = processor_time() - begin;
     let root = first_root(&segment);
-    for index in 1..buckets {
-        // Behind size and seed: where bucket 0 would be, plus one, if the piece began with it.
-        let piece = index.checked_ilog2().map_or(0, |order| u64::from(order.saturating_sub(5)));
-        let base = word(&segment, root + 16 + piece * 8).load(Ordering::Relaxed).wrapping_sub(1);
-        // Its flag that one may start there.
-        word(&segment, base.wrapping_add(index * 8)).fetch_and(!4, Ordering::Relaxed);
-    }
-    word(&segment, root).store(64, Ordering::Relaxed);
-    let begin = processor_time();
-    let heap = Heap::open(segment.writer().expect("given up")).expect("all of it can be reached");
-    let damaged = processor_time() - begin;
-    println!("intact: {intact:?}, damaged: {damaged:?}");
-    assert!(damaged < 10 * intact + Duration::from_millis(20), "{damaged:?} instead of {intact:?}");
+    let damage = || {
+        for index in 1..buckets {
+            // Behind size and seed: where bucket 0 would be, plus one, if the piece began with it.
+            let piece = index.checked_ilog2().map_or(0, |order| u64::from(order.saturating_sub(5)));
+            let base = word(&segment, root + 16 + piece * 8).load(Ordering::Relaxed).wrapping_sub(1);
+            // Its flag that one may start there.
+            word(&segment, base.wrapping_add(index * 8)).fetch_and(!4, Ordering::Relaxed);
+        }
+        word(&segment, root).store(64, Ordering::Relaxed);
+    };
+    // The processor that a guest is charged for may have been somebody else's: one quick takeover out of some proves that no bucket
+    // is looked for from the beginning.
+    let quick = 10 * intact + Duration::from_millis(20);
+    let heap = (1..=10).find_map(|attempt| {
+        damage();
+        let begin = processor_time();
+        let heap = Heap::open(segment.writer().expect("given up")).expect("all of it can be reached");
+        let damaged = processor_time() - begin;
+        println!("intact: {intact:?}, damaged: {damaged:?}, attempt {attempt}");
+        (damaged < quick).then_some(heap)
+    });
+    let heap = heap.expect("a takeover takes much longer than one of an intact segment");
     let map = heap.map::<u64, u64>("map").expect("there");
     assert_eq!(map.len() as u64, ENTRIES);
     assert!((0..ENTRIES).all(|key| map.peek(&key) == Ok(Some(key))));

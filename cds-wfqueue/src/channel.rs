@@ -226,8 +226,8 @@ impl<Q: Queue> Clone for Producer<Q> {
 
 impl<Q: Queue> Drop for Producer<Q> {
     fn drop(&mut self) {
-        // Release: its values come before. PAIR(queue-disconnect)
-        if self.shared.producers.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // Release: its values come before; read-modify-writes carry that on to the last one. PAIR(queue-disconnect)
+        if self.shared.producers.fetch_sub(1, Ordering::Release) == 1 {
             self.shared.arrived.wake_all();
         }
     }

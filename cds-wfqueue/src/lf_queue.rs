@@ -116,7 +116,7 @@ impl<T> LfQueue<T> {
     ///
     /// When `guard` is another flavor's.
     #[inline]
-    #[track_caller]
+    #[cfg_attr(not(urcu_mutants), track_caller)]
     pub fn enqueue(&self, value: T, guard: &impl AnyGuard) {
         self.flavor.assert_guards(guard);
         let mut value = value;
@@ -125,9 +125,10 @@ impl<T> LfQueue<T> {
             // Acquire: the segment is initialised. PAIR(lf-ends)
             let word = self.tail.load(Ordering::Acquire);
             let at = Position::<T>::unpack(word);
-            // Claims a slot. PAIR(lf-ends)
+            // Claims a slot. Relaxed: the load has acquired the segment, which is published by the one who put it here and, since
+            // this is a read-modify-write, still is; the value is published by its slot.
             if !at.is_beyond()
-                && self.tail.compare_exchange_weak(word, word + 1, Ordering::AcqRel, Ordering::Relaxed).is_err()
+                && self.tail.compare_exchange_weak(word, word + 1, Ordering::Relaxed, Ordering::Relaxed).is_err()
             {
                 absence.stay_away();
                 continue;
@@ -176,8 +177,8 @@ impl<T> LfQueue<T> {
         // SAFETY: as above.
         let filled = unsafe { fill(slot, value) };
         debug_assert!(filled.is_ok());
-        // Release: the segment and the value in it. PAIR(lf-next)
-        let linked = full.next.compare_exchange(core::ptr::null_mut(), next, Ordering::AcqRel, Ordering::Acquire);
+        // Release: the segment and the value in it. Acquire on failure: as above. PAIR(lf-next)
+        let linked = full.next.compare_exchange(core::ptr::null_mut(), next, Ordering::Release, Ordering::Acquire);
         let rest = match linked {
             Ok(_) => Ok(()),
             Err(others) => {
@@ -197,11 +198,11 @@ impl<T> LfQueue<T> {
     fn advance_tail(&self, full: *mut Segment<T>, next: *mut Segment<T>) {
         // The first slot was filled before the segment was linked.
         let behind = Position { segment: next, index: 1 }.pack();
-        // Acquire: for whoever goes on from there. PAIR(lf-ends)
-        let mut tail = self.tail.load(Ordering::Acquire);
+        // Relaxed: only compared. Whom this thread lets go on finds at least what is found here: that is coherence.
+        let mut tail = self.tail.load(Ordering::Relaxed);
         while Position::<T>::unpack(tail).segment == full {
             // A failure is another thread that has moved the tail. Release: the segment is initialised. PAIR(lf-ends)
-            match self.tail.compare_exchange_weak(tail, behind, Ordering::AcqRel, Ordering::Acquire) {
+            match self.tail.compare_exchange_weak(tail, behind, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(changed) => tail = changed,
             }
@@ -214,7 +215,7 @@ impl<T> LfQueue<T> {
     ///
     /// When `guard` is another flavor's.
     #[inline]
-    #[track_caller]
+    #[cfg_attr(not(urcu_mutants), track_caller)]
     pub fn dequeue(&self, guard: &impl AnyGuard) -> Option<T> {
         self.flavor.assert_guards(guard);
         let mut absence = Absence::new();
@@ -233,9 +234,9 @@ impl<T> LfQueue<T> {
             // SAFETY: as above.
             let slot = unsafe { at.slot() };
             if slot.is(FULL) {
-                // Claims the slot. The same word means the same slot: a segment does not come back within a section. Release:
-                // as far as this thread knows the tail is there. PAIR(lf-ends)
-                if self.head.compare_exchange(word, word + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                // Claims the slot. The same word means the same slot: a segment does not come back within a section. So this
+                // finds what the load has acquired. Release: as far as this thread knows the tail is there. PAIR(lf-ends)
+                if self.head.compare_exchange(word, word + 1, Ordering::Release, Ordering::Relaxed).is_ok() {
                     // SAFETY: full, and claimed by this call alone.
                     return Some(unsafe { slot.read() });
                 }
@@ -248,8 +249,9 @@ impl<T> LfQueue<T> {
                 linger();
                 continue;
             }
-            // Acquire: see `advance_tail`. Never behind the head; so equal means that the queue was empty at this load. PAIR(lf-ends)
-            if self.tail.load(Ordering::Acquire) == word {
+            // Never behind the head, by the Acquire there; so equal means that the queue was empty at this load. Relaxed: only
+            // compared.
+            if self.tail.load(Ordering::Relaxed) == word {
                 return None;
             }
             // SAFETY: as above.
@@ -276,7 +278,7 @@ impl<T> LfQueue<T> {
             spin_loop();
         }
         // Claims the slot, as in `dequeue`. PAIR(lf-ends)
-        if self.head.compare_exchange(word, word + 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        if self.head.compare_exchange(word, word + 1, Ordering::Release, Ordering::Relaxed).is_err() {
             return None;
         }
         // Acquire: the value, if there is one. The producer's exchange is the other side. PAIR(slot)
@@ -303,8 +305,8 @@ impl<T> LfQueue<T> {
         // Invariant 1.
         self.advance_tail(segment, next);
         let first = Position::first(next).pack();
-        // Release: the tail, and the new segment. PAIR(lf-ends)
-        if self.head.compare_exchange(word, first, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        // Release: the tail, and the new segment. Finds what was acquired, as in `dequeue`. PAIR(lf-ends)
+        if self.head.compare_exchange(word, first, Ordering::Release, Ordering::Relaxed).is_ok() {
             unsafe extern "C" fn free<T>(segment: *mut c_void) {
                 // SAFETY: the one call that owns the segment, after a grace period.
                 unsafe { Segment::<T>::free(segment.cast()) };
@@ -316,7 +318,7 @@ impl<T> LfQueue<T> {
         true
     }
 
-    /// Whether the queue has no values: at some moment during the call. A half done enqueue counts. Wait-free.
+    /// Whether the queue has no values: at some moment during the call. A half done enqueue counts once it has claimed a slot. Wait-free.
     ///
     /// `false` is a hint: a half done enqueue whose slot a consumer skips begins again, so the next [`dequeue`](Self::dequeue) may
     /// find nothing, although no value has been taken.
@@ -324,20 +326,13 @@ impl<T> LfQueue<T> {
     /// # Panics
     ///
     /// When `guard` is another flavor's.
-    #[track_caller]
+    #[cfg_attr(not(urcu_mutants), track_caller)]
     pub fn is_empty(&self, guard: &impl AnyGuard) -> bool {
         self.flavor.assert_guards(guard);
         // Acquire: the tail is never behind what is found here. PAIR(lf-ends)
         let word = self.head.load(Ordering::Acquire);
-        let at = Position::<T>::unpack(word);
-        // Acquire: as above.
-        let tail = Position::<T>::unpack(self.tail.load(Ordering::Acquire));
-        if tail == at {
-            return true;
-        }
-        // A full segment whose successor has not been linked: nobody has enqueued anything there.
-        // SAFETY: found in the head in this section.
-        at.is_beyond() && tail.segment == at.segment && unsafe { &*at.segment }.next.load(Ordering::Acquire).is_null()
+        // Relaxed: only compared. Equal also behind the last slot of a segment: whoever finds a successor there moves the tail first.
+        self.tail.load(Ordering::Relaxed) == word
     }
 
     /// Removes the first value, without a section.

@@ -10,7 +10,7 @@ use crate::lock;
 use crate::raw::wfcqueue::Node;
 
 /// Empty nodes that the consumer collects before it offers them to producers.
-const BATCH: usize = 32;
+const BATCH: usize = if cfg!(urcu_loom) { 1 } else { 32 };
 /// The most empty nodes that the consumer keeps when no producer takes them.
 const MOST: usize = 1024;
 
@@ -22,13 +22,41 @@ pub(crate) struct Item<T> {
     /// The next empty one.
     below: *mut Item<T>,
     value: MaybeUninit<T>,
+    /// Lets the model checker see who accesses the item while it is empty, and who takes the value out.
+    #[cfg(urcu_loom)]
+    watched: loom::cell::UnsafeCell<()>,
 }
 
 impl<T> Item<T> {
+    fn new(value: T) -> Self {
+        Self {
+            node: Node::new(),
+            below: ptr::null_mut(),
+            value: MaybeUninit::new(value),
+            #[cfg(urcu_loom)]
+            watched: loom::cell::UnsafeCell::new(()),
+        }
+    }
+
+    /// Tells the model checker of an access to all of it.
+    ///
+    /// # Safety
+    ///
+    /// The item is the caller's.
+    #[inline]
+    unsafe fn watch(item: NonNull<Self>) {
+        #[cfg(urcu_loom)]
+        // SAFETY: valid, as promised.
+        unsafe {
+            item.as_ref().watched.with_mut(|_| ());
+        }
+        #[cfg(not(urcu_loom))]
+        let _ = item;
+    }
+
     /// An item for the allocator to remember.
     fn allocate(value: T) -> NonNull<Node> {
-        let item = Box::new(Self { node: Node::new(), below: ptr::null_mut(), value: MaybeUninit::new(value) });
-        NonNull::from(Box::leak(item)).cast()
+        NonNull::from(Box::leak(Box::new(Self::new(value)))).cast()
     }
 
     /// Takes the value out of a dequeued node.
@@ -39,6 +67,8 @@ impl<T> Item<T> {
     #[inline]
     unsafe fn take(node: NonNull<Node>) -> (T, NonNull<Self>) {
         let item = node.cast::<Self>();
+        // SAFETY: the caller's, as promised.
+        unsafe { Self::watch(item) };
         // SAFETY: a valid item, as promised.
         let value = unsafe { &raw const (*item.as_ptr()).value };
         // SAFETY: as above.
@@ -61,6 +91,8 @@ impl<T> Item<T> {
     /// As above.
     #[inline]
     unsafe fn below(item: NonNull<Self>) -> *mut Self {
+        // SAFETY: as promised.
+        unsafe { Self::watch(item) };
         // SAFETY: as promised.
         unsafe { (*item.as_ptr()).below }
     }
@@ -123,9 +155,8 @@ impl<T> Producing<T> {
         };
         // SAFETY: this producer's, and empty.
         self.top = unsafe { Item::below(item) };
-        let fresh = Item { node: Node::new(), below: ptr::null_mut(), value: MaybeUninit::new(value) };
         // SAFETY: as above.
-        unsafe { item.write(fresh) };
+        unsafe { item.write(Item::new(value)) };
         item.cast()
     }
 

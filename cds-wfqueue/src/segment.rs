@@ -111,6 +111,9 @@ pub(crate) struct Segment<T> {
 pub(crate) struct Slot<T> {
     pub(crate) state: AtomicU32,
     value: UnsafeCell<MaybeUninit<T>>,
+    /// Lets the model checker see who accesses the value.
+    #[cfg(urcu_loom)]
+    watched: loom::cell::UnsafeCell<()>,
 }
 
 impl<T> Segment<T> {
@@ -173,6 +176,11 @@ impl<T> Segment<T> {
             let state = unsafe { &raw mut (*slot).state };
             // SAFETY: as above; the value stays uninitialised.
             unsafe { state.write(AtomicU32::new(0)) };
+            #[cfg(urcu_loom)]
+            // SAFETY: as above.
+            unsafe {
+                ptr::write(&raw mut (*slot).watched, loom::cell::UnsafeCell::new(()));
+            }
         }
         segment
     }
@@ -192,6 +200,10 @@ impl<T> Segment<T> {
             let state = unsafe { &raw mut (*slot).state };
             // SAFETY: as above.
             unsafe { ptr::drop_in_place(state) };
+            // SAFETY: as above.
+            let watched = unsafe { &raw mut (*slot).watched };
+            // SAFETY: as above.
+            unsafe { ptr::drop_in_place(watched) };
         }
         // SAFETY: as promised.
         unsafe { ptr::drop_in_place(segment) };
@@ -208,6 +220,8 @@ impl<T> Slot<T> {
     /// The caller has claimed the slot for writing, and there is no value in it.
     #[inline]
     pub(crate) unsafe fn write(&self, value: T) {
+        #[cfg(urcu_loom)]
+        self.watched.with_mut(|_| ());
         // SAFETY: nobody else accesses the value, as promised.
         unsafe { self.value.get().write(MaybeUninit::new(value)) };
     }
@@ -219,6 +233,8 @@ impl<T> Slot<T> {
     /// There is one, the caller is the only one who may take it, and it was written before.
     #[inline]
     pub(crate) unsafe fn read(&self) -> T {
+        #[cfg(urcu_loom)]
+        self.watched.with_mut(|_| ());
         // SAFETY: as promised.
         let value = unsafe { self.value.get().read() };
         // SAFETY: as promised.

@@ -185,8 +185,8 @@ impl<T> SegmentQueue<T> {
         let slot = unsafe { first.slot() };
         // SAFETY: as above.
         unsafe { slot.write(value) };
-        // Release: the consumer may come here by `next` before the tail does. PAIR(slot)
-        slot.state.store(filled, Ordering::Release);
+        // Relaxed: the consumer comes here by `next`, which publishes all of it.
+        slot.state.store(filled, Ordering::Relaxed);
         // SAFETY: the consumer does not leave the full segment, nor give it away, before it finds this.
         let full = unsafe { &*full };
         // Release: the segment is initialised. The last access to the full one. PAIR(segment-next)
@@ -410,8 +410,8 @@ impl<T> Spares<T> {
             // SAFETY: only this thread takes segments out, so it is still there.
             let header = unsafe { &*top };
             let below = header.next.load(Ordering::Relaxed);
-            // Acquire: as above. PAIR(spares)
-            match self.top.compare_exchange_weak(top, below, Ordering::Acquire, Ordering::Acquire) {
+            // Relaxed: finds what was acquired, since nobody else takes it out. Acquire on failure: as above. PAIR(spares)
+            match self.top.compare_exchange_weak(top, below, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => {
                     self.count.fetch_sub(1, Ordering::Relaxed);
                     header.next.store(ptr::null_mut(), Ordering::Relaxed);

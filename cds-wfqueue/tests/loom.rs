@@ -19,6 +19,9 @@ use loom::thread;
 use structure_conformance::{Bp, Tested};
 use urcu_core::{AnyGuard, DomainId, FlavorVtable};
 
+#[path = "loom/orders.rs"]
+mod orders;
+
 /// With at most so many preemptions: what goes wrong does so with two in nearly all known cases.
 fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();

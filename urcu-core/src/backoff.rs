@@ -5,8 +5,9 @@ use crate::sys;
 
 /// Waiting in growing steps.
 ///
-/// Sections are mostly shorter than a microsecond, so spinning finds most of them ended; yielding lets a reader that
-/// was preempted inside its section run when there are more threads than processors; beyond that it is better to sleep.
+/// What is waited for mostly takes less than a microsecond, so spinning finds most of it done. With more threads than processors
+/// somebody else has to run: those who can be woken sleep then ([`spinning`](Self::spinning), [`sleepy`](Self::sleepy)); the others
+/// yield, and end up behind every busy thread of their processor, each for a whole time slice.
 #[derive(Debug)]
 pub struct Backoff {
     /// Pauses still to be spun.
@@ -18,13 +19,13 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// About 10 us of spinning on current processors.
-    const PAUSES: u32 = 640;
+    /// 10 to 30 us of spinning on current processors, whose pauses take 40 ns and more.
+    pub(crate) const PAUSES: u32 = 640;
     const YIELDS: u32 = 16;
 
-    /// Steps that grow to about a microsecond: for a cache line that its owner writes all the time.
+    /// Steps that grow to less than a microsecond: for a cache line that its owner writes all the time.
     pub const fn new() -> Self {
-        Self { pauses: Self::PAUSES, step: 1, longest: 64, yields: Self::YIELDS }
+        Self { pauses: Self::PAUSES, step: 1, longest: 16, yields: Self::YIELDS }
     }
 
     /// Short steps: for a line that changes once, which is to be noticed at once.
@@ -32,10 +33,22 @@ impl Backoff {
         Self { pauses: 4 * Self::PAUSES, step: 1, longest: 4, yields: Self::YIELDS }
     }
 
-    /// Like [`new`](Self::new), but never yields: where sleeping costs a waker little, and the kernel runs who is woken
-    /// sooner than who has yielded.
+    /// Like [`new`](Self::new), but never yields: for those whom somebody wakes, since the kernel runs who is woken sooner than
+    /// who has yielded.
     pub const fn spinning() -> Self {
-        Self { yields: 0, ..Self::new() }
+        Self::new().sleepy()
+    }
+
+    /// Without the yields, likewise.
+    #[must_use]
+    pub const fn sleepy(self) -> Self {
+        Self { yields: 0, ..self }
+    }
+
+    /// With so many pauses instead.
+    #[must_use]
+    pub(crate) const fn of(self, pauses: u32) -> Self {
+        Self { pauses, ..self }
     }
 
     /// Waits a little, longer each time; `false` (at once) when it is time to sleep.

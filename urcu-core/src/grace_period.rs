@@ -68,10 +68,11 @@ use crate::asymmetric::LightBarrier;
 use crate::backoff::Backoff;
 use crate::flavor::{Flavor, ReadSide};
 use crate::lock::RawLock;
+use crate::patience::Patience;
 use crate::reader::Reader;
 use crate::registration;
 use crate::report::{Report, Stall, report};
-use crate::sync::{AtomicU32, AtomicU64, CachePadded, Ordering, fence, in_model, spin_loop};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, CachePadded, Ordering, fence, in_model, spin_loop};
 use crate::sys;
 use crate::weaken;
 
@@ -80,6 +81,9 @@ use crate::weaken;
 /// The unlock finds the mark A without any barrier of its own, so it may just miss it; then this bound is what ends
 /// the sleep.
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
+
+/// Its first sleep; after each that has lasted to its end the next is twice as long. Most readers that are waited for at all run again before.
+const FIRST_SLEEP: Duration = Duration::from_millis(2);
 
 /// Which grace periods have started and completed, and whose turn it is to run one.
 #[derive(Debug)]
@@ -96,6 +100,10 @@ struct Turn {
     waiting: AtomicU32,
     /// How many of them the last grace period left behind it.
     expected: AtomicU32,
+    /// How long the leader spins for a reader before it sleeps.
+    patience: Patience,
+    /// Whether the leader sleeps. Then there is nothing to spin for.
+    is_asleep: AtomicBool,
 }
 
 /// The turn, while this lives.
@@ -120,6 +128,8 @@ impl GracePeriods {
                 completed: AtomicU64::new(0),
                 waiting: AtomicU32::new(0),
                 expected: AtomicU32::new(0),
+                patience: Patience::new(),
+                is_asleep: AtomicBool::new(false),
             }),
         }
     }
@@ -158,6 +168,7 @@ impl GracePeriods {
         // A grace period that the parent was running never completes here (the caller may be inside a section that holds
         // it up); the next one completes both numbers.
         self.inner.lock.reset();
+        self.inner.is_asleep.store(false, Ordering::Relaxed);
     }
 
     /// Runs one grace period if the turn is free; otherwise waits until the turn has changed hands or is free.
@@ -204,7 +215,8 @@ impl GracePeriods {
     fn wait_until(&self, served: impl Fn() -> bool) {
         // Relaxed: a guess for `gather`.
         self.inner.waiting.fetch_add(1, Ordering::Relaxed);
-        self.inner.lock.wait_while_held(served);
+        // Relaxed: a hint.
+        self.inner.lock.wait_while_held(served, || self.inner.is_asleep.load(Ordering::Relaxed));
         self.inner.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -300,7 +312,9 @@ fn start<F: Flavor>() -> (u64, u64) {
     let elsewhere = if F::MIRRORED { F::start_elsewhere() } else { 0 };
     // U3. Release: R1's Acquire load makes U1 visible to sections that carry the new number. PAIR(period)
     let step = weaken!("number-grows", F::LAYOUT.one_period() => 0);
-    let period = domain.period.fetch_add(step, Ordering::AcqRel).wrapping_add(step);
+    // No Acquire: the turn orders those who draw, and a reader that finds a later number finds U1 of this one too, since additions go
+    // on with what a Release before them has published.
+    let period = domain.period.fetch_add(step, Ordering::Release).wrapping_add(step);
     weaken!("barrier-then-number", () => if others { F::heavy_barrier() });
     (period, elsewhere)
 }
@@ -361,15 +375,20 @@ pub(crate) fn has_elapsed<F: Flavor>(period: u64) -> bool {
     true
 }
 
-/// Waits until `reader` does not hold up `period` any more: spins, yields, then sleeps.
+/// Waits until `reader` does not hold up `period` any more: spins, then sleeps. The caller holds the turn.
 #[cold]
 fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) -> Result<(), Stuck> {
-    let mut backoff = Backoff::new();
+    let turn = &F::domain().grace_periods.inner;
+    let spell = turn.patience.spell();
+    let mut backoff = Backoff::spinning().of(spell.pauses());
+    let mut sleep = FIRST_SLEEP;
+    let mut has_slept = false;
     let mut stall = Stall::new::<F>();
     loop {
         // Acquire. PAIR(section-end)
         let word = reader.word.load(Ordering::Acquire);
         if !F::LAYOUT.holds_up(word, period) {
+            turn.patience.learn(spell, has_slept);
             return Ok(());
         }
         if backoff.snooze() {
@@ -387,8 +406,16 @@ fn wait_for<F: Flavor>(reader: &'static Reader, period: u64) -> Result<(), Stuck
             spin_loop();
             continue;
         }
+        has_slept = true;
+        // Relaxed: a hint, which only the holder of the turn gives.
+        turn.is_asleep.store(true, Ordering::Relaxed);
         // The half that holds nesting and marks; the kernel compares it before it sleeps.
-        sys::futex_wait_raw(reader.futex_half(), marked as u32, weaken!("bounded-sleep", Some(LONGEST_SLEEP) => None));
+        let limit = weaken!("bounded-sleep", Some(sleep) => None);
+        let timed_out = sys::futex_wait_raw(reader.futex_half(), marked as u32, limit);
+        turn.is_asleep.store(false, Ordering::Relaxed);
+        if timed_out {
+            sleep = (sleep * 2).min(LONGEST_SLEEP);
+        }
         end_if_thread_is_gone::<F>(reader)?;
         if let Some(waited) = stall.due() {
             report_stall::<F>(reader, waited);
@@ -408,6 +435,21 @@ fn report_stall<F: Flavor>(reader: &Reader, waited: Duration) {
         waited,
         entered_at: reader.entered_at(),
     });
+}
+
+/// [`begin`] and [`has_elapsed`] by themselves.
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub mod asked_about {
+    use crate::flavor::Flavor;
+
+    pub fn begin<F: Flavor>() -> u64 {
+        super::begin::<F>()
+    }
+
+    pub fn has_elapsed<F: Flavor>(period: u64) -> bool {
+        super::has_elapsed::<F>(period)
+    }
 }
 
 /// Ends the sections of threads that do not exist any more and never ran their exit destructors: for flavors whose updaters

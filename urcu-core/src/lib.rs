@@ -43,6 +43,7 @@ mod head;
 mod lock;
 mod membarrier;
 pub mod mirror;
+mod patience;
 mod pointer;
 mod poll;
 pub mod quiescence;
@@ -75,7 +76,7 @@ pub use boxed::RcuBox;
 pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
 #[cfg(urcu_loom)]
 #[doc(hidden)]
-pub use defer::{put_default_worker_aside, stop_default_worker};
+pub use defer::{put_default_worker_aside, queue_model, stop_default_worker};
 pub use domain::{Domain, DomainId};
 pub use dyn_thread::DynThread;
 pub use dynamic::{AnyGuard, DynGuard};
@@ -85,6 +86,9 @@ pub use flavor::{Flavor, ReadSide};
 #[doc(hidden)]
 pub use fork::repair_children;
 pub use generation::Generation;
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub use grace_period::asked_about::{begin, has_elapsed};
 pub use guard::Guard;
 pub use head::{Callback, RcuHead};
 pub use membarrier::Membarrier;

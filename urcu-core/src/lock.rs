@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 
 use crate::backoff::Backoff;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, Watched, in_model};
 use crate::sys;
 
 const FREE: u32 = 0;
@@ -31,7 +31,7 @@ impl RawLock {
 
     pub(crate) fn take(&self) {
         while !self.try_take() {
-            self.wait_while_held(|| false);
+            self.wait_while_held(|| false, || false);
         }
     }
 
@@ -48,15 +48,16 @@ impl RawLock {
         self.state.store(FREE, Ordering::Release);
     }
 
-    /// Returns when the lock is free, or `done` holds (which is looked at when the lock changes hands).
-    pub(crate) fn wait_while_held(&self, done: impl Fn() -> bool) {
-        let mut backoff = Backoff::brisk();
+    /// Returns when the lock is free, or `done` holds (which is looked at when the lock changes hands). Sleeps at once while
+    /// `will_last` holds.
+    pub(crate) fn wait_while_held(&self, done: impl Fn() -> bool, will_last: impl Fn() -> bool) {
+        let mut backoff = Backoff::brisk().sleepy();
         while !done() {
             let state = self.state.load(Ordering::Relaxed);
             if state == FREE {
                 return;
             }
-            if backoff.snooze() {
+            if !in_model() && !will_last() && backoff.snooze() {
                 continue;
             }
             // The holder wakes everybody when it finds CONTENDED; if it has let go meanwhile the exchange fails.
@@ -73,12 +74,13 @@ impl RawLock {
 #[derive(Debug, Default)]
 pub(crate) struct Lock<T> {
     raw: RawLock,
+    watched: Watched,
     value: UnsafeCell<T>,
 }
 
 impl<T> Lock<T> {
     pub(crate) const fn new(value: T) -> Self {
-        Self { raw: RawLock::new(), value: UnsafeCell::new(value) }
+        Self { raw: RawLock::new(), watched: Watched::new(), value: UnsafeCell::new(value) }
     }
 
     pub(crate) fn lock(&self) -> Held<'_, T> {
@@ -121,6 +123,7 @@ impl<T> Deref for Held<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
+        self.lock.watched.is_read();
         // SAFETY: the lock is held.
         unsafe { &*self.lock.value.get() }
     }
@@ -128,6 +131,7 @@ impl<T> Deref for Held<'_, T> {
 
 impl<T> DerefMut for Held<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
+        self.lock.watched.is_written();
         // SAFETY: the lock is held.
         unsafe { &mut *self.lock.value.get() }
     }

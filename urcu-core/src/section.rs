@@ -28,7 +28,7 @@ pub(crate) enum Tier {
 /// Wait-free once the thread is registered. The fast path is one test: a word of 0 says registered, outside every
 /// section, and not on full fences, all at once.
 #[inline]
-#[track_caller]
+#[cfg_attr(not(urcu_mutants), track_caller)]
 pub(crate) fn lock<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier: Tier) -> &'static Reader {
     // Relaxed: the thread's own store.
     let word = reader.word.load(Ordering::Relaxed);
@@ -68,7 +68,7 @@ fn refreshed<F: Flavor>(word: u64) -> u64 {
 /// Nested too deeply, not registered, or on full fences.
 #[cold]
 #[inline(never)]
-#[track_caller]
+#[cfg_attr(not(urcu_mutants), track_caller)]
 fn lock_slow<F: Flavor>(reader: &'static Reader, light: LightBarrier, tier: Tier) -> &'static Reader {
     let nesting = F::LAYOUT.nesting(reader.word.load(Ordering::Relaxed));
     assert!(

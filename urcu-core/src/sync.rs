@@ -19,9 +19,27 @@ mod weakened;
 pub use weakened::plain::*;
 
 #[cfg(urcu_loom)]
-pub use model::explore;
+pub use model::{Watched, explore, explore_without_time};
 #[cfg(urcu_loom)]
 pub(crate) use model::{futex_wait, futex_wake, in_model};
+
+/// Plain memory whose accesses the model checker is told of; nothing anywhere else.
+#[cfg(not(urcu_loom))]
+#[derive(Debug, Default)]
+pub(crate) struct Watched;
+
+#[cfg(not(urcu_loom))]
+impl Watched {
+    pub(crate) const fn new() -> Self {
+        Self
+    }
+
+    #[inline(always)]
+    pub(crate) const fn is_read(&self) {}
+
+    #[inline(always)]
+    pub(crate) const fn is_written(&self) {}
+}
 
 /// Whether the caller runs in a model of this crate, where there is neither time nor a system.
 #[cfg(not(urcu_loom))]

@@ -14,5 +14,9 @@ mod flavor;
 mod grace_period;
 #[path = "loom/objects.rs"]
 mod objects;
+#[path = "loom/pointers.rs"]
+mod pointers;
+#[path = "loom/queue.rs"]
+mod queue;
 #[path = "loom/refcount.rs"]
 mod refcount;

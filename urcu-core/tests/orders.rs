@@ -225,6 +225,51 @@ fn whoever_has_polled_may_free() {
     });
 }
 
+/// The reader stays inside until the updater is looking at it: what the updater sees then is the end, and nothing after.
+#[test]
+fn sections_that_are_waited_for_end_before_what_they_read_is_freed() {
+    within_limit("waiting", || {
+        let shared = Shared::new();
+        let stop = AtomicBool::new(false);
+        // How often the reader was inside, and how often it has been unlinked under its eyes.
+        let (inside, unlinked) = (AtomicU64::new(0), AtomicU64::new(0));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let thread = registered::<Mb>();
+                for round in 1..ROUNDS {
+                    let guard = thread.read_lock();
+                    // SAFETY: what is unlinked is freed after a grace period.
+                    let found = unsafe { raw::dereference(&shared.0).as_ref() };
+                    inside.store(round, Ordering::Relaxed);
+                    while unlinked.load(Ordering::Relaxed) != round {
+                        thread::yield_now();
+                    }
+                    // The grace period begins and comes to look.
+                    (0..20).for_each(|_| thread::yield_now());
+                    if let Some(plain) = found {
+                        plain.check();
+                    }
+                    drop(guard);
+                    while inside.load(Ordering::Relaxed) == round && !stop.load(Ordering::Relaxed) {
+                        thread::yield_now();
+                    }
+                }
+            });
+            for round in 1..ROUNDS {
+                while inside.load(Ordering::Relaxed) != round {
+                    thread::yield_now();
+                }
+                let old = shared.put(round);
+                unlinked.store(round, Ordering::Relaxed);
+                urcu_core::synchronize::<Mb>();
+                free(old);
+                inside.store(0, Ordering::Relaxed);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    });
+}
+
 /// Freed by the retiring thread itself or by the worker, a block at a time.
 #[test]
 fn what_is_retired_is_freed_after_the_sections() {
@@ -334,6 +379,47 @@ fn heads_pass_through_a_workers_inbox() {
         assert_eq!(FREED.load(Ordering::Relaxed), 2_000);
         workers::set_of_thread::<Mb>(None);
         worker.stop().expect("nobody else stops it");
+    });
+}
+
+/// Workers of processors: threads come upon them that nobody has told of them.
+#[test]
+fn heads_find_the_workers_of_processors() {
+    within_limit("workers of processors", || {
+        static RAN: AtomicU64 = AtomicU64::new(0);
+
+        unsafe extern "C" fn free_headed(head: *mut RcuHead) {
+            // SAFETY: the head comes first.
+            unsafe { Box::from_raw(head.cast::<Headed>()) }.plain.check();
+            RAN.fetch_add(1, Ordering::Relaxed);
+        }
+
+        let stop = AtomicBool::new(false);
+        let handed = AtomicU64::new(0);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let headed = Box::new(Headed { head: RcuHead::new(), plain: Plain::new(1) });
+                        // SAFETY: the head is in no queue; it is freed by its callback.
+                        unsafe { raw::call_rcu::<Qsbr>(Box::into_raw(headed).cast(), free_headed) };
+                        handed.fetch_add(1, Ordering::Relaxed);
+                        thread::yield_now();
+                    }
+                });
+            }
+            for _ in 0..4 {
+                workers::create_for_all_cpus::<Qsbr>(None).expect("threads");
+                let before = handed.load(Ordering::Relaxed);
+                while handed.load(Ordering::Relaxed) < before + 20 {
+                    thread::yield_now();
+                }
+                workers::stop_for_all_cpus::<Qsbr>().expect("outside of calls");
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        urcu_core::barrier::<Qsbr>().expect("outside of calls");
+        assert_eq!(RAN.load(Ordering::Relaxed), handed.load(Ordering::Relaxed));
     });
 }
 

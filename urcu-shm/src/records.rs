@@ -326,5 +326,6 @@ pub(crate) fn owner_process(owner: u64) -> Option<ProcessId> {
 
 /// Whether the process with these bits, or the one that was clearing the page, is gone.
 fn is_dead(owner: u64) -> bool {
-    owner_process(owner).is_none_or(|owner| !owner.is_alive())
+    // This one is there; to ask for it takes the system the longer the more threads it has.
+    owner_process(owner).is_none_or(|owner| !owner.is_current() && !owner.is_alive())
 }

@@ -11,7 +11,7 @@ use loom::sync::Arc;
 use loom::thread;
 use urcu_core::sync::explore;
 use urcu_shm::model::{Reader, dead, other};
-use urcu_shm::{Barriers, ProcessId, Segment, SegmentOptions};
+use urcu_shm::{Barriers, Offset, ProcessId, RootName, Segment, SegmentOptions, Writer};
 
 #[path = "../../urcu-core/tests/loom/objects.rs"]
 #[allow(dead_code)]
@@ -173,4 +173,71 @@ fn a_first_page_is_claimed_beside_a_grace_period() {
         }
         reader.join().unwrap();
     });
+}
+
+const NAME: RootName = RootName::new("model", 5);
+
+/// The role, once nobody has it.
+fn writer(segment: &Segment) -> Writer {
+    loop {
+        if let Ok(writer) = segment.writer() {
+            return writer;
+        }
+        thread::yield_now();
+    }
+}
+
+/// Two who write to the same object, each in the role.
+#[test]
+fn the_writers_role_is_handed_over_with_what_was_written() {
+    let _alone = alone();
+    let segment: &'static Segment = Box::leak(Box::new(segment(1)));
+    explore(2, move || {
+        begin(segment);
+        let shelf = Shelf::new();
+        let other = spawn(&shelf, move |shelf| {
+            let role = writer(segment);
+            shelf.objects[0].reclaim();
+            drop(role);
+        });
+        let role = writer(segment);
+        shelf.objects[0].is_reclaimed();
+        drop(role);
+        other.join().unwrap();
+    });
+}
+
+/// A root is found with what it refers to, be it new or not.
+fn a_root(segment: &'static Segment) {
+    explore(2, move || {
+        begin(segment);
+        drop(writer(segment));
+        let before = segment.root(NAME).expect("its layout");
+        let shelf = Shelf::new();
+        let other = spawn(&shelf, move |shelf| {
+            let role = writer(segment);
+            shelf.objects[0].reclaim();
+            role.set_root(NAME, Offset::new(640)).expect("its layout");
+        });
+        thread::yield_now();
+        let found = segment.root(NAME).expect("its layout");
+        if found != before {
+            assert!(found == Some(Offset::new(640)) && shelf.objects[0].is_reclaimed());
+        }
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_new_root_refers_to_what_was_written_before() {
+    let _alone = alone();
+    a_root(Box::leak(Box::new(segment(1))));
+}
+
+#[test]
+fn a_root_that_is_changed_refers_to_what_was_written_before() {
+    let _alone = alone();
+    let segment: &'static Segment = Box::leak(Box::new(segment(1)));
+    segment.writer().expect("nobody has it").set_root(NAME, Offset::new(512)).expect("a free root");
+    a_root(segment);
 }

@@ -172,7 +172,8 @@ fn a_segment_is_made_once_by_all_who_want_it() {
             .map(|_| {
                 scope.spawn(|| {
                     let segment = SegmentOptions::new(1 << 12).open_or_create(name.path()).expect("made by somebody");
-                    let writer = segment.wait_for_writer(Duration::from_secs(60)).expect("the others give it up");
+                    let writer =
+                        segment.wait_for_writer(watchdog::patient(watchdog::LIMIT)).expect("the others give it up");
                     let was_there = segment.root(root).expect("this layout").is_some();
                     writer.set_root(root, segment.data_start()).expect("room");
                     usize::from(!was_there)

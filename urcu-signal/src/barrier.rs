@@ -28,15 +28,16 @@ use crate::flavor::{DOMAIN, Signal};
 /// The number of the last barrier requested.
 static REQUEST: CachePadded<AtomicU64> = CachePadded(AtomicU64::new(0));
 
-/// 1 while the updater sleeps for an acknowledgement.
-static SLEEPING: AtomicU32 = AtomicU32::new(0);
+/// The id of the thread whose acknowledgement the updater sleeps for, or 0. No other thread wakes it, nor takes the mark away: one
+/// that did so late would do it to the next sleep.
+static AWAITED: AtomicU32 = AtomicU32::new(0);
 
 /// The signal in use; 0 before initialisation, `CHOOSING` during it.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
 const CHOOSING: i32 = -1;
 
 /// The longest sleep before the updater looks at the threads again: a wake-up can be lost to one that is ending.
-const LONGEST_SLEEP: Duration = Duration::from_millis(10);
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// Makes the flavor use `signal` for its barriers instead of `SIGUSR1`. Once per process, before the first
 /// registration; again with the same signal is no error. Any thread, not in a signal handler.
@@ -76,6 +77,9 @@ pub(crate) fn init() -> Result<(), InitError> {
 }
 
 fn install(signal: i32) -> Result<(), InitError> {
+    if cfg!(urcu_loom) {
+        return Ok(());
+    }
     let standard = (1..32).contains(&signal) && signal != libc::SIGKILL && signal != libc::SIGSTOP;
     let real_time = (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&signal);
     // Faults are delivered to whoever caused them.
@@ -112,15 +116,24 @@ fn current_handler(signal: i32) -> Option<usize> {
 }
 
 /// H1 to H4. Async-signal-safe: atomics, a thread-local without initialiser, one system call.
-extern "C" fn on_signal(_signal: c_int) {
-    acknowledge(Signal::reader());
+pub(crate) extern "C" fn on_signal(_signal: c_int) {
+    let reader = Signal::reader();
+    acknowledge(reader);
+    wake_updater(reader);
+}
+
+/// H4.
+fn wake_updater(reader: &Reader) {
     // Pairs with the fence in `sleep`: either the updater sees the acknowledgement before it sleeps, or this thread
     // sees that it is about to. PAIR(barrier-sleep)
     fence(Ordering::SeqCst);
-    if SLEEPING.load(Ordering::Relaxed) != 0 {
+    let tid = reader.tid().cast_unsigned();
+    if tid != 0 && AWAITED.load(Ordering::Relaxed) == tid {
         let errno = sys::errno();
-        SLEEPING.store(0, Ordering::Relaxed);
-        sys::futex_wake(&SLEEPING, 1);
+        // An exchange: meanwhile the updater may have seen the acknowledgement and be waiting for somebody else.
+        if AWAITED.compare_exchange(tid, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            sys::futex_wake(&AWAITED, 1);
+        }
         sys::set_errno(errno);
     }
 }
@@ -143,7 +156,9 @@ fn acknowledge(reader: &Reader) {
 /// A signal that came after the thread's slot was in use, but before its record was known here, found nothing to
 /// acknowledge. It was sent after its request was made, which this acknowledgement therefore sees.
 pub(crate) fn on_register() {
-    acknowledge(Signal::reader());
+    let reader = Signal::reader();
+    acknowledge(reader);
+    wake_updater(reader);
     let signal = SIGNAL.load(Ordering::Acquire);
     // SAFETY: plain data that sigemptyset overwrites.
     let mut set: libc::sigset_t = unsafe { core::mem::zeroed() };
@@ -170,7 +185,7 @@ pub(crate) fn heavy() {
         // 0: being registered, with a fence of its own still to come, or being unregistered.
         if tid != 0 && !core::ptr::eq(reader, own) {
             // An error means that the thread is gone; the wait finds out.
-            let _ = sys::send_signal(tid, signal);
+            let _ = send(tid, signal);
         }
     });
     // S4.
@@ -185,7 +200,7 @@ pub(crate) fn heavy() {
 /// Waits until `reader` has acknowledged `request`, or is somebody else's or nobody's by now.
 fn wait_for(reader: &Reader, request: u64, signal: i32) {
     let tid = reader.tid();
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::spinning();
     // A new owner has registered since, with a full fence. Acquire. PAIR(acknowledge)
     while tid != 0 && reader.tid() == tid && reader.acknowledged() < request {
         if backoff.snooze() {
@@ -195,24 +210,42 @@ fn wait_for(reader: &Reader, request: u64, signal: i32) {
         if sys::thread_has_ended(tid) {
             return;
         }
-        sleep(|| reader.acknowledged() >= request);
+        sleep(tid, || reader.acknowledged() >= request);
         assert!(
-            current_handler(signal) == Some(handler_address()),
+            cfg!(urcu_loom) || current_handler(signal) == Some(handler_address()),
             "urcu-signal: somebody else has taken over signal {signal}, so its barriers do not work any more; choose \
              another signal with urcu_signal::init_signal()",
         );
         // The owner may be a new one with the same id, that has not been signalled.
-        let _ = sys::send_signal(tid, signal);
+        let _ = send(tid, signal);
     }
 }
 
-/// Sleeps until a handler wakes the updater, or for a bounded time.
-fn sleep(acknowledged: impl Fn() -> bool) {
-    SLEEPING.store(1, Ordering::Relaxed);
+fn send(tid: i32, signal: i32) -> Result<(), i32> {
+    #[cfg(urcu_loom)]
+    if crate::model::send() {
+        return Ok(());
+    }
+    sys::send_signal(tid, signal)
+}
+
+#[cfg(not(urcu_loom))]
+#[inline(always)]
+const fn longest_sleep() -> Option<Duration> {
+    Some(LONGEST_SLEEP)
+}
+
+#[cfg(urcu_loom)]
+use crate::model::longest_sleep;
+
+/// Sleeps until the handler of thread `tid` wakes the updater, or for a bounded time.
+fn sleep(tid: i32, acknowledged: impl Fn() -> bool) {
+    let tid = tid.cast_unsigned();
+    AWAITED.store(tid, Ordering::Relaxed);
     // PAIR(barrier-sleep)
     fence(Ordering::SeqCst);
     if !acknowledged() {
-        sys::futex_wait(&SLEEPING, 1, Some(LONGEST_SLEEP));
+        sys::futex_wait(&AWAITED, tid, longest_sleep());
     }
-    SLEEPING.store(0, Ordering::Relaxed);
+    AWAITED.store(0, Ordering::Relaxed);
 }

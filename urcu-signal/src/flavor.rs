@@ -10,6 +10,7 @@ pub struct Signal;
 
 pub(crate) static DOMAIN: Domain = Domain::new(Signal::LAYOUT);
 
+#[cfg(not(urcu_loom))]
 thread_local! {
     /// Constant and without a destructor: an access is one load relative to the thread pointer.
     static RECORD: ThreadRecord = const { ThreadRecord::new() };
@@ -28,6 +29,11 @@ unsafe impl Flavor for Signal {
 
     #[inline]
     fn with_record<R>(access: impl FnOnce(&ThreadRecord) -> R) -> R {
+        // One for each of a model's threads.
+        #[cfg(urcu_loom)]
+        loom::thread_local! {
+            static RECORD: ThreadRecord = ThreadRecord::new();
+        }
         RECORD.with(access)
     }
 

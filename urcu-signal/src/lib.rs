@@ -81,6 +81,9 @@
 
 mod barrier;
 mod flavor;
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub mod model;
 pub mod raw;
 #[cfg(feature = "callbacks")]
 pub mod workers;

@@ -57,6 +57,7 @@ mod tests {
             kind: Kind::Peer,
             flavor: None,
             limit: None,
+            took: std::time::Duration::ZERO,
             outcome: Outcome::NotReached,
         };
         Table {

@@ -26,6 +26,7 @@ impl Progress {
         });
         if let Ok(style) = ProgressStyle::with_template("{bar:30.cyan/blue} {percent:>3}%  {prefix} left  {wide_msg}") {
             bar.set_style(style);
+            bar.set_prefix(clock(expected));
         }
         if !terminal && cases != 0 {
             eprintln!("{cases} cases, about {}", HumanDuration(expected));

@@ -21,6 +21,8 @@ pub struct Settings {
     pub budget: Duration,
     /// How long the run may take; rounds get fewer and shorter when it would take longer.
     pub limit: Option<Duration>,
+    /// Cases that have not begun when it has taken so much longer, as a part of that, are left out.
+    pub late: f64,
     /// A measurement that takes longer than this is stuck: slow contenders overrun their budget by a few operations, the
     /// slowest of which take seconds.
     pub stuck: Duration,
@@ -31,7 +33,8 @@ impl Settings {
     pub const QUICK: Self = Self {
         rounds: 5,
         budget: Duration::from_millis(15),
-        limit: Some(Duration::from_secs(90)),
+        limit: Some(Duration::from_secs(80)),
+        late: 0.3,
         stuck: Duration::from_secs(30),
     };
     /// Enough to compare with another commit.
@@ -39,7 +42,8 @@ impl Settings {
         rounds: 15,
         budget: Duration::from_millis(50),
         limit: Some(Duration::from_secs(20 * 60)),
-        stuck: Duration::from_secs(120),
+        late: 1.0,
+        stuck: Duration::from_secs(300),
     };
 }
 
@@ -76,6 +80,8 @@ pub struct Row {
     pub flavor: Option<Flavor>,
     /// The limit that it is divided by.
     pub limit: Option<String>,
+    /// How long all of its measurements took, with whatever they prepared.
+    pub took: Duration,
     /// What became of it.
     pub outcome: Outcome,
 }
@@ -199,6 +205,7 @@ struct Runner {
     single: Vec<f64>,
     peak: Option<f64>,
     note: Option<String>,
+    took: Duration,
 }
 
 enum State {
@@ -219,6 +226,7 @@ impl From<Contender> for Runner {
             single: Vec::new(),
             peak: None,
             note: None,
+            took: Duration::ZERO,
         }
     }
 }
@@ -248,6 +256,7 @@ impl Runner {
             kind: self.kind,
             flavor: self.flavor,
             limit: self.limit.map(String::from),
+            took: self.took,
             outcome,
         }
     }
@@ -351,7 +360,9 @@ impl Runs<'_> {
             let what = format!("{}: {}", course.title, runner.name);
             self.progress.shot(&what, course.left());
             self.log().running(index);
+            let start = Instant::now();
             let answer = self.watchdog.watch(&what, self.stuck, || caught(|| measure(&shot)));
+            runner.took += start.elapsed();
             match answer {
                 Ok(sample) if sample.value.is_finite() => keep(runner, sample),
                 Ok(_) => runner.state = State::Failed("it measured something that is no number".into()),
@@ -402,7 +413,7 @@ mod tests {
     }
 
     fn settings(rounds: usize) -> Settings {
-        Settings { rounds, budget: Duration::ZERO, limit: None, stuck: Duration::from_secs(100) }
+        Settings { rounds, budget: Duration::ZERO, limit: None, late: 0.25, stuck: Duration::from_secs(100) }
     }
 
     fn fixed(name: &str, kind: Kind, value: f64) -> Contender {
@@ -450,7 +461,10 @@ mod tests {
         let contender = Contender::new("ours", Kind::Ours, |shot| Ok(Sample::figure(shot.budget.as_secs_f64())));
         let mut case = case(Better::Lower, vec![contender]);
         case.pace = Pace::Once(Duration::from_secs(2));
-        assert_eq!(super::super::share::Want::of(&case, settings(5)).measured, Duration::from_millis(2401));
+        assert_eq!(
+            super::super::share::Want::of("suite", &case, settings(5)).overhead,
+            Duration::from_millis(2401 + 15)
+        );
         let table = run(5, || false, case);
         assert!(matches!(
             table.rows[0].outcome,

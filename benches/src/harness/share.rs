@@ -18,9 +18,33 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// and has freed nothing in less.
 const LONG: Duration = Duration::from_millis(30);
 /// What a contender takes that does not depend on how long it is measured: what is made for it, and given back.
-const OVERHEAD: Duration = Duration::from_millis(15);
-/// A run that is late by this part of its time leaves out what it has not begun.
-const LATE: f64 = 0.25;
+const OVERHEAD: u32 = 15;
+/// What it takes more in some cases, in milliseconds; the first line that fits counts. On a machine of usual speed; where one is
+/// slower, the cases after it get less.
+const MORE: &[(&str, &str, u32)] = &[
+    ("map", "grow-crowded", 2_500),
+    ("map", "-any", 5_000),
+    ("map", "p999-resize", 6_000),
+    ("map", "p999-updates", 6_000),
+    ("map", "p999-rest", 1_500),
+    ("map", "p999-insert", 700),
+    ("map", "memory-10M", 3_500),
+    ("map", "memory-4M", 1_500),
+    ("map", "memory-1M", 500),
+    ("map", "grow-4M", 5_000),
+    ("map", "grow-1M", 1_200),
+    ("map", "hit-4M", 2_000),
+    ("scale", "map-entries@10M", 6_000),
+    ("scale", "map-entries@1M", 600),
+    ("reclaim", "stalled-reader", 300),
+    ("route", "", 300),
+    ("instructions", "count-", 1_000),
+    ("instructions", "transfers-", 3_000),
+    ("shm", "grace-asleep", 1_000),
+    ("shm", "", 150),
+];
+/// What a thread more than there are cores takes per round, in milliseconds: its turn.
+const TURN: u32 = 4;
 
 /// What one case gets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +75,12 @@ impl Share {
         Self { rounds, warm_up, budget, least, until: None }
     }
 
+    /// Without the round before the others: where threads outnumber the cores, a round takes long by itself.
+    #[must_use]
+    fn at_once(self) -> Self {
+        Self { warm_up: None, ..self }
+    }
+
     /// About how long that takes with so many contenders.
     pub fn expected(&self, contenders: usize) -> Duration {
         let contenders = u32::try_from(contenders).unwrap_or(u32::MAX);
@@ -74,11 +104,16 @@ pub struct Want {
 }
 
 impl Want {
-    /// What a case wants.
-    pub fn of(case: &Case, settings: Settings) -> Self {
+    /// What a case of a suite wants.
+    pub fn of(suite: &str, case: &Case, settings: Settings) -> Self {
         let contenders = measurable(case);
-        let overhead = OVERHEAD * u32::try_from(contenders).unwrap_or(u32::MAX);
-        Self { measured: Share::whole(settings, case.pace).expected(contenders), overhead }
+        let overhead = fixed(suite, case) * u32::try_from(contenders).unwrap_or(u32::MAX);
+        let measured = Share::whole(settings, case.pace).expected(contenders);
+        match case.pace {
+            Pace::Rounds(_) => Self { measured, overhead },
+            // Takes what it takes.
+            Pace::Once(_) => Self { measured: Duration::ZERO, overhead: measured + overhead },
+        }
     }
 
     /// Together.
@@ -99,6 +134,20 @@ impl std::iter::Sum for Want {
     fn sum<I: Iterator<Item = Self>>(wants: I) -> Self {
         wants.fold(Self::default(), std::ops::Add::add)
     }
+}
+
+/// What each contender of a case takes besides being measured.
+fn fixed(suite: &str, case: &Case) -> Duration {
+    let more = MORE.iter().find(|(of, name, _)| *of == suite && case.name.contains(name)).map_or(0, |(.., more)| *more);
+    let turns = u32::try_from(case.threads.saturating_sub(cores()) / cores()).unwrap_or(0);
+    // An updater waits for the turns of all readers, one after the other if it has bad luck.
+    let waits = if case.name.starts_with("grace-threads") { 4 } else { 1 };
+    let rounds = u32::try_from(FEW).unwrap_or(1);
+    Duration::from_millis((OVERHEAD + more + turns * TURN * waits * rounds).into())
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
 }
 
 /// Contenders that are there.
@@ -122,17 +171,18 @@ impl Shares {
         Self { settings, end: settings.limit.map(|limit| Instant::now() + limit), wanted }
     }
 
-    /// Takes the share of the next case; none when the time has been over for a while.
-    pub fn next(&mut self, case: &Case) -> Option<Share> {
-        let own = Want::of(case, self.settings);
+    /// Takes the share of the next case; none when the time has been over for a while, unless it `must` be measured.
+    pub fn next(&mut self, suite: &str, case: &Case, must: bool) -> Option<Share> {
+        let own = Want::of(suite, case, self.settings);
         let now = Instant::now();
         let part = self.part(self.end.map(|end| end.saturating_duration_since(now)));
-        let late = self.settings.limit.unwrap_or_default().mul_f64(LATE);
+        let late = self.settings.limit.unwrap_or_default().mul_f64(self.settings.late);
         // A run of no time at all is one of the shortest rounds.
         let is_late = !late.is_zero() && self.end.is_some_and(|end| now > end + late);
         self.wanted.measured = self.wanted.measured.saturating_sub(own.measured);
         self.wanted.overhead = self.wanted.overhead.saturating_sub(own.overhead);
-        (!is_late).then(|| cut(Share::whole(self.settings, case.pace), own, part))
+        let share = (must || !is_late).then(|| cut(Share::whole(self.settings, case.pace), own, part));
+        share.map(|share| if case.threads > cores() { share.at_once() } else { share })
     }
 
     /// About how long the cases after this one will take.
@@ -163,7 +213,7 @@ fn cut(whole: Share, wanted: Want, part: f64) -> Share {
     let fewer = (whole.rounds as f64 * part) as usize;
     let rounds = fewer.max(FEW).min(whole.rounds);
     let Some(warm_up) = whole.warm_up else {
-        return Share { budget: whole.budget.mul_f64(part).max(SHORTEST), ..whole };
+        return whole;
     };
     // What the rounds that are left out do not take makes the others longer.
     #[allow(clippy::cast_precision_loss, reason = "exact: a few rounds")]
@@ -199,50 +249,51 @@ mod tests {
     }
 
     fn settings(limit: Option<Duration>) -> Settings {
-        Settings { rounds: 15, budget: Duration::from_millis(50), limit, stuck: Duration::from_secs(1) }
+        Settings { rounds: 15, budget: Duration::from_millis(50), limit, late: 0.25, stuck: Duration::from_secs(1) }
     }
 
     #[test]
     fn where_there_is_time_every_case_gets_what_it_wants() {
         for limit in [None, Some(Duration::from_secs(1_000))] {
             let settings = settings(limit);
-            let mut shares = Shares::new(settings, Want::of(&case(2), settings));
-            assert_eq!(shares.next(&case(2)), Some(Share::whole(settings, Pace::Rounds(1))));
+            let mut shares = Shares::new(settings, Want::of("suite", &case(2), settings));
+            assert_eq!(shares.next("suite", &case(2), false), Some(Share::whole(settings, Pace::Rounds(1))));
             assert_eq!(shares.left(), Duration::ZERO);
         }
     }
 
     #[test]
     fn what_is_not_there_wants_no_time() {
-        assert_eq!(Want::of(&case(3), settings(None)).measured, each(Duration::from_millis(50)) * 16 * 3);
-        assert_eq!(Want::of(&case(0), settings(None)), Want::default());
+        assert_eq!(Want::of("suite", &case(3), settings(None)).measured, each(Duration::from_millis(50)) * 16 * 3);
+        assert_eq!(Want::of("suite", &case(0), settings(None)), Want::default());
     }
 
     #[test]
     fn too_many_cases_get_parts_that_fit() {
         let settings = settings(Some(Duration::from_secs(30)));
-        let all: Want = (0..20).map(|_| Want::of(&case(10), settings)).sum();
+        let all: Want = (0..20).map(|_| Want::of("suite", &case(10), settings)).sum();
         assert!(all.sum() > Duration::from_secs(100), "{all:?}");
         let mut shares = Shares::new(settings, all);
-        let first = shares.next(&case(10)).unwrap();
+        let first = shares.next("suite", &case(10), false).unwrap();
         assert!(first.rounds < settings.rounds && first.until.is_some(), "{first:?}");
         // Twenty of these, and what is not measuring.
         let sum = first.expected(10) * 20 + all.overhead;
         assert!((24.0..36.0).contains(&sum.as_secs_f64()), "{sum:?}");
         for _ in 1..20 {
-            assert!(shares.next(&case(10)).is_some());
+            assert!(shares.next("suite", &case(10), false).is_some());
         }
     }
 
     #[test]
     fn a_run_that_is_late_leaves_out_the_rest() {
         let settings = settings(Some(Duration::from_millis(1)));
-        let mut shares = Shares::new(settings, Want::of(&case(10), settings));
+        let mut shares = Shares::new(settings, Want::of("suite", &case(10), settings));
         std::thread::sleep(Duration::from_millis(3));
-        assert_eq!(shares.next(&case(10)), None);
+        assert_eq!(shares.next("suite", &case(10), false), None);
+        assert!(shares.next("suite", &case(10), true).is_some());
         let mut shares =
-            Shares::new(Settings { limit: Some(Duration::ZERO), ..settings }, Want::of(&case(10), settings));
-        assert_eq!(shares.next(&case(10)).map(|share| share.budget), Some(SHORTEST));
+            Shares::new(Settings { limit: Some(Duration::ZERO), ..settings }, Want::of("suite", &case(10), settings));
+        assert_eq!(shares.next("suite", &case(10), false).map(|share| share.budget), Some(SHORTEST));
     }
 
     #[test]

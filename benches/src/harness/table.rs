@@ -140,6 +140,7 @@ mod tests {
             kind,
             flavor: None,
             limit: None,
+            took: std::time::Duration::ZERO,
             outcome: Outcome::Measured {
                 summary: Summary { median, min: median, max: median, spread: 0.0, rounds: 1 },
                 p99: None,

@@ -78,5 +78,6 @@ pub(crate) fn watched(what: &str, test: impl FnOnce()) {
         eprintln!("{what} hangs");
         std::process::abort();
     });
-    watchdog.watch(what, Duration::from_secs(120), test);
+    // For busy machines; far beyond what it takes.
+    watchdog.watch(what, Duration::from_secs(900), test);
 }

@@ -12,6 +12,7 @@ fn row(name: &str, kind: Kind, median: f64) -> Row {
         kind,
         flavor: name.ends_with("urcu-mb").then_some(Flavor::Mb),
         limit: (kind == Kind::Ours).then(|| "limit:x".into()),
+        took: std::time::Duration::ZERO,
         outcome: Outcome::Measured {
             summary: Summary { median, min: median * 0.9, max: median * 1.2, spread: median * 0.01, rounds: 9 },
             p99: Some(median),

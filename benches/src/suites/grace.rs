@@ -503,8 +503,10 @@ mod tests {
             ..*real
         }));
         watched("the check of a broken implementation", || {
-            assert_eq!(check_waits(broken), Err("wrong answer: the grace period ended before its reader did".into()));
-            assert_eq!(check_waits(real), Ok(()));
+            // Unless the updater got no processor before the reader had left.
+            let caught = (0..100).any(|_| check_waits(broken) == Err(TOO_EARLY.into()));
+            assert!(caught, "it ended at once a hundred times, and nobody noticed");
+            (0..3).for_each(|_| assert_eq!(check_waits(real), Ok(())));
         });
     }
 }

@@ -81,7 +81,9 @@
 //!   none). What another thread of the parent was doing at that moment has been done for the child or has not, key by key. Its locks
 //!   are taken over by whoever needs them, without hooks: lookups never need one. What such a thread was adding or removing may be lost
 //!   to the child: never dropped there, and [`len`](LfHashMap::len) may be wrong by as many. So may be free memory of entries. Not for
-//!   children that share memory (`vfork`), nor from inside `Eq`, or `Hash` of stored keys.
+//!   children that share memory (`vfork`), nor from inside `Eq`, or `Hash` of stored keys. A bucket's lock tells 32 generations of
+//!   processes apart: one that was held when the ancestor 32 forks (or 64, ...) back was forked, and that nobody in between has
+//!   met, is taken for one that somebody holds, and who needs it waits for ever.
 //! - *Hashing.* The default is the standard library's `RandomState`, which resists floods of chosen keys. `foldhash` or
 //!   `ahash` with a random key are several times faster on small keys, with less of a promise.
 //! - A map has a share of its memory per processor (a few kilobytes); thousands of tiny maps are not what it is made for.

@@ -198,9 +198,9 @@ unsafe impl Sync for Table {}
 /// Memory of buckets: zeroed, and of huge pages when there are many.
 #[cfg(not(urcu_loom))]
 mod memory {
-    use std::alloc::{Layout, alloc_zeroed, dealloc};
+    use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 
-    use urcu_core::sys::{HUGE_PAGE, map_huge, unmap_huge};
+    use urcu_core::sys::{HUGE_PAGE, advise_huge_pages, map_huge, unmap_huge};
 
     use super::{Bucket, NonNull, mem};
 
@@ -209,14 +209,30 @@ mod memory {
     const LARGE: usize = 16 * HUGE_PAGE;
 
     pub(super) fn allocate(count: usize) -> Option<NonNull<Bucket>> {
-        let layout = Layout::array::<Bucket>(count).ok()?;
+        let layout = layout(count)?;
         if layout.size() >= LARGE {
             return map_huge(layout.size()).map(NonNull::cast);
         }
+        if layout.size() < HUGE_PAGE {
+            // SAFETY: not of size zero.
+            let memory = unsafe { alloc_zeroed(layout) };
+            // All zero is an empty bucket.
+            return NonNull::new(memory.cast());
+        }
         // SAFETY: not of size zero.
-        let memory = unsafe { alloc_zeroed(layout) };
-        // All zero is an empty bucket.
-        NonNull::new(memory.cast())
+        let memory = NonNull::new(unsafe { alloc(layout) })?;
+        // Before the first touch, if it is fresh: what is looked up at random wants few address translations.
+        // SAFETY: whole huge pages, just allocated.
+        unsafe { advise_huge_pages(memory.as_ptr().cast(), layout.size()) };
+        // SAFETY: as above.
+        unsafe { memory.write_bytes(0, layout.size()) };
+        // As above.
+        Some(memory.cast())
+    }
+
+    fn layout(count: usize) -> Option<Layout> {
+        let layout = Layout::array::<Bucket>(count).ok()?;
+        if layout.size() < HUGE_PAGE { Some(layout) } else { layout.align_to(HUGE_PAGE).ok() }
     }
 
     /// # Safety
@@ -229,7 +245,7 @@ mod memory {
             unsafe { unmap_huge(buckets.cast(), bytes) };
             return;
         }
-        if let Ok(layout) = Layout::array::<Bucket>(count) {
+        if let Some(layout) = layout(count) {
             // SAFETY: allocated with this layout.
             unsafe { dealloc(buckets.as_ptr().cast(), layout) };
         }

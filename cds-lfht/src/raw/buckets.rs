@@ -39,10 +39,8 @@ pub enum BucketMemory {
     Mmap,
 }
 
-/// The first segment of [`BucketMemory::Order`] has at least so many buckets: a page.
+/// The first segment of [`BucketMemory::Order`] has at least so many buckets, in memory of the process: a page.
 const FIRST: usize = if cfg!(urcu_loom) { 1 } else { 512 };
-/// The same in shared memory, where small tables are common and memory is not.
-const FIRST_SHARED: usize = if cfg!(urcu_loom) { 1 } else { 64 };
 
 /// What every search reads comes first.
 #[repr(C)]
@@ -72,16 +70,16 @@ impl<G: Ground> Buckets<G> {
         max: Option<usize>,
     ) -> Result<Self, NewError> {
         let limit = max.unwrap_or(1 << (usize::BITS - 1));
-        let fewest = if G::OWNED { FIRST } else { FIRST_SHARED };
         let (count, shift, logarithmic) = match kind {
             BucketMemory::Order => {
-                let first = fewest.max(min).min(limit);
+                // Who keeps tables in a segment says alone how large its pieces are: they are part of a format.
+                let first = if G::OWNED { FIRST.max(min) } else { min }.min(limit);
                 let orders = limit.trailing_zeros() - first.trailing_zeros();
                 (orders as usize + 1, first.trailing_zeros(), true)
             }
             BucketMemory::Chunk => {
                 let max = max.ok_or(NewError::NeedsMax)?;
-                let chunk = min.max(max / SEGMENTS).max(fewest).min(max);
+                let chunk = min.max(max / SEGMENTS).max(FIRST).min(max);
                 (max / chunk, chunk.trailing_zeros(), false)
             }
             BucketMemory::Mmap => {

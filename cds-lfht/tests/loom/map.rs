@@ -8,6 +8,9 @@ use loom::sync::Arc;
 use loom::thread;
 use structure_conformance::{Bp, Tested};
 
+#[path = "map_orders.rs"]
+mod orders;
+
 /// Keys of the same bucket and tag: hashes that differ in the middle.
 const KEYS: [u64; 9] = [0x1_0000, 0x2_0000, 0x3_0000, 0x4_0000, 0x5_0000, 0x6_0000, 0x7_0000, 0x8_0000, 0x9_0000];
 

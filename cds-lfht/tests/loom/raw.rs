@@ -13,6 +13,9 @@ use loom::sync::Arc;
 use loom::thread;
 use urcu_core::FlavorVtable;
 
+#[path = "raw_orders.rs"]
+mod orders;
+
 fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);

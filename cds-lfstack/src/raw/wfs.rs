@@ -125,6 +125,14 @@ impl WfsNode {
     }
 }
 
+/// Whoever frees a node is the only one who uses it: the model checker finds a pusher that is not done with its link.
+#[cfg(urcu_loom)]
+impl Drop for WfsNode {
+    fn drop(&mut self) {
+        self.next.with_mut(|_| ());
+    }
+}
+
 impl Default for WfsNode {
     fn default() -> Self {
         Self::new()

@@ -35,8 +35,9 @@
 //! # Memory order
 //!
 //! E1 is a Release; whoever follows the link does so by an Acquire load: what came before the enqueue happens before what follows
-//! the dequeue. `head` and `tail` are moved by AcqRel, for those who start from there. On x86-64 each of these is a locked
-//! instruction.
+//! the dequeue. `head` and `tail` are moved by Release, for those who start from there by an Acquire load. The exchanges need
+//! no Acquire: they only compare `tail`, and D4 finds the very store that the load of `head` has acquired, since within a
+//! section an address is in `head` once. On x86-64 each of these is a locked instruction.
 //!
 //! # Who excludes whom
 //!
@@ -283,11 +284,11 @@ pub unsafe fn dequeue_with(queue: &Queue, reclaim: impl Fn(NonNull<Dummy>)) -> O
     let first = unsafe { &*head };
     // D1. Acquire: the successor's contents. PAIR(lfq-link)
     let next = first.next.load(Ordering::Acquire);
-    // D3: nothing to do. Acquire as in `advance`. PAIR(lfq-tail)
-    let is_plain = first.dummy == 0 && !next.is_null() && queue.tail.load(Ordering::Acquire) != head;
+    // D3: nothing to do. Relaxed as in `advance`.
+    let is_plain = first.dummy == 0 && !next.is_null() && queue.tail.load(Ordering::Relaxed) != head;
     if is_plain {
         // D4, as in `advance`. PAIR(lfq-head)
-        if queue.head.compare_exchange(head, next, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        if queue.head.compare_exchange(head, next, Ordering::Release, Ordering::Relaxed).is_ok() {
             return NonNull::new(head);
         }
     }
@@ -357,17 +358,17 @@ fn successor(node: &Node, next: *mut Node) -> *mut Node {
 /// ones any more.
 #[inline]
 fn advance(queue: &Queue, head: *mut Node, last: *mut Node, next: *mut Node) -> bool {
-    // D3. Acquire: what was seen here is what a section after the grace period sees at least. PAIR(lfq-tail)
-    let mut tail = queue.tail.load(Ordering::Acquire);
+    // D3. Relaxed: only compared; what was seen here is what a section after the grace period sees at least, by coherence.
+    let mut tail = queue.tail.load(Ordering::Relaxed);
     while tail == head || tail == last {
         // Past all of them at once. Release: `next` is initialised. PAIR(lfq-tail)
-        match queue.tail.compare_exchange(tail, next, Ordering::AcqRel, Ordering::Acquire) {
+        match queue.tail.compare_exchange(tail, next, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => break,
             Err(moved) => tail = moved,
         }
     }
     // D4. Release: D3 and the successor, for who starts from there. PAIR(lfq-head)
-    queue.head.compare_exchange(head, next, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    queue.head.compare_exchange(head, next, Ordering::Release, Ordering::Relaxed).is_ok()
 }
 
 #[cfg(all(test, not(urcu_loom)))]

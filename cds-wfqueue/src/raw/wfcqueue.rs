@@ -31,8 +31,8 @@
 //! # Memory order
 //!
 //! E2 is a Release store, D1's load of the same field Acquire: what came before the enqueue happens before what follows the
-//! dequeue. E1 is SeqCst: Release so that a dequeuer whose D3 reads it (and fails) has the node's initialisation, Acquire so
-//! that an E1 that finds the head node follows the null that D3 wrote into `head.node.next`, and its E2 is not overtaken by
+//! dequeue. E1 is SeqCst: Release so that the next E1, which stores into this node, and a splice have the node's initialisation,
+//! Acquire so that they have it, and so that an E1 that finds the head node follows the null that D3 wrote into `head.node.next`, and its E2 is not overtaken by
 //! it; and in the one order of SeqCst operations, for protocols that put their consumers to sleep
 //! ([`Event::wake_one_after_seq_cst`](urcu_core::Event::wake_one_after_seq_cst)). On x86-64 all of that is the one locked
 //! instruction that a swap is.
@@ -290,8 +290,8 @@ pub unsafe fn destroy<H: AnyHead>(_head: *mut H, _tail: *mut Tail) {}
 #[inline]
 pub fn empty(head: &impl AnyHead, tail: &Tail) -> bool {
     // The tail alone would do, but dequeuers of a queue that is not empty then touch the enqueuers' cache line.
-    // Acquire, so that the load of the tail comes after. PAIR(wfcq-link)
-    head.node().next.load(Ordering::Acquire).is_null() && is_head(head, tail.p.load(Ordering::Acquire))
+    // Acquire, so that the load of the tail comes after. Relaxed: only compared. PAIR(wfcq-link)
+    head.node().next.load(Ordering::Acquire).is_null() && is_head(head, tail.p.load(Ordering::Relaxed))
 }
 
 #[inline]
@@ -375,8 +375,8 @@ pub(crate) unsafe fn begin_enqueue(tail: &Tail, node: NonNull<Node>) -> impl FnO
 /// A chain of nodes that are in no queue.
 #[inline]
 unsafe fn append(tail: &Tail, first: *mut Node, last: *mut Node) -> *mut Node {
-    // E1. Release: the nodes' initialisation, for a dequeuer that finds `last` here before it is linked. Acquire: the head
-    // node's null, when that is what it finds. SeqCst: for a wake-up that follows. PAIR(wfcq-tail), PAIR(queue-sleep)
+    // E1. Release: the nodes' initialisation, for who finds `last` here: the next enqueuer, a splice. Acquire: that of the node
+    // found here, or the head node's null. SeqCst: for a wake-up that follows. PAIR(wfcq-tail), PAIR(queue-sleep)
     let before = tail.p.swap(last, Ordering::SeqCst);
     // SAFETY: the last node is not dequeued before somebody, which is this call, links behind it (D3).
     let before_node = unsafe { &*before };

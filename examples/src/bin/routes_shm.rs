@@ -12,12 +12,13 @@
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cds_shm::{Heap, ShmHashMap};
 use flate2::read::GzDecoder;
-use urcu_shm::{Access, Segment};
+use urcu_shm::{Access, Segment, SegmentError};
 
 const ROUTES: &[u8] = include_bytes!("../../../benches/data/ipv4-routes.csv.gz");
 
@@ -66,10 +67,19 @@ fn random(state: &mut u64) -> usize {
     (*state >> 33) as usize
 }
 
+/// A segment and its file, which is in memory; elsewhere where there is too little of that, as in many containers.
+fn create(bytes: usize) -> Result<(PathBuf, Segment), SegmentError> {
+    let name = format!("urcu-routes-{}", std::process::id());
+    let (in_memory, elsewhere) = (Path::new("/dev/shm").join(&name), std::env::temp_dir().join(&name));
+    match Segment::create(&in_memory, bytes) {
+        Err(SegmentError::System { .. }) => Ok((elsewhere.clone(), Segment::create(elsewhere, bytes)?)),
+        made => Ok((in_memory, made?)),
+    }
+}
+
 fn writer(readers: usize, time: Duration) -> Result<(), Box<dyn Error>> {
     let routes = routes()?;
-    let path = format!("/dev/shm/urcu-routes-{}", std::process::id());
-    let segment = Segment::create(&path, 128 << 20)?;
+    let (path, segment) = create(128 << 20)?;
     let heap = Heap::open(segment.writer()?)?;
     // For memory that a reader still holds, which on a busy machine may not run for a while.
     heap.set_patience(Duration::from_secs(60));
@@ -83,7 +93,7 @@ fn writer(readers: usize, time: Duration) -> Result<(), Box<dyn Error>> {
     let mut processes = Vec::new();
     for number in 0..readers {
         let mut command = Command::new(&program);
-        command.args(["reader", &path, &number.to_string(), &time.as_millis().to_string()]);
+        command.arg("reader").arg(&path).args([number.to_string(), time.as_millis().to_string()]);
         processes.push(command.stdout(Stdio::piped()).spawn()?);
     }
     // Full speed, until the first reader has ended.

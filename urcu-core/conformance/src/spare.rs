@@ -1,5 +1,6 @@
 //! What the machine, or the container, has to spare.
 
+use std::ffi::CStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,23 @@ pub fn threads_to_spare(wanted: usize) -> usize {
     at_most(available_memory().map(|left| left / 2 / THREAD));
     at_most(left("memory", "memory.max", "memory.current").map(|left| left / 2 / THREAD));
     spare as usize
+}
+
+/// A folder for files of so many bytes in all that processes map: in memory if there is room, which in containers there often is not.
+pub fn folder_for_mappings(bytes: u64) -> PathBuf {
+    const IN_MEMORY: &CStr = c"/dev/shm";
+    // SAFETY: plain data, for which zero is "nothing".
+    let mut room: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a valid string, and a valid pointer to a local.
+    let code = unsafe { libc::statvfs(IN_MEMORY.as_ptr(), &raw mut room) };
+    // SAFETY: a valid string.
+    let may_write = unsafe { libc::access(IN_MEMORY.as_ptr(), libc::W_OK | libc::X_OK) } == 0;
+    // Half of it, for whatever else runs at the same time.
+    if code == 0 && may_write && room.f_bavail.saturating_mul(room.f_frsize) / 2 >= bytes {
+        Path::new("/dev/shm").to_owned()
+    } else {
+        std::env::temp_dir()
+    }
 }
 
 fn number(file: impl AsRef<Path>) -> Option<u64> {
@@ -84,5 +102,11 @@ mod tests {
     fn no_more_than_wanted() {
         assert_eq!(threads_to_spare(0), 0);
         assert!(threads_to_spare(10) <= 10);
+    }
+
+    #[test]
+    fn a_folder_that_has_no_room_is_not_taken() {
+        assert!(folder_for_mappings(1).is_dir());
+        assert_eq!(folder_for_mappings(u64::MAX), std::env::temp_dir());
     }
 }

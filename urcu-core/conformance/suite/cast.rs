@@ -181,6 +181,22 @@ impl Updater {
         Self::calling(rcu::synchronize)
     }
 
+    /// [`start`](Self::start); returns once the grace period has published its number, so that sections that are entered from
+    /// now on are none of its business, and quiescent states count. (An updater may sleep long before that: until signals are
+    /// answered.) Nobody else may be waiting for grace periods.
+    pub(crate) fn start_and_publish() -> Self {
+        let before = published();
+        let updater = Self::start();
+        until("a grace period publishes its number", || {
+            // In this order: it publishes before it ends, if it does.
+            let has_returned = updater.has_returned();
+            let has_published = published() != before;
+            assert!(has_published || !has_returned, "a grace period ended without a number");
+            has_published
+        });
+        updater
+    }
+
     /// Calls `wait`, which waits for a grace period. Returns when the thread is about to.
     pub(crate) fn calling(wait: impl FnOnce() + Send + 'static) -> Self {
         let returned = Arc::new(AtomicBool::new(false));
@@ -220,6 +236,11 @@ impl Updater {
         until("a grace period ends", || self.thread.is_finished());
         join(self.thread);
     }
+}
+
+/// The number of the last grace period that has published it, among other things.
+pub(crate) fn published() -> String {
+    format!("{:?}", rcu::Flavor::domain())
 }
 
 /// A thread with a name, for messages.

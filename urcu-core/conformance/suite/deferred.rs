@@ -493,7 +493,7 @@ fn a_grace_period_that_is_under_way_does_not_count() {
     let defer = |calls: u64| (0..calls).for_each(|_| unsafe { rcu::raw::defer_free(free, std::ptr::null_mut(), 0) });
     alone(move || {
         let early = Inside::enter();
-        let updater = Updater::start();
+        let updater = Updater::start_and_publish();
         updater.assert_waiting();
         // A section that began during that grace period, and before what follows is retired.
         let late = Inside::enter();

@@ -62,7 +62,7 @@ fn its_sections_hold_updaters_up() {
     alone(|| {
         let mut thread = enlist();
         let guard = thread.pin();
-        let updater = Updater::start();
+        let updater = Updater::start_and_publish();
         updater.assert_waiting();
         let inner = thread.pin();
         drop(guard);

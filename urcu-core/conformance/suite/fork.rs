@@ -80,7 +80,7 @@ fn the_forking_threads_registration_goes_on_in_the_child() {
         let child = fork(|| {
             let mut thread = own.take().expect("registered before the fork").online();
             let guard = thread.read_lock();
-            let updater = Updater::start();
+            let updater = Updater::start_and_publish();
             updater.assert_waiting();
             drop(guard);
             thread.quiescent_state();

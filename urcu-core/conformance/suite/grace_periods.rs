@@ -87,7 +87,7 @@ fn it_does_not_wait_for_a_later_section() {
             })
         });
         poised.wait_for(registered_before.len());
-        let updater = Updater::start();
+        let updater = Updater::start_and_publish();
         updater.assert_waiting();
         enter.open();
         inside.wait_for(registered_before.len());
@@ -105,7 +105,7 @@ fn it_does_not_wait_for_a_later_section() {
 fn the_next_one_waits_for_what_this_one_did_not() {
     alone(|| {
         let old = Inside::enter();
-        let first = Updater::start();
+        let first = Updater::start_and_publish();
         first.assert_waiting();
         let later = Inside::enter();
         // Called when a grace period is running that began before `later`: it must not be served by that.

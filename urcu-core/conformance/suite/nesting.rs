@@ -16,7 +16,7 @@ fn guards_end_in_any_order() {
         let mut thread = register();
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             let mut guards = [Some(thread.read_lock()), Some(rcu::read_lock()), Some(thread.read_lock())];
-            let updater = Updater::start();
+            let updater = Updater::start_and_publish();
             for index in order {
                 updater.assert_waiting();
                 assert!(rcu::raw::read_ongoing());
@@ -38,7 +38,7 @@ fn an_inner_end_does_not_end_the_section() {
             let inner: Vec<_> = (0..depth).map(|_| thread.read_lock()).collect();
             drop(inner);
         }
-        let updater = Updater::start();
+        let updater = Updater::start_and_publish();
         updater.assert_waiting();
         drop(outer);
         thread.quiescent_state();

@@ -1,12 +1,12 @@
 //! Deferred calls that run on the thread that waits for them, because no worker can be made; and what they leave there.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use urcu_conformance::{Gate, note, seccomp, until};
 use urcu_core::DynGuard;
 
-use super::cast::{Updater, alone, on_a_thread, register};
+use super::cast::{Inside, Updater, alone, join, named, on_a_thread, published, register};
 use super::deferred::barrier;
 use crate::TRAITS;
 use crate::rcu::{self, Limits};
@@ -54,6 +54,45 @@ fn a_barrier_runs_them() {
             barrier();
             assert_eq!(RUN.load(Ordering::Relaxed), 3 * BLOCK);
         });
+    });
+}
+
+#[test]
+fn a_barrier_waits_for_calls_that_another_thread_has_taken_in_a_worker_s_place() {
+    static READY: AtomicBool = AtomicBool::new(false);
+    static GO: Gate = Gate::new();
+    static HAS_RUN: AtomicBool = AtomicBool::new(false);
+    alone(|| {
+        rcu::set_report_hook(|_| ());
+        let inside = Inside::enter();
+        let stand_in = named("stand-in", || {
+            if let Err(error) = seccomp::refuse_threads() {
+                return note(&format!("skipped: the kernel has no filters ({error})"));
+            }
+            rcu::defer(|| ());
+            READY.store(true, Ordering::Release);
+            GO.wait();
+            barrier();
+        });
+        until("no worker could be made", || READY.load(Ordering::Acquire) || stand_in.is_finished());
+        if !READY.load(Ordering::Acquire) {
+            inside.leave();
+            return join(stand_in);
+        }
+        // Makes no worker: nobody tries again so soon.
+        rcu::defer(|| HAS_RUN.store(true, Ordering::Relaxed));
+        let before = published();
+        GO.open();
+        until("the stand-in has taken all calls and waits for the section", || published() != before);
+        // This one can make a worker, which finds nothing to do.
+        let waiting = Updater::calling(|| {
+            barrier();
+            assert!(HAS_RUN.load(Ordering::Relaxed), "a barrier returned before a call that had been deferred before");
+        });
+        waiting.assert_waiting();
+        inside.leave();
+        waiting.finish();
+        join(stand_in);
     });
 }
 

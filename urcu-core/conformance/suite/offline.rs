@@ -59,7 +59,7 @@ fn a_thread_that_comes_online_is_waited_for_again() {
     alone(|| {
         let thread = register().offline().online();
         let guard = thread.read_lock();
-        let updater = Updater::start();
+        let updater = Updater::start_and_publish();
         updater.assert_waiting();
         drop(guard);
         drop(thread.offline().online());
@@ -73,7 +73,7 @@ fn coming_online_by_an_unwinding_panic() {
         let mut thread = register();
         message_of(|| thread.while_offline(|| panic!("while offline")));
         let guard = thread.read_lock();
-        let updater = Updater::start();
+        let updater = Updater::start_and_publish();
         updater.assert_waiting();
         drop(guard);
         assert_eq!(thread.while_offline(|| 7), 7);
@@ -87,7 +87,7 @@ fn an_online_thread_that_announces_nothing() {
         // Registered, has read, is outside every section now.
         let mut thread = register();
         drop(thread.read_lock());
-        let updater = Updater::start();
+        let updater = Updater::start_and_publish();
         if TRAITS.quiescent_states {
             updater.assert_waiting();
             // A section is no quiescent state.
@@ -98,7 +98,7 @@ fn an_online_thread_that_announces_nothing() {
         }
         updater.finish();
         // The same by the raw tier.
-        let updater = Updater::start();
+        let updater = Updater::start_and_publish();
         if TRAITS.quiescent_states {
             updater.assert_waiting();
             // SAFETY: this thread holds no references.
@@ -116,7 +116,7 @@ fn a_quiescent_state_counts_for_what_came_before_only() {
             thread.quiescent_state();
         }
         let guard = thread.read_lock();
-        let updater = Updater::start();
+        let updater = Updater::start_and_publish();
         updater.assert_waiting();
         drop(guard);
         thread.quiescent_state();
@@ -158,7 +158,7 @@ fn offline_rules_are_checked_where_guards_borrow_nothing() {
         assert_says(&message_of(|| thread.while_offline(|| ())), &[NAME, "offline", inside]);
         assert_says(&message_of(|| thread.synchronize()), &[NAME, "grace period", inside]);
         // Still protected by it all.
-        let updater = Updater::start();
+        let updater = Updater::start_and_publish();
         updater.assert_waiting();
         drop(guard);
         thread.quiescent_state();

@@ -75,7 +75,7 @@ fn a_c_program_can_do_everything_with_it() {
             unsafe { (table.read_lock)() };
             // SAFETY: any thread.
             assert_ne!(unsafe { (table.read_ongoing)() }, 0);
-            let updater = Updater::start();
+            let updater = Updater::start_and_publish();
             updater.assert_waiting();
             // SAFETY: locked above.
             unsafe { (table.read_unlock)() };

@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use core::ptr;
 
-use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, Watched};
 
 /// Calls per block.
 ///
@@ -54,6 +54,8 @@ pub(crate) struct Block {
     /// Which value of the domain's period word every reader must have passed.
     pub(crate) period: UnsafeCell<u64>,
     pub(crate) next: AtomicPtr<Block>,
+    /// The zeros that a block begins with.
+    pub(crate) made: Watched,
     calls: [UnsafeCell<MaybeUninit<Call>>; BLOCK_CALLS],
 }
 
@@ -64,7 +66,9 @@ impl Block {
         // SAFETY: `calls` comes last (`repr(C)`) and may stay uninitialised; zero is a valid value of every other field.
         unsafe { ptr::write_bytes(place.cast::<u8>(), 0, core::mem::offset_of!(Self, calls)) };
         // SAFETY: just made by Box, initialised as far as its type asks.
-        unsafe { Box::from_raw(place) }
+        let block = unsafe { Box::from_raw(place) };
+        block.made.is_written();
+        block
     }
 
     /// Adds a call; `false` when the block is full. The owner's.

@@ -17,6 +17,9 @@
 mod block;
 mod limits;
 mod queue;
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub use queue::model as queue_model;
 mod updater;
 mod worker;
 mod workers;
@@ -380,16 +383,22 @@ pub(crate) fn barrier<F: Flavor>() -> Result<(), BarrierError> {
     for worker in deferred.workers.all() {
         worker.drain::<F>()?;
     }
-    // Last: a worker that stops hands what it has left to the default one.
-    if !deferred.default_worker.exists()
-        && deferred.updaters.iter().next().is_none()
-        && deferred.workers.nothing_adopted()
-    {
+    // Last: a worker that stops hands what it has left to the default one. In this order: whoever finds that it has been taken
+    // from there finds the worker that has taken it, or the thread that runs it in a worker's place.
+    let is_alone = weaken!(
+        "barrier-asks-in-order",
+        deferred.workers.nothing_adopted() && !deferred.default_worker.exists()
+            => !deferred.default_worker.exists() && deferred.workers.nothing_adopted()
+    );
+    if is_alone && deferred.updaters.iter().next().is_none() {
         // Nobody has deferred anything yet. (Empty queues say less: somebody may have taken what was in them.)
+        drop(deferred.round_here.lock());
         return Ok(());
     }
     while deferred.default_worker.exists() || deferred.default_worker.start_or_report::<F>() {
         if deferred.default_worker.drain::<F>()? {
+            // What somebody has taken who ran calls while there was no worker, its rounds do not find.
+            weaken!("barrier-waits-for-stand-ins", drop(deferred.round_here.lock()) => ());
             return Ok(());
         }
     }
@@ -584,8 +593,9 @@ pub fn stop_default_worker<F: Flavor>() {
 /// What a fork does to the default worker, so that a model can do without the fork.
 #[cfg(urcu_loom)]
 #[doc(hidden)]
-pub fn put_default_worker_aside<F: Flavor>() {
+pub fn put_default_worker_aside<F: Flavor>(meanwhile: impl FnOnce()) {
     let worker = &F::domain().deferred.default_worker;
     worker.pause();
+    meanwhile();
     worker.resume();
 }

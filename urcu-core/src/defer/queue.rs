@@ -21,7 +21,7 @@ use core::ptr;
 
 use crate::backoff::Backoff;
 use crate::defer::block::{BLOCK_CALLS, Block, Call};
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, in_model, spin_loop};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, CachePadded, Ordering, Watched, in_model, spin_loop};
 use crate::weaken;
 
 const FREE: u32 = 0;
@@ -42,6 +42,7 @@ pub(crate) struct Queue {
     /// When the oldest call of the chain was added, in coarse nanoseconds; `u64::MAX` while the chain is empty.
     chain_since: AtomicU64,
     chain: UnsafeCell<Chain>,
+    chain_watched: Watched,
 }
 
 /// Sealed blocks, oldest first.
@@ -64,6 +65,7 @@ impl Queue {
             executed: AtomicU64::new(0),
             chain_since: AtomicU64::new(u64::MAX),
             chain: UnsafeCell::new(Chain { first: ptr::null_mut(), last: ptr::null_mut(), ready: false }),
+            chain_watched: Watched::new(),
         }
     }
 
@@ -73,7 +75,12 @@ impl Queue {
         // Acquire: the block's initialisation before its address. PAIR(filling)
         let block = self.filling.load(Ordering::Acquire);
         // SAFETY: blocks are freed only with their queue, which is never.
-        unsafe { block.as_ref() }
+        let block = unsafe { block.as_ref() };
+        #[cfg(urcu_loom)]
+        if let Some(block) = block {
+            block.made.is_read();
+        }
+        block
     }
 
     /// Gives the owner an empty block to fill. Allocates when no spare one is left. The owner's.
@@ -114,7 +121,8 @@ impl Queue {
             // SAFETY: as in `filling`.
             let block = unsafe { top.as_ref() }?;
             let next = block.next.load(Ordering::Relaxed);
-            match self.spare.compare_exchange_weak(top, next, Ordering::Acquire, Ordering::Acquire) {
+            // Relaxed: the owner alone pops, so what has not changed is the very push that has been acquired.
+            match self.spare.compare_exchange_weak(top, next, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => return Some(top),
                 Err(now) => top = now,
             }
@@ -357,16 +365,19 @@ impl Reclaimer<'_> {
                 calls.extend(self.take(&mut emptied));
             }
             // In this order: a block is sealed before the next one is found here; so when none is sealed, all that are older
-            // than this one have been taken. (Its address alone would not tell: it may have been sealed, emptied above, and
-            // filled again.)
+            // than these calls have been taken. (The block's address alone would not tell: it may have been sealed, emptied above,
+            // and filled again; hence no more than the calls that were in it before the look.)
             let filling = self.queue.filling();
+            let there = weaken!("take-all-counts", filling.map_or(0, Block::pending) => usize::MAX);
             if weaken!("take-all-looks-again", self.has_sealed() => false) {
                 continue;
             }
             let Some(filling) = filling else { break };
             // It may be sealed now; whoever collects it finds these calls taken.
             let mut taken = 0;
-            while let Some(call) = filling.take() {
+            while taken < there as u64
+                && let Some(call) = filling.take()
+            {
                 calls.push(call);
                 taken += 1;
             }
@@ -386,6 +397,7 @@ impl Deref for Reclaimer<'_> {
 
     #[inline]
     fn deref(&self) -> &Chain {
+        self.queue.chain_watched.is_read();
         // SAFETY: the lock makes the chain ours.
         unsafe { &*self.queue.chain.get() }
     }
@@ -394,6 +406,7 @@ impl Deref for Reclaimer<'_> {
 impl DerefMut for Reclaimer<'_> {
     #[inline]
     fn deref_mut(&mut self) -> &mut Chain {
+        self.queue.chain_watched.is_written();
         // SAFETY: the lock makes the chain ours.
         unsafe { &mut *self.queue.chain.get() }
     }
@@ -427,3 +440,119 @@ unsafe impl Send for Queue {}
 unsafe impl Sync for Queue {}
 
 const _: () = assert!(BLOCK_CALLS.is_power_of_two());
+
+/// A queue alone, for the model checker. Its blocks are sealed when a model says so.
+#[cfg(urcu_loom)]
+#[allow(missing_docs)]
+pub mod model {
+    use super::{Call, Emptied};
+
+    pub struct Queue(super::Queue);
+
+    impl Queue {
+        pub fn leaked() -> &'static Self {
+            Box::leak(Box::new(Self(super::Queue::new())))
+        }
+
+        /// The owner's. A number stands for a call.
+        pub fn add(&self, number: usize) {
+            unsafe extern "C" fn nothing(_: *mut core::ffi::c_void) {}
+            let call = Call { function: nothing, argument: core::ptr::without_provenance_mut(number) };
+            let block = self.0.filling().unwrap_or_else(|| self.0.refill());
+            block.push(call, 0).expect("there is room");
+        }
+
+        /// The owner's.
+        pub fn seal(&self) {
+            self.0.seal();
+        }
+
+        /// Takes what is sealed, unless somebody else is at it.
+        pub fn take_sealed(&self) -> Vec<usize> {
+            let (mut taken, mut emptied) = (Vec::new(), Emptied::default());
+            if let Some(mut reclaimer) = self.0.try_reclaim() {
+                reclaimer.collect(|| 0);
+                while reclaimer.first().is_some() {
+                    taken.extend(reclaimer.take(&mut emptied).map(|call| call.argument.addr()));
+                }
+            }
+            taken
+        }
+
+        /// Takes everything, after whoever is at it.
+        pub fn take_all(&self) -> Vec<usize> {
+            let mut calls = Vec::new();
+            self.0.reclaim().take_all(&mut calls);
+            calls.iter().map(|call| call.argument.addr()).collect()
+        }
+
+        /// Everything is where a fork may find it, meanwhile.
+        pub fn hold_for_fork(&self) {
+            self.0.hold_for_fork();
+        }
+
+        pub fn release_after_fork(&self) {
+            self.0.release_after_fork();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::ffi::c_void;
+
+    use super::*;
+
+    unsafe extern "C" fn count(counter: *mut c_void) {
+        // SAFETY: the test's own counters, which outlive it. Plain memory: a call is run once, by the one who took it.
+        unsafe { *counter.cast::<u64>() += 1 };
+    }
+
+    /// Takes and runs some of what is sealed; how many calls that was. No whole block: emptied blocks, too, go from one to the other.
+    fn reclaim_some(queue: &Queue) -> u64 {
+        let Some(mut reclaimer) = queue.try_reclaim() else { return 0 };
+        reclaimer.collect(|| 0);
+        let (mut ran, mut emptied) = (0, Emptied::default());
+        while reclaimer.first().is_some() && ran < 100 {
+            if let Some(call) = reclaimer.take(&mut emptied) {
+                // SAFETY: taken once.
+                unsafe { call.run() };
+                ran += 1;
+            }
+        }
+        ran
+    }
+
+    /// The owner fills blocks, and both take turns in emptying them.
+    #[test]
+    fn owner_and_worker_take_turns() {
+        const BLOCKS: usize = 60;
+        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
+        let counters: &'static mut [u64] = Box::leak(vec![0; BLOCKS * BLOCK_CALLS].into_boxed_slice());
+        let first = counters.as_mut_ptr() as usize;
+        let all = (BLOCKS * BLOCK_CALLS) as u64;
+        // Relaxed: the queue alone orders the two.
+        let ran = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while ran.load(Ordering::Relaxed) != all {
+                    ran.fetch_add(reclaim_some(queue), Ordering::Relaxed);
+                    std::thread::yield_now();
+                }
+            });
+            for at in 0..BLOCKS * BLOCK_CALLS {
+                let argument = (first as *mut u64).wrapping_add(at).cast();
+                let call = Call { function: count, argument };
+                let block = queue.filling().unwrap_or_else(|| queue.refill());
+                if block.push(call, 0) == Some(BLOCK_CALLS) {
+                    queue.seal();
+                    if at / BLOCK_CALLS % 2 == 0 {
+                        ran.fetch_add(reclaim_some(queue), Ordering::Relaxed);
+                    }
+                    std::thread::yield_now();
+                }
+            }
+        });
+        assert!(counters.iter().all(|count| *count == 1));
+    }
+}

@@ -112,13 +112,14 @@ impl Worker {
             }
             // SAFETY: the caller's until the exchange succeeds.
             unsafe { (*head).next = top };
-            // SeqCst: Release for the head, and before the look at `attention`. PAIR(inbox) PAIR(worker-sleep)
-            match self.inbox.compare_exchange_weak(top, head, Ordering::SeqCst, Ordering::Relaxed) {
+            // Release: the head's contents. The fence below comes before the look at `attention`. PAIR(inbox)
+            match self.inbox.compare_exchange_weak(top, head, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => top = now,
             }
         }
         self.pushed.fetch_add(1, Ordering::Relaxed);
+        // PAIR(worker-sleep)
         fence(Ordering::SeqCst);
         self.wake();
         true
@@ -126,7 +127,9 @@ impl Worker {
 
     /// Makes the worker finish grace period `number` soon.
     pub(crate) fn poll_for(&self, number: u64) {
-        self.polled.fetch_max(number, Ordering::SeqCst);
+        // Relaxed: a number that is compared, and the fence of `call_for`. What the caller unlinked is ordered by the fences of the
+        // grace period itself. PAIR(gp-share)
+        self.polled.fetch_max(number, Ordering::Relaxed);
         self.call_for();
     }
 
@@ -136,10 +139,10 @@ impl Worker {
     ///
     /// When it never will.
     pub(crate) fn drain<F: Flavor>(&self) -> Result<bool, BarrierError> {
-        // SeqCst: what was added before is found by the round that sees this. PAIR(round) PAIR(worker-sleep)
-        let ticket = self.wanted.fetch_add(1, Ordering::SeqCst) + 1;
+        // Release: what was added before is found by the round that sees this. PAIR(round)
+        let ticket = self.wanted.fetch_add(1, Ordering::Release) + 1;
         self.call_for();
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::spinning();
         // Acquire: what the calls did happened before. PAIR(round-done)
         while self.done.load(Ordering::Acquire) < ticket {
             if self.is_stuck() {
@@ -148,12 +151,14 @@ impl Worker {
             if backoff.snooze() {
                 continue;
             }
+            // PAIR(done-wake)
+            let wake = self.done_wake.load(Ordering::Acquire);
             if !self.exists() {
                 // One that has stopped said that it was done before.
                 return Ok(self.done.load(Ordering::Acquire) >= ticket);
             }
-            let wake = self.done_wake.load(Ordering::Acquire);
-            if self.done.load(Ordering::Acquire) < ticket {
+            // Relaxed: the loop looks again.
+            if self.done.load(Ordering::Relaxed) < ticket && !self.is_stuck() {
                 // A bound, should the thread end in a forked child.
                 sys::futex_wait(&self.done_wake, wake, Some(LONGEST_NAP));
             }
@@ -162,6 +167,7 @@ impl Worker {
     }
 
     pub(crate) fn is_stuck(&self) -> bool {
+        // Acquire: a fork that does not wait for this worker copies what it has left. PAIR(worker-stuck)
         self.stuck.load(Ordering::Acquire)
     }
 
@@ -181,7 +187,8 @@ impl Worker {
     }
 
     pub(crate) fn exists(&self) -> bool {
-        self.attention.load(Ordering::Relaxed) & ABSENT == 0
+        // Acquire: who finds that it has ended may use the worker again, and finds what it left. PAIR(worker-end)
+        self.attention.load(Ordering::Acquire) & ABSENT == 0
     }
 
     /// Starts the worker's thread if there is none.
@@ -191,16 +198,21 @@ impl Worker {
     /// When the system refuses the thread or what `setup` asks for.
     pub(crate) fn start<F: Flavor>(&'static self, setup: Setup) -> Result<(), WorkerError> {
         if sleep::is_barrier_missing() {
-            // Before anybody can find the worker there: its first sleep relies on it.
-            self.attention.fetch_or(FENCE, Ordering::SeqCst);
+            // Before anybody can find the worker there: its first sleep relies on it. Relaxed: one word, one order.
+            self.attention.fetch_or(FENCE, Ordering::Relaxed);
         }
-        if self.attention.fetch_and(!ABSENT, Ordering::AcqRel) & ABSENT == 0 {
+        // Acquire: what the thread before has left. PAIR(worker-end)
+        if self.attention.fetch_and(!ABSENT, Ordering::Acquire) & ABSENT == 0 {
             return Ok(());
         }
+        // Before the new thread's first look at `pause`: either the one that forks sees the thread, and waits, or the thread sees
+        // that it has to stay aside. PAIR(worker-call)
+        fence(Ordering::SeqCst);
         self.stop.store(false, Ordering::Relaxed);
         let started = self.spawn::<F>(setup);
         if started.is_err() {
-            self.attention.fetch_or(ABSENT, Ordering::AcqRel);
+            // Release. PAIR(worker-end)
+            self.attention.fetch_or(ABSENT, Ordering::Release);
         }
         started
     }
@@ -238,11 +250,13 @@ impl Worker {
 
     /// The thread is unwinding: a grace period that can never end panics. What is pending stays pending.
     fn give_up(&self) {
+        // Release. PAIR(worker-stuck)
         self.stuck.store(true, Ordering::Release);
         self.wake_waiting();
     }
 
     fn wake_waiting(&self) {
+        // Release: who sees the new count sees what it tells of, and does not fall asleep. PAIR(done-wake)
         self.done_wake.fetch_add(1, Ordering::Release);
         sys::futex_wake(&self.done_wake, i32::MAX);
     }
@@ -265,8 +279,9 @@ impl Worker {
 
     /// Whether the caller is the one who stops it.
     pub(crate) fn claim_stop(&self) -> bool {
-        // SeqCst: before the look at `attention`. PAIR(worker-sleep)
-        !self.stop.swap(true, Ordering::SeqCst)
+        // Release: the worker finds its inbox open, with what was handed over before. The fence of `call_for` comes before the look
+        // at `attention`. PAIR(worker-stop) PAIR(worker-call)
+        !self.stop.swap(true, Ordering::Release)
     }
 
     /// Waits until the thread has ended, which [`claim_stop`](Self::claim_stop) has asked for; new heads are refused from
@@ -276,8 +291,9 @@ impl Worker {
         let mut backoff = Backoff::new();
         while self.exists() && !self.is_stuck() {
             if !backoff.snooze() {
+                // PAIR(done-wake)
                 let wake = self.done_wake.load(Ordering::Acquire);
-                if self.exists() {
+                if self.exists() && !self.is_stuck() {
                     sys::futex_wait(&self.done_wake, wake, Some(LONGEST_NAP));
                 }
             }
@@ -287,8 +303,9 @@ impl Worker {
     /// Makes a stopped worker fit for another start.
     pub(crate) fn reuse(&self) {
         self.end_use();
-        // Never below what was wanted: a barrier that it has served may not have noticed yet.
-        self.done.store(self.wanted.load(Ordering::Relaxed), Ordering::Relaxed);
+        // Never below what was wanted: a barrier that it has served may not have noticed yet. Release: it finds the effects of the
+        // calls all the same. PAIR(round-done)
+        self.done.store(self.wanted.load(Ordering::Relaxed), Ordering::Release);
     }
 
     /// Handles that name it mean nothing from now on.
@@ -304,7 +321,8 @@ impl Worker {
     /// Before `fork`: returns once the thread, if any, has put itself aside between two rounds.
     pub(crate) fn pause(&self) {
         // A thread that is started meanwhile puts itself aside before its first round.
-        self.pause.store(PAUSE, Ordering::SeqCst);
+        // Relaxed: the fence of `call_for` comes behind it. PAIR(worker-call)
+        self.pause.store(PAUSE, Ordering::Relaxed);
         self.call_for();
         // PAIR(worker-pause)
         while self.pause.load(Ordering::Acquire) == PAUSE && self.exists() && !self.is_stuck() {

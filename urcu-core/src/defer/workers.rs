@@ -112,11 +112,12 @@ impl WorkerSet {
     }
 
     pub(crate) fn adopted_count(&self) -> usize {
-        usize::try_from(self.adopted_count.load(Ordering::SeqCst)).unwrap_or(0)
+        usize::try_from(self.adopted_count.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     pub(crate) fn nothing_adopted(&self) -> bool {
-        self.adopted_count.load(Ordering::SeqCst) == 0
+        // Acquire: whoever has taken them is there, and can be waited for. PAIR(adopted) PAIR(worker-sleep)
+        self.adopted_count.load(Ordering::Acquire) == 0
     }
 
     pub(crate) fn take_adopted(&self, calls: &mut Vec<Call>) {
@@ -124,7 +125,8 @@ impl WorkerSet {
             return;
         }
         let mut adopted = self.adopted.lock();
-        self.adopted_count.store(0, Ordering::SeqCst);
+        // Release. PAIR(adopted)
+        self.adopted_count.store(0, Ordering::Release);
         calls.append(&mut adopted);
     }
 
@@ -209,9 +211,10 @@ impl Deferred {
             return;
         }
         let mut adopted = self.workers.adopted.lock();
-        self.workers.adopted_count.fetch_add(leftover.len() as u64, Ordering::SeqCst);
+        self.workers.adopted_count.fetch_add(leftover.len() as u64, Ordering::Relaxed);
         adopted.append(&mut leftover);
         drop(adopted);
+        // PAIR(worker-sleep)
         crate::sync::fence(Ordering::SeqCst);
         self.default_worker.wake();
     }
@@ -329,6 +332,15 @@ impl<F: Flavor> WorkerHandle<F> {
         self.worker.tid()
     }
 
+    /// Whether this call is the one that stops this use of the worker. Under the lock, where who runs stays in use: between a
+    /// look at the generation and the claim the worker might be stopped and used again.
+    fn claim_stop(&self, workers: &WorkerSet) -> bool {
+        let lists = workers.lists();
+        lists.running.iter().any(|worker| ptr::eq(*worker, self.worker))
+            && self.worker.generation() == self.generation
+            && self.worker.claim_stop()
+    }
+
     /// Stops the worker; callbacks that it has not run go to the default worker. Blocks until the thread has ended.
     ///
     /// Threads and processors that still name it fall back to the default worker. Outside every section; not from a
@@ -342,7 +354,7 @@ impl<F: Flavor> WorkerHandle<F> {
     ///
     /// Inside a section.
     #[doc(alias = "call_rcu_data_free")]
-    #[track_caller]
+    #[cfg_attr(not(urcu_mutants), track_caller)]
     pub fn stop(self) -> Result<(), WorkerError> {
         if F::with_record(|record| record.is_reclaiming()) {
             return Err(WorkerError::InCallback { flavor: F::NAME });
@@ -352,7 +364,7 @@ impl<F: Flavor> WorkerHandle<F> {
         thread::assert_outside::<F>(reader, "stops a worker");
         thread::assert_no_hidden_guard::<F>(reader);
         let workers = &F::domain().deferred.workers;
-        if self.worker.generation() != self.generation || !self.worker.claim_stop() {
+        if !self.claim_stop(workers) {
             return Ok(());
         }
         for cpu in 0..sys::possible_cpus() {

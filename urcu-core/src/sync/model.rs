@@ -9,7 +9,7 @@
 //! before the model's first step, enough of each value, and handed out.
 //!
 //! What is not explored: the thread's exit destructor, `fork`, signals, `membarrier(2)` (full fences take its place), and plain
-//! memory: that is ThreadSanitizer's.
+//! memory, but for what [`Watched`] stands for: the rest is ThreadSanitizer's.
 
 // Types that the rest of the crate sees in place of the standard library's, documented there.
 #![allow(missing_docs, unreachable_pub)]
@@ -22,6 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The execution that is being explored, from one; zero outside of a model.
 static EXECUTION: atomic::AtomicU64 = atomic::AtomicU64::new(0);
 static EXECUTIONS: atomic::AtomicU64 = atomic::AtomicU64::new(0);
+/// Whether a sleep with a time limit never ends by it.
+static SLEEPS_LAST: atomic::AtomicBool = atomic::AtomicBool::new(false);
 /// One model at a time has the statics.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -37,6 +39,19 @@ fn execution() -> u64 {
 /// Explores `body` with at most so many preemptions.
 pub fn explore(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     let _alone = lock(&ALONE);
+    check(preemptions, body);
+}
+
+/// [`explore`], where nobody who sleeps wakes up because time passes: a wake-up that is lost is a deadlock, though it would cost
+/// a bounded time only.
+pub fn explore_without_time(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
+    let _alone = lock(&ALONE);
+    SLEEPS_LAST.store(true, Ordering::Relaxed);
+    let _time = crate::util::OnDrop(|| SLEEPS_LAST.store(false, Ordering::Relaxed));
+    check(preemptions, body);
+}
+
+fn check(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 50_000;
@@ -84,6 +99,7 @@ fn fill_pools() {
     AtomicBool::fill(&[(0, 24), (1, 6)]);
     let null_or_mark = |value| loom::sync::atomic::AtomicPtr::new(ptr::without_provenance_mut(value as usize));
     lock(&POINTERS).fill(&[(0, 48), (1, 4)], null_or_mark);
+    lock(&WATCHED).0 = (0..24).map(|_| loom::cell::UnsafeCell::new(())).collect();
 }
 
 /// What an atomic is in the execution that is being explored.
@@ -400,13 +416,70 @@ impl<T> Default for AtomicPtr<T> {
     }
 }
 
-/// The model checker's fence in a model.
+/// What the full fences of a model touch, so that each of them is a step of its own.
+static FENCES: AtomicU32 = AtomicU32::new(0);
+
+/// The model checker's fence in a model. For loom it is no step: no other thread runs between it and the access before, so
+/// nobody would ever see that access without the fence. Hence the access here. It adds no order that full fences do not have
+/// for loom anyway (they are in one order, and each carries on what those before it knew); it would to others.
 #[track_caller]
 pub fn fence(order: Ordering) {
-    if in_model() { loom::sync::atomic::fence(order) } else { atomic::fence(order) }
+    if !in_model() {
+        return atomic::fence(order);
+    }
+    if order == Ordering::SeqCst {
+        FENCES.fetch_add(0, Ordering::Relaxed);
+    }
+    loom::sync::atomic::fence(order);
 }
 
 pub use atomic::compiler_fence;
+
+/// Plain memory, as far as the checker is told of accesses to it: it reports two that nothing orders.
+pub struct Watched(Lazy<loom::cell::UnsafeCell<()>>);
+
+static WATCHED: Mutex<WatchedPool> = Mutex::new(WatchedPool(Vec::new()));
+
+struct WatchedPool(Vec<loom::cell::UnsafeCell<()>>);
+
+// SAFETY: as for `Pool`.
+unsafe impl Send for WatchedPool {}
+
+impl Watched {
+    pub const fn new() -> Self {
+        Self(Lazy::new())
+    }
+
+    fn cell(&self) -> &loom::cell::UnsafeCell<()> {
+        self.0.get(|| lock(&WATCHED).0.pop().unwrap_or_else(|| loom::cell::UnsafeCell::new(())))
+    }
+
+    #[track_caller]
+    pub fn is_read(&self) {
+        if in_model() {
+            self.cell().with(|_| ());
+        }
+    }
+
+    #[track_caller]
+    pub fn is_written(&self) {
+        if in_model() {
+            self.cell().with_mut(|_| ());
+        }
+    }
+}
+
+impl Default for Watched {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl core::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Watched")
+    }
+}
 
 /// Who sleeps on what, first come first.
 struct Sleepers {
@@ -431,7 +504,7 @@ fn sleepers() -> Arc<Sleepers> {
 
 /// What the kernel does: comparing and queueing is one step. A sleep with a time limit may end at any time, so it ends at once.
 pub(crate) fn futex_wait(word: &super::AtomicU32, expected: u32, is_limited: bool) {
-    if is_limited {
+    if is_limited && !SLEEPS_LAST.load(Ordering::Relaxed) {
         return loom::thread::yield_now();
     }
     let sleepers = sleepers();

@@ -207,14 +207,15 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) {
     if in_model() {
         return crate::sync::futex_wait(word, expected, timeout.is_some());
     }
-    futex_wait_raw(word.as_ptr(), expected, timeout);
+    let _ = futex_wait_raw(word.as_ptr(), expected, timeout);
 }
 
-/// Like [`futex_wait`], on half of a larger atomic.
-pub(crate) fn futex_wait_raw(word: *const u32, expected: u32, timeout: Option<Duration>) {
+/// Like [`futex_wait`], on half of a larger atomic. Whether the time was up.
+pub(crate) fn futex_wait_raw(word: *const u32, expected: u32, timeout: Option<Duration>) -> bool {
     if in_model() {
         // Limited in time, so it may end at once.
-        return crate::sync::spin_loop();
+        crate::sync::spin_loop();
+        return true;
     }
     let timeout = timeout.map(|timeout| libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
@@ -223,9 +224,9 @@ pub(crate) fn futex_wait_raw(word: *const u32, expected: u32, timeout: Option<Du
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: the kernel reads the word atomically and the timeout, both valid for the call; a bad address would be
     // an error, not undefined behaviour.
-    unsafe {
-        libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, expected, timeout);
-    }
+    let code =
+        unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, expected, timeout) };
+    code != 0 && errno() == libc::ETIMEDOUT
 }
 
 /// Wakes up to `count` threads that sleep on `word`. Async-signal-safe.

@@ -57,6 +57,19 @@ fn a_waiter_sees_what_happened_or_is_woken() {
 }
 
 #[test]
+fn a_waiter_sees_what_happened_or_is_woken_with_all() {
+    model(None, || {
+        let shelf = Shelf::new();
+        let waker = spawn(&shelf, |shelf| {
+            shelf.elements.store(1, Ordering::Relaxed);
+            shelf.arrived.wake_all();
+        });
+        shelf.arrived.wait(|| (shelf.elements.load(Ordering::Relaxed) == 1).then_some(()));
+        waker.join().unwrap();
+    });
+}
+
+#[test]
 fn a_fence_of_the_callers_is_enough() {
     model(None, || {
         let shelf = Shelf::new();

@@ -4,9 +4,9 @@
 use loom::sync::Arc;
 use loom::thread;
 use urcu_core::sync::explore;
-use urcu_core::{GracePeriod, Thread, synchronize};
+use urcu_core::{Flavor, GracePeriod, Thread, begin, has_elapsed, synchronize};
 
-use crate::flavor::{Fenced, Quiescent};
+use crate::flavor::{Fallback, Fenced, Interrupted, Quiescent, interrupt};
 use crate::objects::{Object, Shelf};
 
 fn spawn(shelf: &Arc<Shelf>, run: impl FnOnce(&Shelf) + 'static) -> thread::JoinHandle<()> {
@@ -167,10 +167,11 @@ fn a_polled_grace_period_covers_what_came_before_it() {
         });
         let old = shelf.take();
         let polled = GracePeriod::<Fenced>::start();
-        reader.join().unwrap();
+        thread::yield_now();
         if polled.is_done() {
             reclaim(old);
         }
+        reader.join().unwrap();
         urcu_core::stop_default_worker::<Fenced>();
     });
 }
@@ -211,5 +212,233 @@ fn online_again() {
         synchronize::<Quiescent>();
         reclaim(old);
         reader.join().unwrap();
+    });
+}
+
+/// The scan may meet the second section in place of the end of the first one, in which the object was read.
+fn a_later_section<F: Flavor>() {
+    explore(3, || {
+        let shelf = Shelf::new();
+        let reader = spawn(&shelf, |shelf| {
+            let thread = Thread::<F>::register().expect("a free slot");
+            let guard = thread.read_lock();
+            shelf.read();
+            drop(guard);
+            thread::yield_now();
+            drop(thread.read_lock());
+        });
+        thread::yield_now();
+        let old = shelf.take();
+        synchronize::<F>();
+        reclaim(old);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_later_section_tells_of_the_end_of_the_one_before() {
+    a_later_section::<Fenced>();
+}
+
+#[test]
+fn a_later_section_on_fallback_fences() {
+    a_later_section::<Fallback>();
+}
+
+/// The barrier falls between finding and reading. The scan meets whatever the second section stores: its beginning, a level more,
+/// a level less.
+fn a_later_section_after_an_interrupt(begin: impl Fn(&Thread<Interrupted>) + Copy + Send + Sync + 'static) {
+    explore(1, move || {
+        let shelf = Shelf::new();
+        let reader = spawn(&shelf, move |shelf| {
+            let thread = Thread::<Interrupted>::register().expect("a free slot");
+            let guard = thread.read_lock();
+            let found = shelf.find();
+            thread::yield_now();
+            interrupt();
+            thread::yield_now();
+            if let Some(object) = found {
+                object.read();
+            }
+            drop(guard);
+            begin(&thread);
+        });
+        thread::yield_now();
+        let old = shelf.take();
+        synchronize::<Interrupted>();
+        reclaim(old);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_later_section_begins() {
+    a_later_section_after_an_interrupt(|thread| {
+        let _outer = thread.read_lock();
+        thread::yield_now();
+    });
+}
+
+#[test]
+fn a_later_section_goes_a_level_down() {
+    a_later_section_after_an_interrupt(|thread| {
+        let _outer = thread.read_lock();
+        let _inner = thread.read_lock();
+        thread::yield_now();
+    });
+}
+
+#[test]
+fn a_later_section_comes_a_level_up() {
+    a_later_section_after_an_interrupt(|thread| {
+        let _outer = thread.read_lock();
+        drop(thread.read_lock());
+        thread::yield_now();
+    });
+}
+
+#[test]
+fn an_updater_waits_for_a_section_on_fallback_fences() {
+    explore(3, || {
+        let shelf = Shelf::new();
+        let reader = spawn(&shelf, |shelf| {
+            let thread = Thread::<Fallback>::register().expect("a free slot");
+            for _ in 0..2 {
+                let _guard = thread.read_lock();
+                shelf.read();
+            }
+        });
+        let old = shelf.take();
+        synchronize::<Fallback>();
+        reclaim(old);
+        reader.join().unwrap();
+    });
+}
+
+/// A thread that registers beside a grace period whose barrier does not reach it.
+#[test]
+fn a_registration_that_no_interrupt_reaches() {
+    explore(2, || {
+        let shelf = Shelf::new();
+        let reader = spawn(&shelf, |shelf| {
+            let thread = Thread::<Interrupted>::register().expect("a free slot");
+            interrupt();
+            let guard = thread.read_lock();
+            shelf.read();
+            drop(guard);
+            interrupt();
+        });
+        let old = shelf.take();
+        synchronize::<Interrupted>();
+        reclaim(old);
+        reader.join().unwrap();
+    });
+}
+
+/// Begun, and asked about: no barrier comes between the answer and the reclaiming.
+#[test]
+fn a_grace_period_that_has_elapsed() {
+    explore(3, || {
+        let shelf = Shelf::new();
+        let reader = spawn(&shelf, |shelf| {
+            let thread = registered();
+            let guard = thread.read_lock();
+            shelf.read();
+            drop(guard);
+        });
+        let old = shelf.take();
+        let period = begin::<Fenced>();
+        if has_elapsed::<Fenced>(period) {
+            reclaim(old);
+        }
+        reader.join().unwrap();
+    });
+}
+
+/// One of two finds out that the sections have ended, by `look`, and the other hears of it.
+fn hearsay(look: impl Fn() + Copy + Send + Sync + 'static) {
+    explore(2, move || {
+        let shelf = Shelf::new();
+        let reader = spawn(&shelf, |shelf| {
+            let thread = registered();
+            let guard = thread.read_lock();
+            shelf.read();
+            drop(guard);
+        });
+        let other = spawn(&shelf, move |_| look());
+        let old = shelf.take();
+        let period = begin::<Fenced>();
+        thread::yield_now();
+        if has_elapsed::<Fenced>(period) {
+            reclaim(old);
+        }
+        reader.join().unwrap();
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_grace_period_that_somebody_else_has_seen_elapse() {
+    hearsay(|| {
+        let period = begin::<Fenced>();
+        has_elapsed::<Fenced>(period);
+    });
+}
+
+#[test]
+fn a_grace_period_that_somebody_else_has_waited_for() {
+    hearsay(synchronize::<Fenced>);
+}
+
+/// Somebody else has the turn, and so the barrier; readers have none of their own.
+#[test]
+fn a_grace_period_that_somebody_else_begins() {
+    explore(2, || {
+        let shelf = Shelf::new();
+        let reader = spawn(&shelf, |shelf| {
+            let thread = Thread::<Interrupted>::register().expect("a free slot");
+            interrupt();
+            let guard = thread.read_lock();
+            let found = shelf.find();
+            interrupt();
+            thread::yield_now();
+            if let Some(object) = found {
+                object.read();
+            }
+            drop(guard);
+        });
+        let other = spawn(&shelf, |_| {
+            begin::<Interrupted>();
+            begin::<Interrupted>();
+        });
+        let old = shelf.take();
+        let period = begin::<Interrupted>();
+        thread::yield_now();
+        if has_elapsed::<Interrupted>(period) {
+            reclaim(old);
+        }
+        reader.join().unwrap();
+        other.join().unwrap();
+    });
+}
+
+/// The one who waits for the reader is not the one who reclaims.
+#[test]
+fn who_shares_has_not_looked_at_the_readers() {
+    explore(2, || {
+        let shelf = Shelf::new();
+        let reader = spawn(&shelf, |shelf| {
+            let thread = registered();
+            let guard = thread.read_lock();
+            shelf.read();
+            thread::yield_now();
+            shelf.read();
+            drop(guard);
+        });
+        thread::yield_now();
+        let other = spawn(&shelf, |_| synchronize::<Fenced>());
+        update(&shelf);
+        reader.join().unwrap();
+        other.join().unwrap();
     });
 }

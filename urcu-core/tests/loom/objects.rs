@@ -53,10 +53,14 @@ pub(crate) struct Shelf {
 
 impl Shelf {
     pub(crate) fn new() -> Arc<Self> {
-        let shelf =
-            Arc::new(Self { objects: [Object::new(), Object::new()], pointer: AtomicPtr::new(core::ptr::null_mut()) });
+        let shelf = Arc::new(Self::unshared());
         shelf.put(0);
         shelf
+    }
+
+    /// Both objects unlinked.
+    pub(crate) fn unshared() -> Self {
+        Self { objects: [Object::new(), Object::new()], pointer: AtomicPtr::new(core::ptr::null_mut()) }
     }
 
     /// Makes readers find that object, and returns the one that they found before.
@@ -71,9 +75,14 @@ impl Shelf {
 
     /// Inside a section.
     pub(crate) fn read(&self) {
-        // SAFETY: null or one of the two, which live as long as the shelf.
-        if let Some(object) = unsafe { raw::dereference(&self.pointer).as_ref() } {
+        if let Some(object) = self.find() {
             object.read();
         }
+    }
+
+    /// Inside a section, in which the object may be read.
+    pub(crate) fn find(&self) -> Option<&Object> {
+        // SAFETY: null or one of the two, which live as long as the shelf.
+        unsafe { raw::dereference(&self.pointer).as_ref() }
     }
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use urcu_conformance::spare::folder_for_mappings;
+
 const ROLE: &str = "URCU_SHM_ROLE";
 const SEGMENT: &str = "URCU_SHM_SEGMENT";
 
@@ -114,7 +116,7 @@ impl Name {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(PathBuf::from(format!("/dev/shm/urcu-shm-test-{}-{number}", std::process::id())))
+        Self(folder_for_mappings(32 << 20).join(format!("urcu-shm-test-{}-{number}", std::process::id())))
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{Read, Write, pipe};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::thread;
 
 use urcu_conformance::panics::{assert_says, message_of};
-use urcu_conformance::{OwnProcess, RaisedAtEnd, libc, signal, task, until};
+use urcu_conformance::{Gate, OwnProcess, RaisedAtEnd, libc, signal, task, until};
 
 use crate::rcu;
 use crate::suite::cast::{
@@ -197,14 +198,25 @@ fn a_thread_that_blocks_it_again_holds_up_grace_periods() {
 fn a_handler_that_takes_its_place_is_noticed() {
     let body = || {
         let (leave, told) = std::sync::mpsc::channel::<()>();
-        let reader = named("reader", move || {
-            let thread = register();
-            let _ = told.recv();
-            drop(thread);
-        });
-        until("the reader is registered", || registered() == 1);
+        let [is_registered, may_take, has_taken] = [(); 3].map(|()| Arc::new(Gate::new()));
+        let reader = {
+            let [is_registered, may_take, has_taken] = [&is_registered, &may_take, &has_taken].map(Arc::clone);
+            named("reader", move || {
+                let thread = register();
+                is_registered.open();
+                may_take.wait();
+                // On this thread, so that no run of the flavor's handler is left here that could still answer.
+                signal::handle(DEFAULT, || ());
+                has_taken.open();
+                let _ = told.recv();
+                drop(thread);
+            })
+        };
+        // Its registration has ended, and with it what answers to requests by itself.
+        is_registered.wait();
         rcu::synchronize();
-        signal::handle(DEFAULT, || ());
+        may_take.open();
+        has_taken.wait();
         // Each caller is told, and nobody hangs.
         for _ in 0..3 {
             assert_says(&on_a_thread(|| message_of(rcu::synchronize)), &[NAME, "signal 10", "init_signal"]);

@@ -76,7 +76,7 @@ fn check(job: &mut Job<'_>, flags: &MutantsFlags) -> Result<Verdict> {
                 Some(Entry::Uncaught(why)) => format!("NOT CAUGHT: {why}"),
                 None => "no entry".to_owned(),
             };
-            job.say(format!("{}: {} | {entry}", case.file, case.mutant.name));
+            job.say(format!("{}: {} | {entry} | URCU_MUTANT='{}'", case.file, case.mutant.name, case.mutant.switch));
         }
         return Ok(Verdict::Passed);
     }

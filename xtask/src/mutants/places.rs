@@ -2,8 +2,9 @@
 //!
 //! An order may also be an argument of a helper, which makes the access: then the place is the call. The switch finds it by
 //! `#[track_caller]`, which such a helper needs (under `--cfg urcu_mutants` only, if it is to stay as it is elsewhere).
+//! For the same reason a function that makes accesses of its own must not have it there: they would be its caller's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context, Result, bail};
 use proc_macro2::{LineColumn, TokenTree};
@@ -11,7 +12,8 @@ use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Expr, ExprCall, ExprMethodCall, FnArg, ImplItemFn, ItemFn, ItemMod, Macro, Signature, TraitItemFn, Type,
+    Attribute, Expr, ExprCall, ExprClosure, ExprMethodCall, FnArg, ImplItemFn, ItemFn, ItemMod, Macro, Signature,
+    TraitItemFn, Type,
 };
 
 /// One way to weaken a program, for the whole of a file.
@@ -26,12 +28,25 @@ pub(crate) struct Mutant {
 /// All of them in `text`, in the order of the source. `file` is its name as the compiler knows it.
 pub(crate) fn find(file: &str, text: &str) -> Result<Vec<Mutant>> {
     let parsed = syn::parse_file(text).with_context(|| format!("cannot parse {file}"))?;
-    let mut finder =
-        Finder { file, within: String::new(), found: Vec::new(), names: HashMap::new(), hidden: Vec::new() };
+    let mut finder = Finder {
+        file,
+        within: String::new(),
+        found: Vec::new(),
+        names: HashMap::new(),
+        hidden: Vec::new(),
+        is_elsewhere: false,
+        elsewhere: BTreeSet::new(),
+    };
     finder.visit_file(&parsed);
     if !finder.hidden.is_empty() {
         let names = finder.hidden.join(", ");
         bail!("{file}: takes an order, and hides who names it: {names}: add `#[cfg_attr(urcu_mutants, track_caller)]`");
+    }
+    if !finder.elsewhere.is_empty() {
+        let names = Vec::from_iter(finder.elsewhere).join(", ");
+        bail!(
+            "{file}: accesses count as the caller's: {names}: make it `#[cfg_attr(not(urcu_mutants), track_caller)]`"
+        );
     }
     Ok(finder.found)
 }
@@ -45,10 +60,17 @@ struct Finder<'a> {
     names: HashMap<String, usize>,
     /// Functions that take an order and do not say who calls them.
     hidden: Vec<String>,
+    /// What is being looked at says who calls it, and so do the accesses in it: the switch would not find them.
+    is_elsewhere: bool,
+    /// Functions for which that is so, and that have accesses.
+    elsewhere: BTreeSet<String>,
 }
 
 impl Finder<'_> {
     fn add(&mut self, what: &str, at: LineColumn, failure: bool, order: &str, to: &str) {
+        if self.is_elsewhere {
+            self.elsewhere.insert(self.within.clone());
+        }
         let mark = if failure { " on failure" } else { "" };
         let mut name = format!("{}: {what}({order} -> {to}{mark})", self.within);
         let times = self.names.entry(name.clone()).or_insert(0);
@@ -100,9 +122,11 @@ impl Finder<'_> {
         }
     }
 
-    fn inside(&mut self, name: String, visit: impl FnOnce(&mut Self)) {
+    fn inside(&mut self, name: String, attributes: &[Attribute], visit: impl FnOnce(&mut Self)) {
         let outer = std::mem::replace(&mut self.within, name);
+        let was_elsewhere = std::mem::replace(&mut self.is_elsewhere, attributes.iter().any(is_callers));
         visit(self);
+        self.is_elsewhere = was_elsewhere;
         self.within = outer;
     }
 }
@@ -127,6 +151,12 @@ fn short(tokens: impl ToTokens) -> String {
     }
 }
 
+/// Whether a function with this attribute stands for its caller, also where orders are weakened.
+fn is_callers(attribute: &Attribute) -> bool {
+    let text = attribute.meta.to_token_stream().to_string();
+    text.contains("track_caller") && !text.starts_with("cfg_attr (not (urcu_mutants)")
+}
+
 fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let text = attribute.meta.to_token_stream().to_string();
@@ -144,18 +174,27 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_item_fn(&mut self, item: &'ast ItemFn) {
         if !is_test(&item.attrs) {
             self.signature(&item.attrs, &item.sig);
-            self.inside(item.sig.ident.to_string(), |finder| visit::visit_item_fn(finder, item));
+            self.inside(item.sig.ident.to_string(), &item.attrs, |finder| visit::visit_item_fn(finder, item));
         }
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
-        self.signature(&item.attrs, &item.sig);
-        self.inside(item.sig.ident.to_string(), |finder| visit::visit_impl_item_fn(finder, item));
+        if !is_test(&item.attrs) {
+            self.signature(&item.attrs, &item.sig);
+            self.inside(item.sig.ident.to_string(), &item.attrs, |finder| visit::visit_impl_item_fn(finder, item));
+        }
     }
 
     fn visit_trait_item_fn(&mut self, item: &'ast TraitItemFn) {
         self.signature(&item.attrs, &item.sig);
-        self.inside(item.sig.ident.to_string(), |finder| visit::visit_trait_item_fn(finder, item));
+        self.inside(item.sig.ident.to_string(), &item.attrs, |finder| visit::visit_trait_item_fn(finder, item));
+    }
+
+    fn visit_expr_closure(&mut self, closure: &'ast ExprClosure) {
+        // Who calls a closure does not count.
+        let was_elsewhere = std::mem::replace(&mut self.is_elsewhere, false);
+        visit::visit_expr_closure(self, closure);
+        self.is_elsewhere = was_elsewhere;
     }
 
     fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
@@ -219,10 +258,13 @@ impl<'ast> Visit<'ast> for Finder<'_> {
                 found: Vec::new(),
                 names: std::mem::take(&mut self.names),
                 hidden: Vec::new(),
+                is_elsewhere: self.is_elsewhere,
+                elsewhere: BTreeSet::new(),
             };
             inner.visit_expr(&strong);
             self.names = inner.names;
             self.found.append(&mut inner.found);
+            self.elsewhere.append(&mut inner.elsewhere);
         }
     }
 }
@@ -277,6 +319,7 @@ fn f(a: &A) {
 fn f() { weaken!(\"wait\", a.store(1, Ordering::Release) => ()); weaken!(\"wait\", () => b()); }
 #[cfg(test)]
 mod tests { fn g() { a.load(Ordering::Acquire); } }
+impl A { #[cfg(all(test, not(urcu_loom)))] fn h(&self) { self.a.load(Ordering::Acquire); } }
 ";
         assert_eq!(names(text), ["rule wait", "f: a.store(Release -> Relaxed)"]);
     }
@@ -305,6 +348,15 @@ fn before(&self) { follow(&node.prev, Ordering::Relaxed); Some(Ordering::Acquire
         assert!(find("x", helper).is_err_and(|error| error.to_string().contains("follow")));
         assert!(find("x", &format!("#[cfg_attr(urcu_mutants, track_caller)] {helper}")).is_ok());
         assert!(find("x", &format!("#[cfg(test)] mod tests {{ {helper} }}")).is_ok());
+    }
+
+    #[test]
+    fn accesses_are_found_where_they_are() {
+        let access = "fn f(a: &A) { a.load(Ordering::Acquire) }";
+        assert!(find("x", &format!("#[track_caller] {access}")).is_err_and(|error| error.to_string().contains('f')));
+        assert!(find("x", &format!("#[cfg_attr(not(urcu_mutants), track_caller)] {access}")).is_ok());
+        assert!(find("x", "#[track_caller] fn f(a: &A) { (|| a.load(Ordering::Acquire))() }").is_ok());
+        assert!(find("x", "#[track_caller] fn f(a: &A) { a.load(Ordering::Relaxed) }").is_ok());
     }
 
     #[test]

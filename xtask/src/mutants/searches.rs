@@ -107,6 +107,7 @@ const SEARCHES: &[Search] = &[
             "loom cds-lfht/loom ",
             "tsan cds-lfht/lib ",
             "tsan cds-lfht/map_stress *mb",
+            "tsan cds-lfht/map_orders *mb",
             "tsan cds-lfht/raw_guarantees *mb",
             "tsan cds-lfht/raw_resize *mb",
         ],

@@ -61,8 +61,8 @@ fn case(what: What, workload: &'static str) -> Case {
     };
     let lines: Vec<Counted> = counted().into_iter().filter(|line| line.workload == workload).collect();
     let names: Vec<String> = lines.iter().filter(|line| line.make.is_ok()).map(|line| line.name.clone()).collect();
-    // All at once, by whoever comes first: nothing is timed.
-    let answers = Rc::new(RefCell::new(None::<BTreeMap<String, Result<f64, String>>>));
+    // Several at once, by whoever comes first: nothing is timed.
+    let answers = Rc::new(RefCell::new(BTreeMap::<String, Result<f64, String>>::new()));
     let contenders = lines
         .into_iter()
         .map(|line| {
@@ -73,7 +73,9 @@ fn case(what: What, workload: &'static str) -> Case {
                     let (answers, names, name) = (Rc::clone(&answers), names.clone(), line.name.clone());
                     Contender::new(line.name, line.kind, move |_| {
                         let mut answers = answers.borrow_mut();
-                        let answers = answers.get_or_insert_with(|| all(what, workload, &names));
+                        if !answers.contains_key(&name) {
+                            answers.extend(beginning_with(&name, what, workload, &names));
+                        }
                         answers.get(&name).cloned().ok_or("it was not counted")?.map(Sample::figure)
                     })
                 }
@@ -118,32 +120,26 @@ fn about_transfers(workload: &str) -> &'static str {
     }
 }
 
-/// Counts for all of them, as many at a time as there are cores.
-fn all(what: What, workload: &str, names: &[String]) -> BTreeMap<String, Result<f64, String>> {
+/// Counts for this one and those behind it, as many as there are cores.
+fn beginning_with(name: &str, what: What, workload: &str, names: &[String]) -> BTreeMap<String, Result<f64, String>> {
     let at_a_time = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    let mut answers = BTreeMap::new();
-    for some in names.chunks(at_a_time) {
-        let counted: Vec<_> = std::thread::scope(|scope| {
-            let started: Vec<_> = some
-                .iter()
-                .map(|name| {
-                    scope.spawn(move || {
-                        let of = format!("{workload}/{name}");
-                        match what {
-                            What::Instructions => valgrind::instructions(&of),
-                            What::Transfers => valgrind::transfers(&of),
-                        }
-                    })
+    let some: Vec<&String> = names.iter().skip_while(|other| *other != name).take(at_a_time).collect();
+    let counted: Vec<_> = std::thread::scope(|scope| {
+        let started: Vec<_> = some
+            .iter()
+            .map(|name| {
+                scope.spawn(move || {
+                    let of = format!("{workload}/{name}");
+                    match what {
+                        What::Instructions => valgrind::instructions(&of),
+                        What::Transfers => valgrind::transfers(&of),
+                    }
                 })
-                .collect();
-            started
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|_| Err("the count panicked".into())))
-                .collect()
-        });
-        answers.extend(some.iter().cloned().zip(counted));
-    }
-    answers
+            })
+            .collect();
+        started.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("the count panicked".into()))).collect()
+    });
+    some.into_iter().cloned().zip(counted).collect()
 }
 
 #[cfg(test)]

@@ -144,6 +144,8 @@ type Named = (&'static str, Rc<dyn Map>);
 /// Processor time of a batch, in seconds, into a map that has stopped growing.
 const STALLED: f64 = 4e-6 * BATCH as f64 + 0.02;
 const TRIES: usize = 20;
+/// Time for all tries, once a map has been filled.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Filled {
     fn get(&self, entrant: Entrant, size: u64) -> Result<Rc<dyn Map>, String> {
@@ -160,6 +162,7 @@ impl Filled {
 fn fill(entrant: Entrant, size: u64) -> Result<Box<dyn Map>, String> {
     let wanted = if entrant.stalls && size <= 100_000 { 3 } else { 1 };
     let mut made: Vec<(f64, Box<dyn Map>)> = Vec::new();
+    let begun = Instant::now();
     for _ in 0..TRIES {
         let map = entrant.empty(size)?;
         let mut session = map.session();
@@ -178,7 +181,7 @@ fn fill(entrant: Entrant, size: u64) -> Result<Box<dyn Map>, String> {
         if went_on {
             made.push((time, map));
         }
-        if made.len() == wanted {
+        if made.len() == wanted || !made.is_empty() && begun.elapsed() > PATIENCE {
             break;
         }
     }

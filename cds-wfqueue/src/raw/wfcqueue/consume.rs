@@ -94,9 +94,9 @@ unsafe fn dequeue<W: Wait>(head: &impl AnyHead, tail: &Tail, wait: impl Fn() -> 
         // D3. Relaxed: ordered for the enqueuer that needs it by the exchange below.
         head.node().next.store(ptr::null_mut(), Ordering::Relaxed);
         let head_node = ptr::from_ref(head.node()).cast_mut();
-        // Release: the null. Acquire: nothing is dequeued yet that the node's own link has not given us.
-        // An enqueuer that finds the head node stores behind it later than that null. PAIR(wfcq-tail)
-        if tail.p.compare_exchange(node.as_ptr(), head_node, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        // Release: the null. An enqueuer that finds the head node stores behind it later than that. No Acquire: what it finds was
+        // written by the E1 before the E2 that has led here. PAIR(wfcq-tail)
+        if tail.p.compare_exchange(node.as_ptr(), head_node, Ordering::Release, Ordering::Relaxed).is_ok() {
             return Ok(Some((node, State::Last)));
         }
         next = match successor(node_ref, wait()) {
@@ -190,12 +190,12 @@ unsafe fn splice<W: Wait>(
         return Ok(Spliced::SrcEmpty);
     }
     let first = loop {
-        // Acquire: as D1. PAIR(wfcq-link)
-        let first = head.node().next.load(Ordering::Acquire);
+        // Relaxed, both: the nodes are acquired by the swap below.
+        let first = head.node().next.load(Ordering::Relaxed);
         // An exchange, since another splice may be doing the same. Null is never written over anything else: what is linked
         // there next is linked behind the swap below.
         if !first.is_null()
-            && head.node().next.compare_exchange(first, ptr::null_mut(), Ordering::Acquire, Ordering::Relaxed).is_ok()
+            && head.node().next.compare_exchange(first, ptr::null_mut(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             break first;
         }
@@ -206,7 +206,9 @@ unsafe fn splice<W: Wait>(
         wait.wait()?;
     };
     let head_node = ptr::from_ref(head.node()).cast_mut();
-    // Release: the null, as in D3. Acquire: the last node is initialised, and this queue's order so far. PAIR(wfcq-tail)
+    // Release: the null, as in D3. Acquire: all nodes are initialised, the first and the last among them: their E1s were swaps of
+    // this word, Release, and each swap carries on what those before it released. This one comes behind the E1 whose E2 was read
+    // above: if it came before, that E1, an Acquire, would find this Release, and the link be read before it was written. PAIR(wfcq-tail)
     let last = tail.p.swap(head_node, Ordering::AcqRel);
     // SAFETY: a chain from `first` to `last` that is in no queue any more: enqueuers that are between E1 and E2 in it still
     // complete it, as they would there.

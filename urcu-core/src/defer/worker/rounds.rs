@@ -78,7 +78,8 @@ impl<F: Flavor> Rounds<F> {
     pub(super) fn run(mut self) {
         loop {
             self.pause_for_fork();
-            if self.worker.stop.load(Ordering::SeqCst) {
+            // Acquire. PAIR(worker-stop)
+            if self.worker.stop.load(Ordering::Acquire) {
                 return self.finish();
             }
             match self.round() {
@@ -103,10 +104,11 @@ impl<F: Flavor> Rounds<F> {
 
     /// Collects, waits for a grace period, runs.
     fn round(&mut self) -> Outlook {
-        // SeqCst. PAIR(round)
-        let wanted = self.worker.wanted.load(Ordering::SeqCst);
+        // Acquire: what was added before. PAIR(round)
+        let wanted = self.worker.wanted.load(Ordering::Acquire);
         let everything = wanted > self.worker.done.load(Ordering::Relaxed);
-        let polled = self.worker.polled.load(Ordering::SeqCst);
+        // Relaxed: see `poll_for`.
+        let polled = self.worker.polled.load(Ordering::Relaxed);
         self.worker.take_inbox(&mut self.calls, ptr::null_mut());
         let since = sys::coarse_nanos();
         if self.is_default {
@@ -187,7 +189,8 @@ impl<F: Flavor> Rounds<F> {
 
     fn pause_for_fork(&self) {
         let pause = &self.worker.pause;
-        if pause.load(Ordering::SeqCst) == RUNNING {
+        // Relaxed: the first time behind the fence in `start`, later behind those of sleeps; and who forks waits. PAIR(worker-call)
+        if pause.load(Ordering::Relaxed) == RUNNING {
             return;
         }
         // Unless the fork is over: one that found no thread here has not waited for this one.
@@ -208,7 +211,8 @@ impl<F: Flavor> Rounds<F> {
         weaken!("leftovers-are-adopted", F::domain().deferred.adopt(leftover) => drop(leftover));
         // Barriers that came too late for a round find their calls in the default worker.
         self.worker.done.store(u64::MAX, Ordering::Release);
-        self.worker.attention.fetch_or(ABSENT, Ordering::AcqRel);
+        // Release: this was the last of it. PAIR(worker-end)
+        self.worker.attention.fetch_or(ABSENT, Ordering::Release);
         self.worker.wake_waiting();
     }
 }

@@ -62,8 +62,11 @@ impl Worker {
     }
 
     fn end_rest(&self, resting: u32) {
+        // Relaxed: flags of one word. What the worker is to find is ordered by the fences on both sides: it looks behind its next
+        // one, which comes after this change of the word. PAIR(worker-call) PAIR(worker-sleep)
+        // Its fence makes the exchange a release. PAIR(rest-end)
         if self.attention.load(Ordering::Relaxed) & resting != 0
-            && self.attention.fetch_and(!resting, Ordering::AcqRel) & resting != 0
+            && self.attention.fetch_and(!resting, Ordering::Relaxed) & resting != 0
         {
             sys::futex_wake(&self.attention, 1);
         }
@@ -71,18 +74,19 @@ impl Worker {
 }
 
 impl<F: Flavor> Rounds<F> {
-    /// Whether somebody waits for this worker. Each of them fences after saying so. PAIR(worker-call)
+    /// Whether somebody waits for this worker. Each of them fences after saying so, and this comes behind a fence, so the loads are
+    /// relaxed. PAIR(worker-call)
     fn is_called_for(&self) -> bool {
         let worker = self.worker;
-        worker.wanted.load(Ordering::SeqCst) != worker.done.load(Ordering::Relaxed)
-            || !F::domain().grace_periods.has_completed(worker.polled.load(Ordering::SeqCst))
-            || worker.pause.load(Ordering::SeqCst) != RUNNING
-            || worker.stop.load(Ordering::SeqCst)
+        worker.wanted.load(Ordering::Relaxed) != worker.done.load(Ordering::Relaxed)
+            || !F::domain().grace_periods.has_completed(worker.polled.load(Ordering::Relaxed))
+            || worker.pause.load(Ordering::Relaxed) != RUNNING
+            || worker.stop.load(Ordering::Relaxed)
     }
 
-    /// Whether calls wait for it. For the moment before falling asleep.
+    /// Whether calls wait for it. For the moment before falling asleep, behind the heavy side. PAIR(worker-sleep)
     fn has_calls(&self) -> bool {
-        ![ptr::null_mut(), closed()].contains(&self.worker.inbox.load(Ordering::SeqCst))
+        ![ptr::null_mut(), closed()].contains(&self.worker.inbox.load(Ordering::Relaxed))
             || (self.is_default && F::domain().deferred.is_pending())
     }
 
@@ -102,7 +106,8 @@ impl<F: Flavor> Rounds<F> {
             (None, Some(nap)) => (NAPPING, Some(nap)),
             (None, None) => (ASLEEP, None),
         };
-        attention.fetch_or(resting, Ordering::SeqCst);
+        // Relaxed: the fence.
+        attention.fetch_or(resting, Ordering::Relaxed);
         // PAIR(worker-call)
         fence(Ordering::SeqCst);
         let go_on = weaken!("sleep-looks-for-callers", self.is_called_for() => false)
@@ -112,7 +117,7 @@ impl<F: Flavor> Rounds<F> {
                 if weaken!("sleep-barrier", SLEEP_BARRIER.try_heavy_barrier() => Ok(())).is_err() {
                     // Refused after all. From now on whoever adds calls fences; who has just added one without is found
                     // after a short sleep, and this one does not last until somebody wakes it.
-                    attention.fetch_or(FENCE, Ordering::SeqCst);
+                    attention.fetch_or(FENCE, Ordering::Relaxed);
                     length = Some(LONGEST_NAP);
                 }
                 weaken!("sleep-looks-again", self.has_calls() => false)
@@ -121,7 +126,8 @@ impl<F: Flavor> Rounds<F> {
         if !go_on && flags & resting != 0 {
             sys::futex_wait(attention, flags, length);
         }
-        attention.fetch_and(!resting, Ordering::Relaxed);
+        // Acquire: the call of whoever has taken the mark already is found by the next round. PAIR(rest-end)
+        attention.fetch_and(!resting, Ordering::Acquire);
     }
 }
 

@@ -39,7 +39,7 @@ pub enum BucketMemory {
     Mmap,
 }
 
-/// The first segment of [`BucketMemory::Order`] has at least so many buckets.
+/// The first segment of [`BucketMemory::Order`] has at least so many buckets, in memory of the process: a page.
 const FIRST: usize = if cfg!(urcu_loom) { 1 } else { 512 };
 
 /// What every search reads comes first.

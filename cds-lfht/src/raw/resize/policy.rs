@@ -20,8 +20,8 @@ const LONG: u32 = 4;
 /// Nodes that a table of this size has at most, before it grows.
 ///
 /// Small tables stay in the cache anyway, and can be emptier: what costs there is the branch that is not foreseen. In those that
-/// the second-level cache holds, a bucket less costs less than another step in a chain. In large ones, a step is a
-/// miss; two buckets for a node cost as much memory as one of the C library's.
+/// the second-level cache holds, a bucket less costs less than another step in a chain. In large ones a step is a miss, but memory
+/// counts: right after a growth there are 16/7 buckets for a node, 18 bytes.
 #[inline]
 fn capacity(size: usize) -> usize {
     if size < CACHED {
@@ -94,7 +94,7 @@ impl<G: Ground> Table<G> {
 
     #[inline]
     fn is_time_to_look(&self, updates: u64) -> bool {
-        // Small tables have to be looked at more often. Relaxed: a rule of thumb.
+        // A quarter of what a small table may have. Relaxed: a rule of thumb.
         let interval = (self.size.load(Ordering::Relaxed) >> 4).clamp(1, INTERVAL);
         updates & (interval as u64 - 1) == 0
     }

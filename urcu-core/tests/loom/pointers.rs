@@ -19,7 +19,10 @@ impl Place {
 }
 
 /// `publish` beside `find`, which says what was there.
-fn published(publish: impl Fn(&Place) + Copy + 'static + Send + Sync, find: impl Fn(&Place) -> *mut Object + Copy + 'static + Send + Sync) {
+fn published(
+    publish: impl Fn(&Place) + Copy + 'static + Send + Sync,
+    find: impl Fn(&Place) -> *mut Object + Copy + 'static + Send + Sync,
+) {
     explore(2, move || {
         let place = Arc::new(Place { object: Object::new(), pointer: AtomicPtr::new(core::ptr::null_mut()) });
         let publisher = {

@@ -50,6 +50,11 @@ impl<G: Ground> Table<G> {
                 Progress::More
             }
             Shrinking::No => {
+                // A growth may have begun since the first look, until the turn was taken, and it ends without the turn. Acquire, and
+                // before the size: so that is the size it ended with. PAIR(lfht-size)
+                if self.growing.load(Ordering::Acquire) != 0 {
+                    return Progress::More;
+                }
                 let size = self.size.load(Ordering::Relaxed);
                 if goal > size {
                     let Some(_inside) = self.enter() else {
@@ -61,8 +66,7 @@ impl<G: Ground> Table<G> {
                         other => other,
                     };
                 }
-                // A growth may have begun since the first look, until the turn was taken.
-                if goal < size && self.growing.load(Ordering::Acquire) == 0 {
+                if goal < size {
                     if !self.can_be_size(size) || (!G::OWNED && size == self.min) {
                         return Progress::Failed(ResizeError::Corrupt);
                     }

@@ -14,10 +14,6 @@ use crate::task;
 /// take minutes on a busy one.
 pub const LIMIT: Duration = Duration::from_secs(900);
 
-/// The time is counted in steps of this length. A machine that stands still, or has no processor for the watchdog, takes one from the
-/// test and not all the time that passes.
-const STEP_LENGTH: Duration = Duration::from_secs(5);
-
 /// The environment variable that multiplies all limits: for instrumented programs and slow machines.
 const PATIENCE: &str = "URCU_PATIENCE";
 
@@ -41,9 +37,8 @@ pub fn step(what: impl Into<String>) {
 /// Ends this process by `SIGABRT` unless it has ended before `limit` has passed.
 pub fn start(test: &str, limit: Duration) {
     // Should even the watchdog's thread not run any more, the kernel ends the process.
-    let put_off_alarm = |left| end_by_alarm(left + Duration::from_secs(30));
-    put_off_alarm(limit);
-    std::mem::forget(watch(test, limit, put_off_alarm));
+    end_by_alarm(limit + Duration::from_secs(30));
+    std::mem::forget(guard(test, limit));
 }
 
 /// Until it is dropped, the process has so much time: for one of several tests in a process.
@@ -53,22 +48,11 @@ pub struct Watch(#[allow(dead_code, reason = "its end is the message")] Sender<(
 
 /// Ends this process by `SIGABRT` unless what is returned is dropped before `limit` has passed.
 pub fn guard(test: &str, limit: Duration) -> Watch {
-    watch(test, limit, |_| ())
-}
-
-/// [`guard`], which says after each step what is left.
-fn watch(test: &str, limit: Duration, says: impl Fn(Duration) + Send + 'static) -> Watch {
     let test = test.to_owned();
     let (ended, watched) = channel::<()>();
     let watch = move || {
-        let mut left = limit;
-        while !left.is_zero() {
-            let step = left.min(STEP_LENGTH);
-            if watched.recv_timeout(step) != Err(RecvTimeoutError::Timeout) {
-                return;
-            }
-            left -= step;
-            says(left);
+        if watched.recv_timeout(limit) != Err(RecvTimeoutError::Timeout) {
+            return;
         }
         let step = STEP.try_lock().map_or_else(|_| String::from("?"), |step| step.clone());
         let mut message = format!("watchdog: {test} has not ended within {limit:?}; last step: {step}\n");

@@ -236,7 +236,9 @@ fn a_head_wakes_a_worker_of_ones_own() {
         }
         workers::set_of_thread::<Fenced>(None);
         worker.stop().expect("outside of calls");
-        // The checker's `Notify` wakes without a reason now and then: then the last call is the default worker's.
+        // The checker's `Notify` wakes without a reason now and then: then the last call is the default worker's, and must not be
+        // left to the next execution.
+        barrier::<Fenced>().expect("outside of calls");
         urcu_core::stop_default_worker::<Fenced>();
     });
 }

@@ -1,7 +1,7 @@
 //! Who may change the table's size: one at a time, never across a grace period.
 
 use urcu_core::Backoff;
-use urcu_core::sync::{AtomicU32, Ordering};
+use urcu_core::sync::modelled::{AtomicU32, Ordering};
 use urcu_core::sys;
 
 /// Somebody sleeps until the turn ends. Process ids are smaller.
@@ -55,7 +55,7 @@ impl Turn {
             let announced = holder == awaited
                 || self.holder.compare_exchange(holder, awaited, Ordering::Relaxed, Ordering::Relaxed).is_ok();
             if announced {
-                sys::futex_wait(&self.holder, awaited, None);
+                sleep(&self.holder, awaited);
             }
         }
     }
@@ -65,10 +65,29 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         // Release: what was done in this turn happens before the next one. PAIR(lfht-turn)
         if self.turn.holder.swap(0, Ordering::Release) & AWAITED != 0 {
-            sys::futex_wake(&self.turn.holder, i32::MAX);
+            wake_all(&self.turn.holder);
         }
     }
 }
+
+#[cfg(not(urcu_loom))]
+fn sleep(holder: &AtomicU32, awaited: u32) {
+    sys::futex_wait(holder, awaited, None);
+}
+
+#[cfg(not(urcu_loom))]
+fn wake_all(holder: &AtomicU32) {
+    sys::futex_wake(holder, i32::MAX);
+}
+
+/// Nobody sleeps in a model.
+#[cfg(urcu_loom)]
+fn sleep(_: &AtomicU32, _: u32) {
+    loom::thread::yield_now();
+}
+
+#[cfg(urcu_loom)]
+fn wake_all(_: &AtomicU32) {}
 
 #[cfg(all(test, not(urcu_loom)))]
 mod tests {

@@ -138,6 +138,30 @@ fn a_growth_begins_behind_the_last_one() {
     });
 }
 
+/// A size is halved that no growth is just leaving, also if that begins and ends between two looks.
+#[test]
+fn the_size_that_a_growth_has_ended_with_is_halved() {
+    model(2, || {
+        let options = Options::new().initial(4).auto_resize(false).accounting(false).max(16);
+        let options = options.memory(cds_lfht::raw::BucketMemory::Order);
+        let shared = Arc::new(Shared { table: Some(Table::new(flavor(), options).unwrap()), made: Default::default() });
+        let other = Arc::clone(&shared);
+        let shrinking = thread::spawn(move || other.table().model_advance(2));
+        // SAFETY: nothing is reclaimed.
+        let has_grown = unsafe { shared.table().model_try_begin_growth(16) };
+        sweep(&shared);
+        let has_halved = shrinking.join().unwrap();
+        let expected = match (has_grown, has_halved) {
+            (true, false) => [16, 16],
+            // Before the growth, which takes it back, or behind it.
+            (true, true) => [8, 16],
+            (false, _) => [2, 4],
+        };
+        let size = shared.table().size();
+        assert!(expected.contains(&size), "{size} buckets: grown {has_grown}, halved {has_halved}");
+    });
+}
+
 /// Half a size has the buckets of a growth that its finder has not seen.
 #[test]
 fn a_smaller_size_has_buckets_too() {

@@ -17,12 +17,28 @@ impl Table {
         assert_eq!(unsafe { self.begin_growth(&turn, goal) }, Progress::More);
     }
 
+    /// Whether it has begun: not while somebody else has the turn.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    pub unsafe fn model_try_begin_growth(&self, goal: usize) -> bool {
+        let Some(turn) = self.resize.turn.try_take() else { return false };
+        // SAFETY: nothing is reclaimed in a model.
+        unsafe { self.begin_growth(&turn, goal) == Progress::More }
+    }
+
     /// # Safety
     ///
     /// As above.
     pub unsafe fn model_sweep(&self) -> bool {
         // SAFETY: nothing is reclaimed in a model.
         sure(unsafe { self.sweep() })
+    }
+
+    /// Whether a smaller size has been published.
+    pub fn model_advance(&self, goal: usize) -> bool {
+        self.advance(goal) == Progress::Grace
     }
 
     pub fn model_publish_half(&self) {

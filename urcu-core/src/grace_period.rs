@@ -42,8 +42,8 @@
 //! QSBR fits the same scheme: an online reader is one long section whose word is refreshed by each quiescent state.
 //! The refresh needs no fence (see [`crate::quiescence`]).
 //!
-//! Two grace periods may run side by side: the argument never uses that U2 and U3 of different updaters exclude each
-//! other, since the numbers that U3 draws grow in the order of the draws.
+//! Steps U2 and U3 are the turn's holder's: the numbers are drawn in the order of the barriers, and who finds that P has elapsed may
+//! rely on the barriers of all numbers before it. The scan U4 needs no turn for its own sake.
 //!
 //! `models/grace_period.pml`, a Promela model beside this crate's source, has these steps with store buffers; its README says
 //! what is checked within which bounds. Without the heavy barrier, or without the light one, it finds a section that uses what was

@@ -98,7 +98,6 @@
 //! | one exchange for each bucket, one doubling at a time, counters with a locked instruction | 1.26 x | 1.59 x | 2.87 x |
 //! | families, steps of eight and four, own counters, no look at the node behind | 4.1 x | 3.6 x | 2.75 x |
 //! | hashes as they are, in later runs | 1.9 x to 5.9 x | 1.7 x and 2.0 x | 3.4 x |
-//!
 //! | columns, the count looked at less often, growth up to 65,536 at once | 5.07 x | 2.83 x | not measured |
 //!
 //! The last row was measured on a machine under load (two threads: 2.91 x at 1,000, 4.45 x at 100,000). At 1,000 the C library's figure is

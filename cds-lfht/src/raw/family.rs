@@ -81,6 +81,11 @@ impl Plan<'_> {
     }
 }
 
+/// The member of each family before whose exchange the thread vanishes, as it does for a forked child.
+#[cfg(all(test, not(urcu_loom)))]
+pub(super) static VANISHES_AT: urcu_core::sync::modelled::AtomicUsize =
+    urcu_core::sync::modelled::AtomicUsize::new(usize::MAX);
+
 impl<G: Ground> Table<G> {
     /// Puts the buckets into the list that are split off some. Called once for each parent: the sweep of a growth hands each to
     /// one thread. Until it is done, searches begin at the parent or before. Nobody waits.
@@ -203,9 +208,10 @@ impl<G: Ground> Table<G> {
         let Ok(link) = (unsafe { self.buckets.at(parent) }) else { return };
         // Relaxed: nothing is read there on the strength of it.
         let word = Word(link.load(Ordering::Relaxed));
-        // If the first node is behind the last child, nobody looks at it.
+        // If the first node is behind the last child, nobody looks at it. A parent that is not ready (its own chunk of the growth before
+        // is late) has no link yet.
         let last = parent | plan.siblings(plan.count - 1).offset;
-        if !word.is_bucket() && !word.ends_search(last, plan.order) {
+        if word.is_ready() && !word.is_bucket() && !word.ends_search(last, plan.order) {
             // SAFETY: read from a link; the target need not be there any more, but nothing is read.
             if let Ok(node) = unsafe { self.buckets.ground.resolve(word.node()) } {
                 prefetch(node.as_ptr());
@@ -250,6 +256,10 @@ impl<G: Ground> Table<G> {
                 // Relaxed: not reachable yet; published by the exchange below. PAIR(lfht-link)
                 link.store(next.with(flags).0, Ordering::Relaxed);
                 next = Word::to_bucket(self.buckets.ground.name(NonNull::from(link)), plan.siblings(number).tag);
+            }
+            #[cfg(all(test, not(urcu_loom)))]
+            if first == VANISHES_AT.load(Ordering::Relaxed) {
+                return Ok(());
             }
             if swing(spot.link, spot.word, next).is_err() {
                 // SAFETY: as promised.

@@ -13,7 +13,7 @@ use urcu_core::sync::modelled::Ordering;
 use super::error::{NotFound, ReplaceError};
 use super::ground::Ground;
 use super::lookup::{Iter, Seen, Start, load, sure};
-use super::split_order::{is_behind, order_of, parent_of};
+use super::split_order::{is_behind, order_of};
 use super::table::Table;
 use super::word::{Link, Node, REMOVED, Word, is_linkable};
 
@@ -470,8 +470,12 @@ impl<G: Ground> Table<G> {
         }
         set_flag(link, REMOVED);
         let mut steps = self.buckets.ground.steps();
+        // Below the size, where every bucket that is ready is in the list. Of those above it, a forked child may find some ready that
+        // its parent's thread had linked, and not put in yet: what these lead to is freed like anything that is not in the list.
+        // Relaxed: nobody changes it during a shrinking.
+        let size = self.size.load(Ordering::Relaxed);
+        let (parent, order) = (index & (size - 1), order_of(size));
         loop {
-            let (parent, order) = parent_of(index);
             // SAFETY: the parent is below every size that the table can have meanwhile.
             let start = unsafe { self.start_at(parent, order) }?;
             // SAFETY: inside a section. Passes all buckets up to this one, and so takes it out.

@@ -399,7 +399,10 @@ pub(crate) fn barrier<F: Flavor>() -> Result<(), BarrierError> {
         if deferred.default_worker.drain::<F>()? {
             // What somebody has taken who ran calls while there was no worker, its rounds do not find.
             weaken!("barrier-waits-for-stand-ins", drop(deferred.round_here.lock()) => ());
-            return Ok(());
+            if deferred.workers.nothing_adopted() {
+                return Ok(());
+            }
+            // It has left them again, because no grace period can end; or somebody else has just stopped a worker.
         }
     }
     run_everything_here::<F>().map_err(|_stuck| BarrierError::Stuck { flavor: F::NAME })

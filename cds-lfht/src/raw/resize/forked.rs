@@ -82,11 +82,11 @@ mod tests {
     use structure_conformance::{Mb, OwnProcess, Tested, forked};
     use urcu_core::sync::modelled::Ordering::Release;
 
-    use super::super::super::family::{Families, When};
+    use super::super::super::family::{Families, VANISHES_AT, When};
     use super::super::super::lookup::sure;
     use super::super::super::word::Node;
     use super::super::super::{BucketMemory, Options};
-    use super::super::{Progress, SMALL};
+    use super::super::{CHUNK, Progress, SMALL};
     use super::*;
 
     const NODES: usize = 3000;
@@ -237,5 +237,104 @@ mod tests {
             grow(table, 4 * SMALL);
             sweep(table, 0);
         });
+    }
+
+    /// The parent's thread was about to put two buckets of a family in, in front of a node that the child frees.
+    #[test]
+    fn buckets_that_were_linked_and_not_put_in() {
+        let _ = OwnProcess::new()
+            .run(|| {
+                let flavor = Mb::vtable();
+                // SAFETY: any thread.
+                assert_eq!(unsafe { (flavor.register_thread)() }, 0);
+                let options = Options::new().auto_resize(false).initial(256).max(1 << 20).memory(BucketMemory::Order);
+                let table = Table::new(flavor, options).expect("memory");
+                // Between the second and the third child of bucket 5.
+                let hash = 512 + 5 + (7 << 30);
+                let page = sys::map_pages(4096).expect("memory");
+                let node = NonNull::new(page.cast::<Node>()).expect("an address");
+                // SAFETY: mapped just now, and aligned.
+                unsafe { node.as_ptr().write(Node::new()) };
+                {
+                    let _section = flavor.pin();
+                    // SAFETY: inside a section; in no table, and freed after a grace period.
+                    unsafe { table.add(hash, node) };
+                    forget(table.resize.turn.try_take());
+                    table.buckets.ensure(256, 2048).expect("memory");
+                    table.resize.top.store(2048, Relaxed);
+                    VANISHES_AT.store(1, Relaxed);
+                    let families = Families { parents: 5..6, from: 256, to: 2048 };
+                    // SAFETY: inside a section, with the turn.
+                    sure(unsafe { table.make_families(families, When::Early) });
+                    VANISHES_AT.store(usize::MAX, Relaxed);
+                }
+                // SAFETY: outside every section.
+                unsafe { (flavor.fork_before)() };
+                let child = forked::start(|| {
+                    // SAFETY: in the child.
+                    unsafe { (flavor.fork_after_child)() };
+                    {
+                        let _section = flavor.pin();
+                        // SAFETY: inside a section; added above.
+                        assert!(unsafe { table.del(node) }.is_ok());
+                    }
+                    // SAFETY: outside every section.
+                    assert_eq!(unsafe { (flavor.try_synchronize)() }, 0);
+                    // SAFETY: a grace period after its removal.
+                    unsafe { sys::unmap_pages(page.cast(), 4096) };
+                    table.resize(1024).expect("the child resizes its table");
+                });
+                // SAFETY: in the parent.
+                unsafe { (flavor.fork_after_parent)() };
+                child.succeeded();
+                forget(table);
+                // SAFETY: registered above.
+                unsafe { (flavor.unregister_thread)() };
+            })
+            .succeeded();
+    }
+
+    /// A thread is handed a chunk, and has not begun when the next growth is at it.
+    #[test]
+    fn a_chunk_that_is_late_for_the_next_growth() {
+        let _ = OwnProcess::new()
+            .run(|| {
+                let flavor = Mb::vtable();
+                // SAFETY: any thread.
+                assert_eq!(unsafe { (flavor.register_thread)() }, 0);
+                let size = 4 * SMALL;
+                let options = Options::new().auto_resize(false).initial(size).max(1 << 20).memory(BucketMemory::Order);
+                let table = Table::new(flavor, options).expect("memory");
+                let step = CHUNK / 2;
+                let others_sweep = |late: usize, to: usize| {
+                    grow(&table, to);
+                    let _section = flavor.pin();
+                    table.resize.cursor.fetch_add(late, Relaxed);
+                    // SAFETY: inside a section.
+                    while sure(unsafe { table.sweep() }) {}
+                    assert_eq!(table.size(), to);
+                };
+                add(&table, 0..NODES);
+                others_sweep(step, 2 * size);
+                check(&table, NODES);
+                others_sweep(0, 4 * size);
+                check(&table, NODES);
+                add(&table, NODES..2 * NODES);
+                {
+                    let _section = flavor.pin();
+                    let late = Families { parents: 0..step, from: size, to: 2 * size };
+                    // SAFETY: inside a section; the chunk that nobody else was handed.
+                    sure(unsafe { table.make_families(late, When::Late) });
+                }
+                check(&table, 2 * NODES);
+                for buckets in [32 * size, size / 2, 16 * size] {
+                    table.resize(buckets).expect("memory");
+                    check(&table, 2 * NODES);
+                }
+                forget(table);
+                // SAFETY: registered above.
+                unsafe { (flavor.unregister_thread)() };
+            })
+            .succeeded();
     }
 }

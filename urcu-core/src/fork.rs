@@ -35,6 +35,7 @@ pub(crate) fn after_in_child<F: Flavor>() {
 
 fn forget_readers<F: Flavor>() {
     let domain = F::domain();
+    sys::note_forked_child();
     // A handler that reads for the first time in the middle of this would lose its slot.
     let _blocked = F::REGISTERS_ITSELF.then(SignalsBlocked::new);
     let own = F::reader();

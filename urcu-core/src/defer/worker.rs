@@ -12,7 +12,6 @@ mod sleep;
 use core::ffi::c_void;
 use core::ptr;
 use core::time::Duration;
-use std::ffi::CString;
 use std::sync::Arc;
 
 use crate::backoff::Backoff;
@@ -256,11 +255,10 @@ impl Worker {
             return Ok(());
         }
         registration::pin::<F>();
-        let name = CString::new(setup.name.as_deref().unwrap_or(F::NAME)).unwrap_or_default();
+        let name = setup.name.clone().unwrap_or_else(|| F::NAME.to_owned());
         let outcome = Arc::new(StartOutcome::default());
         let tell = Arc::clone(&outcome);
         let body = move || {
-            sys::set_thread_name(&name);
             let ready = sys::set_scheduling(setup.cpu, setup.realtime);
             self.tid.store(sys::thread_id(), Ordering::Relaxed);
             tell.set(ready);
@@ -273,7 +271,7 @@ impl Worker {
         };
         // Inherited: no handler of the program runs on a worker.
         let blocked = sys::SignalsBlocked::new();
-        let spawned = sys::spawn_bare_thread(Box::new(body));
+        let spawned = sys::spawn_thread(&name, body);
         drop(blocked);
         spawned.map_err(|errno| WorkerError::NoThread { errno })?;
         outcome.wait().map_err(|errno| WorkerError::Scheduling { errno })

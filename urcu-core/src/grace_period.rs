@@ -177,7 +177,7 @@ impl GracePeriods {
         // Relaxed: there is one thread.
         let asked_for = self.next();
         self.inner.started.store(asked_for, Ordering::Relaxed);
-        self.inner.completed.store(asked_for, Ordering::Release);
+        self.inner.completed.store(asked_for, Ordering::Relaxed);
     }
 
     /// Runs one grace period if the turn is free; otherwise waits until the turn has changed hands or is free.

@@ -37,6 +37,8 @@ pub mod seccomp;
 pub mod seed;
 pub mod signal;
 pub mod spare;
+#[cfg(target_arch = "x86_64")]
+pub mod stepper;
 pub mod task;
 mod traits;
 pub mod watchdog;

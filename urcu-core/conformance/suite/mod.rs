@@ -39,6 +39,9 @@ mod registration;
 mod scale;
 #[cfg(target_arch = "x86_64")]
 mod stepped;
+// ThreadSanitizer has no threads in the children of a program with threads.
+#[cfg(all(target_arch = "x86_64", not(sanitized)))]
+mod stepped_forks;
 mod stopped;
 mod store_buffers;
 mod vtable;

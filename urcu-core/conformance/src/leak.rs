@@ -1,7 +1,7 @@
 //! What tests leave behind on purpose.
 
 /// Leaks it, and says so to the leak checker, which then reports what is lost by mistake only.
-pub fn leak<T>(value: Box<T>) -> &'static mut T {
+pub fn leak<T: ?Sized>(value: Box<T>) -> &'static mut T {
     let value = Box::leak(value);
     #[cfg(all(sanitized, not(urcu_tsan)))]
     {

@@ -1,11 +1,13 @@
 //! Deferred calls across `fork`, and at the end of a process.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use urcu_conformance::forked::{self, Forked};
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
-use urcu_conformance::{leak, until};
+use urcu_conformance::{Gate, leak, until};
 
 use super::cast::{Inside, NAME, Updater, alone, join, named, process};
 use super::deferred::barrier;
@@ -175,6 +177,42 @@ fn forks_amid_a_storm() {
         stop.store(true, Ordering::Relaxed);
         producers.into_iter().for_each(join);
         barrier();
+    });
+}
+
+/// A thread is in the middle of polling a future when the process is copied. In the child it never gets any further.
+#[test]
+fn a_future_that_was_being_polled_at_the_fork_holds_nothing_up() {
+    static COPYING: Gate = Gate::new();
+    static COPIED: Gate = Gate::new();
+    static SLOW: RawWakerVTable = RawWakerVTable::new(clone, nothing, nothing, nothing);
+    fn clone(_: *const ()) -> RawWaker {
+        COPYING.open();
+        COPIED.wait();
+        RawWaker::new(std::ptr::null(), &SLOW)
+    }
+    fn nothing(_: *const ()) {}
+    alone(|| {
+        // Keeps it from being ready before it is polled.
+        let inside = Inside::enter();
+        let task = named("task", || {
+            // SAFETY: the functions take any pointer.
+            let waker = unsafe { Waker::new(std::ptr::null(), &SLOW) };
+            let mut future = pin!(rcu::synchronize_async());
+            let _either = future.as_mut().poll(&mut Context::from_waker(&waker));
+            barrier();
+            assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+        });
+        COPYING.wait();
+        inside.leave();
+        let child = fork(|| {
+            rcu::defer(count);
+            barrier();
+            assert_eq!(RAN.load(Ordering::Relaxed), 1, "in the child");
+        });
+        child.succeeded();
+        COPIED.open();
+        join(task);
     });
 }
 

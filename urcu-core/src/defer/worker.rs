@@ -12,6 +12,8 @@ mod sleep;
 use core::ffi::c_void;
 use core::ptr;
 use core::time::Duration;
+use std::ffi::CString;
+use std::sync::Arc;
 
 use crate::backoff::Backoff;
 use crate::defer::block::{Call, Function};
@@ -46,6 +48,30 @@ pub(crate) struct Setup {
     pub(crate) cpu: Option<usize>,
     pub(crate) realtime: Option<i32>,
     pub(crate) polling: Option<Duration>,
+}
+
+/// Whether a new worker's thread runs as it was asked to: nothing yet, or an error number plus one.
+#[derive(Debug, Default)]
+struct StartOutcome(AtomicU32);
+
+impl StartOutcome {
+    fn set(&self, ready: Result<(), i32>) {
+        let errno = ready.err().unwrap_or(0).cast_unsigned();
+        // Release: the thread's id. PAIR(worker-started)
+        self.0.store(errno + 1, Ordering::Release);
+        sys::futex_wake(&self.0, 1);
+    }
+
+    fn wait(&self) -> Result<(), i32> {
+        loop {
+            // Acquire. PAIR(worker-started)
+            match self.0.load(Ordering::Acquire) {
+                0 => sys::futex_wait(&self.0, 0, None),
+                1 => return Ok(()),
+                told => return Err((told - 1).cast_signed()),
+            }
+        }
+    }
 }
 
 /// See the [module page](self). Never freed.
@@ -224,28 +250,27 @@ impl Worker {
             return Ok(());
         }
         registration::pin::<F>();
-        let name = setup.name.clone().unwrap_or_else(|| F::NAME.to_owned());
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        // Inherited: no handler of the program runs on a worker.
-        let blocked = sys::SignalsBlocked::new();
-        let spawned = std::thread::Builder::new().name(name).spawn(move || {
-            let ready =
-                sys::set_scheduling(setup.cpu, setup.realtime).map_err(|errno| WorkerError::Scheduling { errno });
+        let name = CString::new(setup.name.as_deref().unwrap_or(F::NAME)).unwrap_or_default();
+        let outcome = Arc::new(StartOutcome::default());
+        let tell = Arc::clone(&outcome);
+        let body = move || {
+            sys::set_thread_name(&name);
+            let ready = sys::set_scheduling(setup.cpu, setup.realtime);
             self.tid.store(sys::thread_id(), Ordering::Relaxed);
-            let go_on = ready.is_ok();
-            let _ = sender.send(ready);
-            drop(sender);
-            if go_on {
+            tell.set(ready);
+            drop(tell);
+            if ready.is_ok() {
                 let stuck = OnDrop(|| self.give_up());
                 Rounds::<F>::new(self, setup.polling).run();
                 core::mem::forget(stuck);
             }
-        });
+        };
+        // Inherited: no handler of the program runs on a worker.
+        let blocked = sys::SignalsBlocked::new();
+        let spawned = sys::spawn_bare_thread(Box::new(body));
         drop(blocked);
-        match spawned {
-            Ok(_detached) => receiver.recv().unwrap_or(Ok(())),
-            Err(error) => Err(WorkerError::NoThread { errno: error.raw_os_error().unwrap_or(0) }),
-        }
+        spawned.map_err(|errno| WorkerError::NoThread { errno })?;
+        outcome.wait().map_err(|errno| WorkerError::Scheduling { errno })
     }
 
     /// The thread is unwinding: a grace period that can never end panics. What is pending stays pending.

@@ -235,8 +235,15 @@ impl<F: Flavor> WorkerBuilder<F> {
     }
 
     /// The thread's name, 15 bytes of which the system keeps.
+    ///
+    /// # Panics
+    ///
+    /// When there is a zero byte in it.
+    #[cfg_attr(not(urcu_mutants), track_caller)]
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.setup.name = Some(name.into());
+        let name = name.into();
+        assert!(!name.contains('\0'), "{}: the worker's name {name:?} contains a zero byte", F::NAME);
+        self.setup.name = Some(name);
         self
     }
 

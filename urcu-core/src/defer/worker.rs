@@ -158,6 +158,12 @@ impl Worker {
         self.call_for();
     }
 
+    /// Whether somebody polls for a grace period that has not ended.
+    pub(crate) fn is_polled<F: Flavor>(&self) -> bool {
+        // Relaxed: see `poll_for`.
+        !F::domain().grace_periods.has_completed(self.polled.load(Ordering::Relaxed))
+    }
+
     /// Returns once everything that was handed over before has run; `false` when the worker has no thread after all.
     ///
     /// # Errors
@@ -388,6 +394,16 @@ impl Worker {
         }
         weaken!("oldest-first", calls[from..].reverse() => ());
         self.taken.fetch_add((calls.len() - from) as u64, Ordering::Relaxed);
+    }
+
+    /// In a forked child: what is in the inbox is lost, and no more is let in.
+    pub(crate) fn shut(&self) {
+        self.inbox.store(closed(), Ordering::Relaxed);
+    }
+
+    /// In a forked child, with the inbox closed: a thread that does not exist may have added a head and not counted it.
+    pub(crate) fn recount(&self) {
+        self.pushed.store(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Moves what a stopped or vanished worker still holds to `calls`.

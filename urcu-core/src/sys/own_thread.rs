@@ -12,10 +12,20 @@ use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::Builder;
 
+use super::linux::was_forked;
 use crate::sync::{AtomicBool, Ordering};
 
-/// Whether this process was forked from one that used RCU.
+/// Whether this process is known to have been forked.
 static IN_FORKED_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// One that was forked before it used RCU needs no hooks, and asks the system.
+fn is_forked_child() -> bool {
+    // Relaxed: see `note_forked_child`; and a note that is missed is made again.
+    if !IN_FORKED_CHILD.load(Ordering::Relaxed) && was_forked() {
+        note_forked_child();
+    }
+    IN_FORKED_CHILD.load(Ordering::Relaxed)
+}
 
 /// From now on threads are made without the standard library. Async-signal-safe.
 pub fn note_forked_child() {
@@ -35,7 +45,7 @@ type Body = Box<dyn FnOnce() + Send>;
 ///
 /// The system's error number.
 pub fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), i32> {
-    if IN_FORKED_CHILD.load(Ordering::Relaxed) {
+    if is_forked_child() {
         let name = CString::new(name).unwrap_or_default();
         return spawn_bare_thread(Box::new(move || {
             set_thread_name(&name);

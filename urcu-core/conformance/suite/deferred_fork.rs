@@ -114,7 +114,7 @@ fn a_worker_that_is_made_during_a_fork_is_put_aside() {
         RAN.fetch_add(1, Ordering::Relaxed);
     }
     alone(|| {
-        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let stop: &'static AtomicBool = leak(Box::new(AtomicBool::new(false)));
         let owners = [0, 1, 2].map(|at| {
             named("owner", move || {
                 let mut random = Random::new(at);

@@ -313,7 +313,7 @@ impl Worker {
         !self.stop.swap(true, Ordering::Release)
     }
 
-    /// Waits until the thread has ended, which [`claim_stop`](Self::claim_stop) has asked for; new heads are refused from
+    /// Waits until the thread is past its last round, which [`claim_stop`](Self::claim_stop) has asked for; new heads are refused from
     /// its last round on.
     pub(crate) fn stop(&self) {
         self.call_for();

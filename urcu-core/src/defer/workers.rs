@@ -368,7 +368,8 @@ impl<F: Flavor> WorkerHandle<F> {
             && self.worker.claim_stop()
     }
 
-    /// Stops the worker; callbacks that it has not run go to the default worker. Blocks until the thread has ended.
+    /// Stops the worker; callbacks that it has not run go to the default worker. Blocks until the worker runs nothing any more; its
+    /// thread (and thread-locals that callbacks have made there) ends by itself soon after.
     ///
     /// Threads and processors that still name it fall back to the default worker. Outside every section; not from a
     /// callback of its own (it would wait for itself).

@@ -104,6 +104,9 @@ struct Turn {
     patience: Patience,
     /// Whether the leader sleeps. Then there is nothing to spin for.
     is_asleep: AtomicBool,
+    /// Whether a thread that forks waits for the turn. Callers let it go first, or they might go on without it for ever: who gives
+    /// the turn back is the one that runs.
+    is_reserved: AtomicBool,
 }
 
 /// The turn, while this lives.
@@ -114,6 +117,9 @@ impl Drop for Held<'_> {
         self.0.resume();
     }
 }
+
+/// How often a caller yields to a thread that forks before it takes the turn all the same.
+const RESERVED_YIELDS: u32 = 16;
 
 /// How long the leader of a grace period waits for others to join: about a microsecond.
 const GATHER_PAUSES: u32 = 160;
@@ -130,6 +136,7 @@ impl GracePeriods {
                 expected: AtomicU32::new(0),
                 patience: Patience::new(),
                 is_asleep: AtomicBool::new(false),
+                is_reserved: AtomicBool::new(false),
             }),
         }
     }
@@ -154,7 +161,10 @@ impl GracePeriods {
 
     /// Takes the turn, so that no grace period is running.
     pub(crate) fn hold(&self) {
+        // Relaxed, here and below: a courtesy, that nothing depends on.
+        self.inner.is_reserved.store(true, Ordering::Relaxed);
         self.inner.lock.take();
+        self.inner.is_reserved.store(false, Ordering::Relaxed);
     }
 
     /// Gives the turn back.
@@ -169,6 +179,7 @@ impl GracePeriods {
         // it up); the next one completes both numbers.
         self.inner.lock.reset();
         self.inner.is_asleep.store(false, Ordering::Relaxed);
+        self.inner.is_reserved.store(false, Ordering::Relaxed);
     }
 
     /// In a forked child whose thread is outside of sections: whatever a grace period could have been waiting for is not there,
@@ -183,6 +194,15 @@ impl GracePeriods {
     /// Runs one grace period if the turn is free; otherwise waits until the turn has changed hands or is free.
     #[inline]
     fn lead_or_wait<F: Flavor>(&self, number: u64) -> Result<(), Stuck> {
+        if self.inner.is_reserved.load(Ordering::Relaxed) {
+            // A few times, should that thread not run.
+            for _ in 0..RESERVED_YIELDS {
+                if !self.inner.is_reserved.load(Ordering::Relaxed) {
+                    break;
+                }
+                sys::yield_now();
+            }
+        }
         if !self.inner.lock.try_take() {
             self.wait_until(|| self.has_completed(number));
             return Ok(());

@@ -119,7 +119,7 @@ impl Drop for Held<'_> {
 }
 
 /// How often a caller yields to a thread that forks before it takes the turn all the same.
-const RESERVED_YIELDS: u32 = 16;
+const RESERVED_YIELDS: u32 = 64;
 
 /// How long the leader of a grace period waits for others to join: about a microsecond.
 const GATHER_PAUSES: u32 = 160;

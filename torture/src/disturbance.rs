@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use urcu_conformance::seed::Random;
-use urcu_conformance::{RaisedAtEnd, forked, task, watchdog};
+use urcu_conformance::{RaisedAtEnd, c_thread, forked, task, watchdog};
 use urcu_core::{Flavor, Thread, raw};
 
 use crate::object::Object;
@@ -44,33 +44,33 @@ pub(crate) fn forks<F: Flavor>(world: &'static World, stream: u64) {
 
 /// A small world of its own: one reader, some grace periods, and everything that the parent had pending.
 fn in_child<F: Flavor>(world: &'static World) {
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let stop_at_end = RaisedAtEnd(&stop);
-        scope.spawn(|| {
-            let mut thread = Thread::<F>::register().expect("not registered");
-            while !stop.load(Ordering::Acquire) {
-                let guard = thread.read_lock();
-                for slot in 0..SLOTS {
-                    let bucket = world.look(slot).bucket();
-                    assert!(bucket < 2 || bucket == REUSED && world.ended(), "a child found age bucket {bucket}");
-                }
-                drop(guard);
-                thread.quiescent_state();
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let stop_at_end = RaisedAtEnd(&STOP);
+    // Not one of the standard library's: those hang in a child that was forked while another one was starting or ending.
+    let reader = c_thread::start(|| {
+        let mut thread = Thread::<F>::register().expect("not registered");
+        while !STOP.load(Ordering::Acquire) {
+            let guard = thread.read_lock();
+            for slot in 0..SLOTS {
+                let bucket = world.look(slot).bucket();
+                assert!(bucket < 2 || bucket == REUSED && world.ended(), "a child found age bucket {bucket}");
             }
-        });
-        let mut unlinked: Vec<&'static Object> = Vec::new();
-        for round in 0..5 {
-            let fresh = world.pool.hand_out(&mut Vec::new(), u64::MAX).expect("no limit");
-            unlinked.push(world.replace(round, fresh));
-            urcu_core::synchronize::<F>();
-            unlinked.iter().for_each(|object| {
-                object.birthday();
-            });
+            drop(guard);
+            thread.quiescent_state();
         }
-        urcu_core::barrier::<F>().expect("not in a deferred call");
-        drop(stop_at_end);
     });
+    let mut unlinked: Vec<&'static Object> = Vec::new();
+    for round in 0..5 {
+        let fresh = world.pool.hand_out(&mut Vec::new(), u64::MAX).expect("no limit");
+        unlinked.push(world.replace(round, fresh));
+        urcu_core::synchronize::<F>();
+        unlinked.iter().for_each(|object| {
+            object.birthday();
+        });
+    }
+    urcu_core::barrier::<F>().expect("not in a deferred call");
+    drop(stop_at_end);
+    reader.join();
 }
 
 /// Takes processors away from all threads, and gives them back.

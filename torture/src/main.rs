@@ -15,6 +15,8 @@
 //! | a reader whose store buffer is full: the one race that barriers are for | [`race`] |
 //! | signals at any instruction, whose handlers sleep, yield and read | [`signals`] |
 //! | forks, processors taken away | [`disturbance`] |
+//!
+//! There is nothing expedited to be tried apart: every grace period is run at once, by whoever waits for it.
 
 mod child;
 mod disturbance;

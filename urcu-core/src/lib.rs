@@ -26,6 +26,8 @@ mod arc_cell;
 pub mod asymmetric;
 mod backoff;
 mod boxed;
+#[cfg_attr(not(urcu_loom), allow(unreachable_pub, reason = "public for the model alone"))]
+mod completion;
 mod defer;
 mod domain;
 mod dyn_thread;
@@ -73,6 +75,9 @@ pub use arc_cell::{RcuArcCell, RcuArcExchangeError};
 pub use asymmetric::LightBarrier;
 pub use backoff::Backoff;
 pub use boxed::RcuBox;
+#[cfg(urcu_loom)]
+#[doc(hidden)]
+pub use completion::Completion;
 pub use defer::{Limits, Stats, WorkerBuilder, WorkerHandle};
 #[cfg(urcu_loom)]
 #[doc(hidden)]

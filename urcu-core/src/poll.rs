@@ -4,9 +4,10 @@ use core::fmt;
 use core::future::Future;
 use core::marker::PhantomData;
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
-use std::sync::{Arc, Mutex, PoisonError};
+use core::task::{Context, Poll};
+use std::sync::Arc;
 
+use crate::completion::Completion;
 use crate::flavor::Flavor;
 use crate::{fork, grace_period, reclaim, thread};
 
@@ -81,31 +82,17 @@ pub(crate) fn is_done<F: Flavor>(number: u64) -> bool {
 /// Belongs to no executor. The worker chosen for the thread that made it wakes the task.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Synchronize<F: Flavor> {
-    state: Arc<Mutex<State>>,
+    completion: Arc<Completion>,
     flavor: PhantomData<fn() -> F>,
-}
-
-#[derive(Default)]
-struct State {
-    done: bool,
-    waker: Option<Waker>,
 }
 
 impl<F: Flavor> Synchronize<F> {
     /// See a flavor's `synchronize_async`.
     pub fn start() -> Self {
-        let state = Arc::new(Mutex::new(State::default()));
-        let shared = Arc::clone(&state);
-        reclaim::defer::<_, F>(move || {
-            let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            state.done = true;
-            let waker = state.waker.take();
-            drop(state);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        });
-        Self { state, flavor: PhantomData }
+        let completion = Arc::new(Completion::new());
+        let shared = Arc::clone(&completion);
+        reclaim::defer::<_, F>(move || shared.complete());
+        Self { completion, flavor: PhantomData }
     }
 }
 
@@ -113,15 +100,8 @@ impl<F: Flavor> Future for Synchronize<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.done {
-            return Poll::Ready(());
-        }
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
-        }
-        Poll::Pending
+        // SAFETY: no other call, since the completion is in one `Synchronize` only, which is borrowed exclusively.
+        unsafe { self.completion.poll(context) }
     }
 }
 

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 use core::fmt;
 use core::panic::Location;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use crate::defer::{Updater, Worker};
 use crate::sync::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -282,12 +282,16 @@ impl Reader {
     }
 }
 
+// SAFETY: a static's address is not null.
+const UNREGISTERED_RECORD: NonNull<Reader> = unsafe { NonNull::new_unchecked((&raw const UNREGISTERED).cast_mut()) };
+
 /// What a flavor keeps in its thread-local: which records are the calling thread's own.
 ///
 /// To be declared `const` and as it is: without a destructor the compiler turns an access into one load relative to the
 /// thread pointer.
 pub struct ThreadRecord {
-    reader: Cell<&'static Reader>,
+    /// To a `Reader` that stays for ever. No reference: a constant with a reference to atomics is more than the oldest compiler takes.
+    reader: Cell<NonNull<Reader>>,
     updater: Cell<Option<&'static Updater>>,
     /// The thread's own worker, and which use of it.
     worker: Cell<Option<(&'static Worker, u32)>>,
@@ -299,7 +303,7 @@ pub struct ThreadRecord {
 
 impl fmt::Debug for ThreadRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ThreadRecord").field("registered", &self.reader.get().is_registered()).finish_non_exhaustive()
+        f.debug_struct("ThreadRecord").field("registered", &self.reader().is_registered()).finish_non_exhaustive()
     }
 }
 
@@ -307,7 +311,7 @@ impl ThreadRecord {
     /// Not registered.
     pub const fn new() -> Self {
         Self {
-            reader: Cell::new(Reader::unregistered()),
+            reader: Cell::new(UNREGISTERED_RECORD),
             updater: Cell::new(None),
             worker: Cell::new(None),
             reclaiming: Cell::new(false),
@@ -318,12 +322,13 @@ impl ThreadRecord {
     /// The calling thread's record.
     #[inline]
     pub fn reader(&self) -> &'static Reader {
-        self.reader.get()
+        // SAFETY: made from a reference that lives for ever.
+        unsafe { self.reader.get().as_ref() }
     }
 
     #[inline]
     pub(crate) fn set_reader(&self, reader: &'static Reader) {
-        self.reader.set(reader);
+        self.reader.set(NonNull::from(reader));
     }
 
     #[inline]

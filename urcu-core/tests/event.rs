@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use structure_conformance::seed::Random;
 use structure_conformance::{Qsbr, within_limit};
-use urcu_conformance::forked;
+use urcu_conformance::{c_thread, forked, leak};
 use urcu_core::{Event, Thread};
 
 /// Elements that can be taken, and an event for those who want one.
@@ -153,7 +153,7 @@ fn a_waiter_offline_holds_up_no_grace_period() {
 #[test]
 fn events_work_in_a_forked_child() {
     within_limit("events_work_in_a_forked_child", || {
-        let shelf = Shelf::default();
+        let shelf: &'static Shelf = leak(Box::default());
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             for _ in 0..3 {
@@ -165,12 +165,11 @@ fn events_work_in_a_forked_child() {
             }
             for _ in 0..20 {
                 forked::run(|| {
-                    thread::scope(|scope| {
-                        let takers =
-                            [(); 2].map(|()| scope.spawn(|| (0..50).for_each(|_| shelf.arrived.wait(|| shelf.take()))));
-                        (0..100).for_each(|_| shelf.put());
-                        takers.into_iter().for_each(|taker| taker.join().expect("no panic"));
-                    });
+                    // Not the standard library's: see `c_thread::start`.
+                    let takers = [(); 2]
+                        .map(|()| c_thread::start(move || (0..50).for_each(|_| shelf.arrived.wait(|| shelf.take()))));
+                    (0..100).for_each(|_| shelf.put());
+                    takers.into_iter().for_each(c_thread::CThread::join);
                 });
             }
             over.store(true, Ordering::Release);

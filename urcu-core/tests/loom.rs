@@ -4,6 +4,8 @@
 //! `cargo xtask loom`. What `explore` is called with bounds the preemptions.
 #![cfg(urcu_loom)]
 
+#[path = "loom/completion.rs"]
+mod completion;
 #[path = "loom/deferred.rs"]
 mod deferred;
 #[path = "loom/event.rs"]

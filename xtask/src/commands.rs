@@ -10,6 +10,7 @@ pub(crate) mod fuzz;
 pub(crate) mod headers;
 pub(crate) mod loom;
 pub(crate) mod mutants;
+pub(crate) mod oldest;
 pub(crate) mod portable;
 pub(crate) mod sanitize;
 pub(crate) mod spin;

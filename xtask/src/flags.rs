@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Fuzz(FuzzFlags),
     /// Tell which lines of the library crates the tests run, where LLVM's tools are installed.
     Coverage(CoverageFlags),
-    /// Check what comes from elsewhere: licences, advisories, the oldest compiler, breaking changes.
+    /// Check what comes from elsewhere: licences, advisories, breaking changes.
     Deny,
     /// Weaken the program in one place at a time; a test has to turn red for each.
     Mutants(MutantsFlags),

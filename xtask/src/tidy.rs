@@ -11,7 +11,7 @@ use std::fmt;
 pub(crate) use labels::Labels;
 pub(crate) use lines::{Line, split};
 pub(crate) use manifests::{Manifest, check_count, check_direction, check_fields, check_reasons};
-pub(crate) use sources::{check_length, check_module_page, check_unsafe};
+pub(crate) use sources::{check_leaks, check_length, check_module_page, check_unsafe};
 pub(crate) use words::{check_lock, check_words};
 
 /// One broken rule at one place.

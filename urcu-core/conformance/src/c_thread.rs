@@ -18,6 +18,9 @@ extern "C" fn main(body: *mut c_void) -> *mut c_void {
 }
 
 /// Runs `body` on a new thread. A panic in it ends the process.
+///
+/// What forked children use. A thread of the standard library takes a lock of the library's when it starts and when it ends; a child
+/// that is forked meanwhile has the lock taken for ever.
 pub fn start(body: impl FnOnce() + Send + 'static) -> CThread {
     let body: *mut Body = Box::into_raw(Box::new(Box::new(body)));
     let mut thread = 0;

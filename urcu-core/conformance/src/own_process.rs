@@ -13,7 +13,7 @@ use std::process::{Command, Output, exit};
 use std::time::Duration;
 
 use crate::machine::Share;
-use crate::{notes, seed, watchdog};
+use crate::{leak, notes, seed, watchdog};
 
 /// Says which body a process is there for.
 const ROLE: &str = "URCU_CONFORMANCE_ROLE";
@@ -130,6 +130,7 @@ fn play<B: FnOnce()>(test: &str, limit: Duration, body: B) -> ! {
     // Printed here too, with what the body says.
     seed::seed();
     let ended = catch_unwind(AssertUnwindSafe(body));
+    leak::settle();
     // Threads that the body has left behind end here.
     exit(if ended.is_ok() { DONE } else { PANICKED })
 }

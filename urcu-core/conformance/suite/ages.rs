@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use urcu_conformance::seed::Random;
-use urcu_conformance::{RaisedAtEnd, until};
+use urcu_conformance::{RaisedAtEnd, leak, until};
 use urcu_core::sync::AtomicPtr;
 
 use super::cast::{Way, alone, in_section, register, registered};
@@ -25,7 +25,7 @@ struct Aging {
 
 impl Aging {
     fn leaked() -> &'static Self {
-        Box::leak(Box::default())
+        leak(Box::default())
     }
 }
 

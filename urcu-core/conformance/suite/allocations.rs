@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use urcu_conformance::{allocator, libc, note, watchdog};
+use urcu_conformance::{allocator, leak, libc, note, watchdog};
 use urcu_core::RcuHead;
 
 use super::cast::alone;
@@ -86,7 +86,7 @@ fn fail_at(number: u32) -> End {
             watchdog::end_by_alarm(watchdog::patient(watchdog::LIMIT));
             // SAFETY: plain integers; the abort that is expected says enough without a memory dump.
             unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
-            let heads: &'static mut [RcuHead] = Vec::leak((0..CALLS).map(|_| RcuHead::new()).collect());
+            let heads: &'static mut [RcuHead] = leak((0..CALLS).map(|_| RcuHead::new()).collect::<Box<[_]>>());
             allocator::fail_at(number);
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || program(heads)));
             let unharmed = allocator::fail_no_more();

@@ -6,7 +6,7 @@ use std::panic::catch_unwind;
 use std::sync::{Arc, mpsc};
 
 use urcu_conformance::panics::{assert_says, message_of};
-use urcu_conformance::{Gate, c_thread, forked, libc, task, until};
+use urcu_conformance::{Gate, c_thread, forked, leak, libc, task, until};
 
 use super::cast::{
     Inside, NAME, Updater, Way, alone, assert_still_works, in_section, join, leaked_shelf, named, on_a_thread, process,
@@ -146,7 +146,7 @@ fn a_section_behind_a_leaked_guard_stays_open() {
                 register_raw();
                 tids.send(task::id()).expect("the test waits");
                 // The references go on living with the guard.
-                let guard: &'static rcu::Guard<'_> = Box::leak(Box::new(rcu::read_lock()));
+                let guard: &'static rcu::Guard<'_> = leak(Box::new(rcu::read_lock()));
                 let object = shelf.look();
                 mem::forget(rcu::read_lock());
                 assert_eq!(guard.domain(), rcu::vtable().domain());

@@ -5,7 +5,7 @@ use std::thread;
 
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seccomp::{self, Reach};
-use urcu_conformance::{Counts, Gate, libc, note, until};
+use urcu_conformance::{Counts, Gate, leak, libc, note, until};
 
 use super::cast::{NAME, alone, assert_still_works, join, named, on_a_thread, register_raw, registered};
 use super::deferred::barrier;
@@ -92,7 +92,7 @@ fn a_worker_comes_back_when_threads_can_be_made_again() {
     alone(|| {
         // Threads made on this thread are refused; others may make some.
         let (send, orders) = std::sync::mpsc::channel::<()>();
-        let counts: &'static Counts = Box::leak(Box::new(Counts::new()));
+        let counts: &'static Counts = leak(Box::new(Counts::new()));
         let other = named("other", move || {
             orders.recv().expect("the test orders");
             (0..2_000).for_each(|at| rcu::retire(Box::new(counts.make(at))));
@@ -115,8 +115,8 @@ fn no_memory_for_another_reader_is_an_error() {
     alone(|| {
         // The registry's first chunk is part of the program; the next one has to be mapped.
         const FIRST_CHUNK: usize = 64;
-        let leave: &'static Gate = Box::leak(Box::new(Gate::new()));
-        let one_leaves: &'static Gate = Box::leak(Box::new(Gate::new()));
+        let leave: &'static Gate = leak(Box::new(Gate::new()));
+        let one_leaves: &'static Gate = leak(Box::new(Gate::new()));
         let readers: Vec<_> = (0..FIRST_CHUNK)
             .map(|number| {
                 named("reader", move || {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use urcu_conformance::{Gate, until};
+use urcu_conformance::{Gate, leak, until};
 
 use super::cast::{Inside, NAME, Updater, Way, alone, in_section, join, named, on_a_thread, register};
 use super::deferred::barrier;
@@ -30,8 +30,8 @@ fn produce<T: Send + 'static>(stop: &AtomicBool, made: &AtomicU64, make: fn(u64)
 
 fn stays_bounded<T: Send + 'static>(make: fn(u64) -> T) {
     limit();
-    let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
-    let made: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
+    let stop: &'static AtomicBool = leak(Box::new(AtomicBool::new(false)));
+    let made: &'static AtomicU64 = leak(Box::new(AtomicU64::new(0)));
     let inside = Inside::enter();
     let producers = [0, 1].map(|_| Updater::calling(move || produce(stop, made, make)));
     // Both end up waiting for room.
@@ -119,7 +119,7 @@ fn an_online_thread_pays_at_its_next_quiescent_state() {
 fn the_end_of_a_section_pays_for_what_was_retired_inside() {
     alone(|| {
         limit();
-        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let stop: &'static AtomicBool = leak(Box::new(AtomicBool::new(false)));
         let inside = Inside::enter();
         let producer = named("producer", move || {
             let mut thread = register();
@@ -153,7 +153,7 @@ fn large_values_count_before_a_block_is_full() {
     alone(|| {
         rcu::set_limits(Limits { hard_bytes: 16 * SIZE, ..Limits::UNLIMITED });
         let inside = Inside::enter();
-        let made: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
+        let made: &'static AtomicU64 = leak(Box::new(AtomicU64::new(0)));
         let producer = Updater::calling(move || {
             for _ in 0..100 {
                 rcu::retire(Box::new([0_u8; SIZE]));
@@ -236,7 +236,7 @@ fn a_deferred_call_may_retire_beyond_the_limit() {
 fn leaving_does_not_cancel_the_debt() {
     alone(|| {
         limit();
-        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let stop: &'static AtomicBool = leak(Box::new(AtomicBool::new(false)));
         let inside = Inside::enter();
         let producer = named("producer", move || {
             while !stop.load(Ordering::Relaxed) {
@@ -266,8 +266,8 @@ fn blocks_that_were_emptied_while_being_filled_do_not_count() {
     alone(|| {
         // Every block is beyond the limit, so each waits until it has been emptied.
         rcu::set_limits(Limits { hard_items: 0, ..Limits::UNLIMITED });
-        let made: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
-        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let made: &'static AtomicU64 = leak(Box::new(AtomicU64::new(0)));
+        let stop: &'static AtomicBool = leak(Box::new(AtomicBool::new(false)));
         let producers = [
             Updater::calling(move || produce(stop, made, |at| at)),
             Updater::calling(move || produce(stop, made, |at| vec![at])),

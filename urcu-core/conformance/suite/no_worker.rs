@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use urcu_conformance::{Gate, note, seccomp, until};
+use urcu_conformance::{Gate, leak, note, seccomp, until};
 use urcu_core::DynGuard;
 
 use super::cast::{Inside, Updater, alone, join, named, on_a_thread, published, register};
@@ -162,7 +162,7 @@ fn a_guard_without_a_trace_that_one_leaves_is_respected() {
         without_worker(move || {
             OFFLINE.set(Some(register().offline()));
             rcu::defer(|| {
-                let thread: &'static rcu::Thread = Box::leak(Box::new(OFFLINE.take().expect("set above").online()));
+                let thread: &'static rcu::Thread = leak(Box::new(OFFLINE.take().expect("set above").online()));
                 // Counted by nobody: it borrows its `Thread`.
                 std::mem::forget(thread.read_lock());
                 let before = rcu::stats().grace_periods;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use urcu_conformance::{libc, note, signal, task, until, watchdog};
+use urcu_conformance::{leak, libc, note, signal, task, until, watchdog};
 
 use super::cast::{NAME, Updater, Way, alone, in_section, join, leaked_shelf, named, on_a_thread, register};
 use crate::rcu::{self, Report};
@@ -33,7 +33,7 @@ struct Busy {
 
 impl Busy {
     fn enter(shelf: &'static urcu_conformance::Shelf) -> Self {
-        let leave: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let leave: &'static AtomicBool = leak(Box::new(AtomicBool::new(false)));
         let (send, entered) = std::sync::mpsc::channel();
         let thread = named("stopped", move || {
             in_section(Way::Thread, || {

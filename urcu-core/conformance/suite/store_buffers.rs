@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use urcu_conformance::seed::Random;
-use urcu_conformance::{RaisedAtEnd, until};
+use urcu_conformance::{RaisedAtEnd, leak, until};
 use urcu_core::sync::AtomicPtr;
 
 use super::cast::{alone, register};
@@ -166,7 +166,7 @@ impl Arena {
 
     /// Objects come from a ring: they are used again long after every reader has looked at them.
     fn update(&self) {
-        let ring: &'static [Reused] = Vec::leak((0..4096).map(|_| Reused::default()).collect());
+        let ring: &'static [Reused] = leak((0..4096).map(|_| Reused::default()).collect::<Box<[_]>>());
         let mut random = Random::new(2);
         let start = Instant::now();
         let enough = |periods| {
@@ -190,7 +190,7 @@ impl Arena {
     }
 
     fn run(&self) {
-        let first: &'static Reused = Box::leak(Box::default());
+        let first: &'static Reused = leak(Box::default());
         rcu::raw::assign_pointer(&self.current.0, ptr::from_ref(first).cast_mut());
         let hammers = if thread::available_parallelism().is_ok_and(|number| number.get() >= 4) { 2 } else { 1 };
         thread::scope(|scope| {

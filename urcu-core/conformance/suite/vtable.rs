@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use urcu_conformance::libc;
+use urcu_conformance::{leak, libc};
 use urcu_core::{DomainId, Flavor as _, FlavorVtable, VTABLE_VERSION, VtableError};
 
 use super::cast::{Inside, NAME, Updater, Way, alone, on_a_thread, register, registered};
@@ -11,7 +11,7 @@ use crate::{TRAITS, rcu};
 /// A copy that may be changed, of static life as a table has to be.
 fn copy() -> &'static mut FlavorVtable {
     // SAFETY: the table is plain data without a destructor.
-    Box::leak(Box::new(unsafe { ptr::read(rcu::vtable()) }))
+    leak(Box::new(unsafe { ptr::read(rcu::vtable()) }))
 }
 
 #[test]

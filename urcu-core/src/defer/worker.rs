@@ -12,6 +12,7 @@ mod sleep;
 use core::ffi::c_void;
 use core::ptr;
 use core::time::Duration;
+use std::sync::Arc;
 
 use crate::backoff::Backoff;
 use crate::defer::block::{Call, Function};
@@ -46,6 +47,30 @@ pub(crate) struct Setup {
     pub(crate) cpu: Option<usize>,
     pub(crate) realtime: Option<i32>,
     pub(crate) polling: Option<Duration>,
+}
+
+/// Whether a new worker's thread runs as it was asked to: nothing yet, or an error number plus one.
+#[derive(Debug, Default)]
+struct StartOutcome(AtomicU32);
+
+impl StartOutcome {
+    fn set(&self, ready: Result<(), i32>) {
+        let errno = ready.err().unwrap_or(0).cast_unsigned();
+        // Release: the thread's id. PAIR(worker-started)
+        self.0.store(errno + 1, Ordering::Release);
+        sys::futex_wake(&self.0, 1);
+    }
+
+    fn wait(&self) -> Result<(), i32> {
+        loop {
+            // Acquire. PAIR(worker-started)
+            match self.0.load(Ordering::Acquire) {
+                0 => sys::futex_wait(&self.0, 0, None),
+                1 => return Ok(()),
+                told => return Err((told - 1).cast_signed()),
+            }
+        }
+    }
 }
 
 /// See the [module page](self). Never freed.
@@ -131,6 +156,12 @@ impl Worker {
         // grace period itself. PAIR(gp-share)
         self.polled.fetch_max(number, Ordering::Relaxed);
         self.call_for();
+    }
+
+    /// Whether somebody polls for a grace period that has not ended.
+    pub(crate) fn is_polled<F: Flavor>(&self) -> bool {
+        // Relaxed: see `poll_for`.
+        !F::domain().grace_periods.has_completed(self.polled.load(Ordering::Relaxed))
     }
 
     /// Returns once everything that was handed over before has run; `false` when the worker has no thread after all.
@@ -225,27 +256,25 @@ impl Worker {
         }
         registration::pin::<F>();
         let name = setup.name.clone().unwrap_or_else(|| F::NAME.to_owned());
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        // Inherited: no handler of the program runs on a worker.
-        let blocked = sys::SignalsBlocked::new();
-        let spawned = std::thread::Builder::new().name(name).spawn(move || {
-            let ready =
-                sys::set_scheduling(setup.cpu, setup.realtime).map_err(|errno| WorkerError::Scheduling { errno });
+        let outcome = Arc::new(StartOutcome::default());
+        let tell = Arc::clone(&outcome);
+        let body = move || {
+            let ready = sys::set_scheduling(setup.cpu, setup.realtime);
             self.tid.store(sys::thread_id(), Ordering::Relaxed);
-            let go_on = ready.is_ok();
-            let _ = sender.send(ready);
-            drop(sender);
-            if go_on {
+            tell.set(ready);
+            drop(tell);
+            if ready.is_ok() {
                 let stuck = OnDrop(|| self.give_up());
                 Rounds::<F>::new(self, setup.polling).run();
                 core::mem::forget(stuck);
             }
-        });
+        };
+        // Inherited: no handler of the program runs on a worker.
+        let blocked = sys::SignalsBlocked::new();
+        let spawned = sys::spawn_thread(&name, body);
         drop(blocked);
-        match spawned {
-            Ok(_detached) => receiver.recv().unwrap_or(Ok(())),
-            Err(error) => Err(WorkerError::NoThread { errno: error.raw_os_error().unwrap_or(0) }),
-        }
+        spawned.map_err(|errno| WorkerError::NoThread { errno })?;
+        outcome.wait().map_err(|errno| WorkerError::Scheduling { errno })
     }
 
     /// The thread is unwinding: a grace period that can never end panics. What is pending stays pending.
@@ -284,7 +313,7 @@ impl Worker {
         !self.stop.swap(true, Ordering::Release)
     }
 
-    /// Waits until the thread has ended, which [`claim_stop`](Self::claim_stop) has asked for; new heads are refused from
+    /// Waits until the thread is past its last round, which [`claim_stop`](Self::claim_stop) has asked for; new heads are refused from
     /// its last round on.
     pub(crate) fn stop(&self) {
         self.call_for();
@@ -365,6 +394,16 @@ impl Worker {
         }
         weaken!("oldest-first", calls[from..].reverse() => ());
         self.taken.fetch_add((calls.len() - from) as u64, Ordering::Relaxed);
+    }
+
+    /// In a forked child: what is in the inbox is lost, and no more is let in.
+    pub(crate) fn shut(&self) {
+        self.inbox.store(closed(), Ordering::Relaxed);
+    }
+
+    /// In a forked child, with the inbox closed: a thread that does not exist may have added a head and not counted it.
+    pub(crate) fn recount(&self) {
+        self.pushed.store(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Moves what a stopped or vanished worker still holds to `calls`.

@@ -100,8 +100,9 @@ pub(crate) fn thread_options(suppressions: &Path) -> String {
     format!("halt_on_error=1 report_signal_unsafe=0 suppressions={}", suppressions.display())
 }
 
-/// Of a program whose children are checked too, but not the compiler that it calls.
-const VALGRIND: &str = "valgrind --quiet --error-exitcode=99 --trace-children=yes \
+/// Of a program whose children are checked too, but not the compiler that it calls. One thread runs at a time, and they take
+/// turns: a reader that never sleeps would else keep the others waiting for minutes.
+const VALGRIND: &str = "valgrind --quiet --fair-sched=try --error-exitcode=99 --trace-children=yes \
                         --trace-children-skip=*cc*,*/as,*/ld*,*collect2* --leak-check=full \
                         --show-leak-kinds=definite --errors-for-leak-kinds=definite";
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{api, asm, features, headers, loom, portable, sanitize, spin, tidy, torture};
+use super::{api, asm, features, headers, loom, oldest, portable, sanitize, spin, tidy, torture};
 use crate::failures::Failure;
 use crate::flags::TestFlags;
 use crate::job::{Job, Verdict};
@@ -42,6 +42,7 @@ const STEPS: &[Step] = &[
     Step { name: "doc", about: "the documentation, warnings denied", run: doc },
     Step { name: "asm", about: "machine code of the read side", run: asm::step },
     Step { name: "sanitize", about: "tests under AddressSanitizer and ThreadSanitizer", run: sanitize::step },
+    Step { name: "oldest", about: "the published crates with the oldest compiler", run: oldest::step },
     Step { name: "features", about: "every set of features of the published crates", run: features::step },
 ];
 

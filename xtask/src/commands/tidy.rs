@@ -101,6 +101,7 @@ fn texts(workspace: &Workspace, files: &[String]) -> Vec<Finding> {
         }
         let lines = tidy::split(&text);
         found.extend(tidy::check_unsafe(file, &lines));
+        found.extend(tidy::check_leaks(file, &lines));
         found.extend(tidy::check_length(file, &lines));
         if has_page(file) {
             found.extend(tidy::check_module_page(file, &lines));

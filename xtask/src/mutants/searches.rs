@@ -29,6 +29,11 @@ const SEARCHES: &[Search] = &[
         &["loom urcu-core/loom event::a_"],
         "open: the models of events stay green; it stands by the argument beside it",
     ),
+    search(
+        "urcu-core/src/completion",
+        &["loom urcu-core/loom completion::"],
+        "open: the model of a task that waits stays green; it stands by the argument beside it",
+    ),
     search("urcu-core/src/refcount", &["loom urcu-core/loom refcount::"], OF_STRUCTURES),
     search(
         "urcu-core/src/defer/",

@@ -79,6 +79,17 @@ fn has_proof(lines: &[Line], index: usize) -> bool {
     false
 }
 
+/// Where tests leave memory behind by a function that tells the leak checker.
+const TESTS_THAT_LEAK: &str = "urcu-core/conformance/suite/";
+
+/// What such a test leaves behind in another way is reported, or not, depending on what still points to it.
+pub(crate) fn check_leaks(file: &str, lines: &[Line]) -> Vec<Finding> {
+    let leaks = |line: &Line| line.code.contains("Box::leak") || line.code.contains("Vec::leak");
+    let all = lines.iter().enumerate().filter(|(_, line)| file.starts_with(TESTS_THAT_LEAK) && leaks(line));
+    all.map(|(index, _)| Finding::error(file, index + 1, "say `urcu_conformance::leak`, which tells the leak checker"))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::split;
@@ -104,6 +115,13 @@ mod tests {
         let long = check_length("x.rs", &split(&"a\n".repeat(LONG + 1))).expect("too long");
         assert!(long.warning);
         assert_eq!(check_length("x.rs", &split(&"a\n".repeat(LONG))), None);
+    }
+
+    #[test]
+    fn leaks_of_the_suite_are_found() {
+        let leaks = |file| check_leaks(file, &split("leak(a);\nlet b = Box::leak(c);\n// Box::leak\n")).len();
+        assert_eq!(leaks("urcu-core/conformance/suite/deferred.rs"), 1);
+        assert_eq!(leaks("urcu-core/src/registry.rs"), 0);
     }
 
     #[test]

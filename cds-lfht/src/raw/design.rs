@@ -163,7 +163,9 @@
 //! come when they are touched, does not disturb the allocator either: but seven pages make the growth to 4,096 take 15.6 us instead of 7,
 //! and an insertion 41 ns instead of 37. To ask for the pages of larger growths at once changed nothing (162 us for 164, 631 for 640).
 //!
-//! At 100,000 an insertion into a table with its size from the beginning takes 26 to 30 ns by one thread; growth done at once is 0.6 ms of all (8 ns before, 6 after), and the growth from 65,536 is the worker's. In the run
+//! At 100,000 an insertion into a table with its size from the beginning takes 26 to 30 ns by one thread; growth done at once is 0.6 ms of all (8 ns before, 6 after), and the growth from 65,536 is the worker's. Over a table with its size from the beginning, in the same
+//! runs on a loaded machine, this one reached 0.64 and 0.76 of the rate before both, 0.82 and 0.81 after (one thread), and 0.77 and 0.66,
+//! 0.97 and 0.79 (two). In the run
 //! in which the C library had 77 ns, 3 x was 26: less than without any growth. By two threads it was 19, and the table without growth had
 //! 17.
 //!
@@ -184,6 +186,9 @@
 //! being changed of 160 and 170, and those beside updates only of 160 and 200. So it is the updates: an insertion or removal writes to the
 //! line of its bucket, seven others are in this line, and whoever looks one of them up next fetches it from the updater's
 //! cache. In a large table a doubling writes to the lines of a thousand keys some 7,000 times by insertions alone. Against the same updates without a resize, lookups are not twice as slow.
+//!
+//! The 99.9th percentile of insertions from empty to a million is mostly not the table's, either: one in 85 is the first to touch a
+//! page of the heap. With nodes in memory that was touched before it was 1.1, 1.5 and 1.6 us, without 3.0, 4.0 and 3.2 (a loaded machine).
 //!
 //! # Growth in a crowd
 //!

@@ -3,9 +3,9 @@
 //! # Split-ordered list
 //!
 //! All nodes of a table are in one singly linked list, sorted by their hashes as if the bits were reversed (Shalev and Shavit,
-//! *Split-Ordered Lists*, 2006): the lowest bit in which two hashes differ says which is behind. A bucket is a link into that list, in front of the nodes whose low hash bits are its index.
-//! When the table doubles, a new bucket is put into the list behind the first half of its parent's nodes. Nodes never move,
-//! so readers need not know.
+//! *Split-Ordered Lists*, 2006): the lowest bit in which two hashes differ says which is behind. A bucket is a link into that list, in
+//! front of the nodes whose low hash bits are its index. When the table doubles, a new bucket is put into the list behind the first half
+//! of its parent's nodes. Nodes never move, so readers need not know.
 //!
 //! ```text
 //!   buckets        [0]            [2]           [1]            [3]
@@ -158,16 +158,17 @@
 //! | and with kept pieces | 25.4 | 22.5 |
 //! | the size from the beginning | 17.5 | 13.5 |
 //!
-//! In the suite that is 22 to 25 million insertions per second before and 35 to 38 after (one thread), and 24 and 33 (two, where other programs were not in the way). It is for
-//! tables that follow others, as there; the first ones of a process pay for their memory as before. The memory as one mapping, whose pages
-//! come when they are touched, does not disturb the allocator either: but seven pages make the growth to 4,096 take 15.6 us instead of 7,
-//! and an insertion 41 ns instead of 37. To ask for the pages of larger growths at once changed nothing (162 us for 164, 631 for 640).
+//! In the suite that is 22 to 25 million insertions per second before and 35 to 38 after (one thread), and 24 and 33 (two, where other
+//! programs were not in the way). It is for tables that follow others, as there; the first ones of a process pay for their memory as
+//! before. The memory as one mapping, whose pages come when they are touched, does not disturb the allocator either: but seven pages make
+//! the growth to 4,096 take 15.6 us instead of 7, and an insertion 41 ns instead of 37. To ask for the pages of larger growths at once
+//! changed nothing (162 us for 164, 631 for 640).
 //!
-//! At 100,000 an insertion into a table with its size from the beginning takes 26 to 30 ns by one thread; growth done at once is 0.6 ms of all (8 ns before, 6 after), and the growth from 65,536 is the worker's. Over a table with its size from the beginning, in the same
+//! At 100,000 an insertion into a table with its size from the beginning takes 26 to 30 ns by one thread; growth done at once is 0.6 ms
+//! of all (8 ns before, 6 after), and the growth from 65,536 is the worker's. Over a table with its size from the beginning, in the same
 //! runs on a loaded machine, this one reached 0.64 and 0.76 of the rate before both, 0.82 and 0.81 after (one thread), and 0.77 and 0.66,
-//! 0.97 and 0.79 (two). In the run
-//! in which the C library had 77 ns, 3 x was 26: less than without any growth. By two threads it was 19, and the table without growth had
-//! 17.
+//! 0.97 and 0.79 (two). In the run in which the C library had 77 ns, 3 x was 26: less than without any growth. By two threads it was 19,
+//! and the table without growth had 17.
 //!
 //! # Lookups beside a resize
 //!
@@ -182,10 +183,12 @@
 //! | beside resizes, to a million keys and back | 150 and 100 ns | 48,957 of 17.1 million |
 //! | of these, first of its key with a new size | | 683 of 1,329 |
 //!
-//! In a run under more load, lookups between the resizes had a 99.9th percentile of 180 and 200 ns, those while the size was
-//! being changed of 160 and 170, and those beside updates only of 160 and 200. So it is the updates: an insertion or removal writes to the
-//! line of its bucket, seven others are in this line, and whoever looks one of them up next fetches it from the updater's
-//! cache. In a large table a doubling writes to the lines of a thousand keys some 7,000 times by insertions alone. Against the same updates without a resize, lookups are not twice as slow.
+//! In a run under more load, lookups between the resizes had a 99.9th percentile of 180 and 200 ns, those while the size was being
+//! changed of 160 and 170, and those beside updates only of 160 and 200. So it is the updates: an insertion or removal writes to the line
+//! of its bucket, seven others are in this line, and whoever looks one of them up next fetches it from the updater's cache. In a large
+//! table a doubling writes to the lines of a thousand keys some 7,000 times by insertions alone. Lookups of 80 ns or more were 1.3 and
+//! 2.0 times as frequent while the size was being changed as between, in that run; in the 99.9th percentile, lookups beside a resize are
+//! not twice as slow as beside the same updates without one.
 //!
 //! The 99.9th percentile of insertions from empty to a million is mostly not the table's, either: one in 85 is the first to touch a
 //! page of the heap. With nodes in memory that was touched before it was 1.1, 1.5 and 1.6 us, without 3.0, 4.0 and 3.2 (a loaded machine).
@@ -221,11 +224,11 @@
 //!
 //! # Fork
 //!
-//! The child of a process has the table as it was. With the flavor's fork hooks, a resize in the background goes on in both
-//! processes: its pending call is in a queue, which the child has too. If other threads of the parent were updating at that
-//! moment, the child's list is still consistent (each update is one compare-and-swap). A lock that such a thread held is taken over,
-//! and a change of the size that was under way ends: who first has to do with the size in the child takes out whatever may be in the
-//! list above it, as when a table shrinks, and goes on from there (`resize/forked.rs`). An explicit `resize` of the parent's is not
-//! the child's. One that was about to hand the background's call to the flavor has told the table so already, and in the child nobody does:
-//! there the table grows by its updaters as far as it can, shrinks by `resize` alone, and is leaked in the end. Nodes that those threads were about to add or to reclaim are lost in the child, and a caller's allocator has to
-//! work there as any other does.
+//! The child of a process has the table as it was. With the flavor's fork hooks, a resize in the background goes on in both processes:
+//! its pending call is in a queue, which the child has too. If other threads of the parent were updating at that moment, the child's list
+//! is still consistent (each update is one compare-and-swap). A lock that such a thread held is taken over, and a change of the size that
+//! was under way ends: who first has to do with the size in the child takes out whatever may be in the list above it, as when a table
+//! shrinks, and goes on from there (`resize/forked.rs`). An explicit `resize` of the parent's is not the child's. One that was about to
+//! hand the background's call to the flavor has told the table so already, and in the child nobody does: there the table grows by its
+//! updaters as far as it can, shrinks by `resize` alone, and is leaked in the end. Nodes that those threads were about to add or to
+//! reclaim are lost in the child, and a caller's allocator has to work there as any other does.

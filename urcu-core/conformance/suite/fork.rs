@@ -12,7 +12,7 @@ use std::time::Duration;
 use urcu_conformance::forked::{self, Forked};
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
-use urcu_conformance::{RaisedAtEnd, until, watchdog};
+use urcu_conformance::{RaisedAtEnd, task, until, watchdog};
 
 use super::cast::{
     Bystander, Inside, NAME, Updater, Way, alone, assert_still_works, join, leaked_shelf, named, on_a_thread, process,
@@ -465,5 +465,50 @@ fn a_fork_that_waits_for_a_section_does_not_keep_it_from_its_end() {
         forks.finish();
         updater.finish();
         join(reader);
+    });
+}
+
+/// On one processor whoever gives the turn back is the one that runs, and may take it again before anybody else does.
+#[test]
+fn a_thread_that_forks_is_not_passed_over() {
+    const HOOKS: u64 = 150;
+    static STOP: AtomicBool = AtomicBool::new(false);
+    alone(|| {
+        task::stay_here();
+        let mut others: Vec<_> = (0..3)
+            .map(|_| {
+                named("updater", || {
+                    while !STOP.load(Ordering::Relaxed) {
+                        rcu::synchronize();
+                    }
+                })
+            })
+            .collect();
+        // Sections in which grace periods sleep.
+        others.extend((0..2).map(|_| {
+            named("reader", || {
+                let mut thread = register();
+                while !STOP.load(Ordering::Relaxed) {
+                    let guard = thread.read_lock();
+                    thread::sleep(Duration::from_millis(1));
+                    drop(guard);
+                    thread.quiescent_state();
+                }
+            })
+        }));
+        let mut passed_by = 0;
+        for _ in 0..HOOKS {
+            let before = rcu::stats().grace_periods;
+            rcu::raw::fork_before();
+            passed_by += rcu::stats().grace_periods - before;
+            // SAFETY: follows `fork_before`.
+            unsafe { rcu::raw::fork_after_parent() };
+            // Others take turns, too.
+            until("a grace period has begun", || rcu::stats().grace_periods > before);
+        }
+        STOP.store(true, Ordering::Relaxed);
+        others.into_iter().for_each(join);
+        // A few, since who has waited long enough goes on.
+        assert!(passed_by <= 10 * HOOKS, "{passed_by} grace periods went before {HOOKS} forks");
     });
 }

@@ -106,6 +106,12 @@
 //! the list is whole and holds what had been done. Values that panic when they are dropped: those that were removed are dropped by the worker,
 //! which reports it; when a list or a chain is dropped, the others are dropped too and the first panic goes on.
 //!
+//! # `fork`
+//!
+//! In a forked child lists can be read, if the flavor's hooks were called. A list that another thread was updating at the fork cannot be
+//! updated there: its lock stays locked, and `lock` waits for ever. (What was half done is whole for readers who walk forward.) Exclusive
+//! access takes no lock; but it must not be used then either, since the links backward may be behind.
+//!
 //! # Costs
 //!
 //! A walk is that over a plain linked list, plus the section. An element has two pointers beside its value, and an allocation; removing

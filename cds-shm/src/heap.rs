@@ -28,7 +28,7 @@ use core::fmt;
 use core::ptr::NonNull;
 use core::time::Duration;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 use cds_lfht::raw::TableBox;
@@ -98,11 +98,11 @@ impl Found<'_> {
 #[derive(Clone)]
 pub struct Heap {
     pub(crate) inner: Arc<Mutex<Inner>>,
+    /// The role, for as long as this lives. Not behind the lock, which may stay locked in a forked child.
+    pub(crate) writer: Arc<Writer>,
 }
 
 pub(crate) struct Inner {
-    /// The role, for as long as this lives.
-    writer: Writer,
     pub(crate) view: View,
     /// Blocks that can be given out, by class.
     free: [Vec<usize>; CLASSES],
@@ -249,8 +249,25 @@ impl View {
 }
 
 impl Heap {
+    /// # Panics
+    ///
+    /// In a forked child, if another thread had the lock at the fork.
+    #[track_caller]
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock_in_any_process().expect("cds-shm: another thread was using the heap when this process was forked")
+    }
+
+    /// `None` instead of the panic.
+    pub(crate) fn lock_in_any_process(&self) -> Option<MutexGuard<'_, Inner>> {
+        if self.writer.is_of_this_process() {
+            return Some(self.inner.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        match self.inner.try_lock() {
+            Ok(inner) => Some(inner),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            // A thread of the child could have it as well, for a moment. Nobody can tell, and nothing there is worth a wait.
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Before anything is changed.
@@ -260,12 +277,11 @@ impl Heap {
     /// In a forked child, whose free lists are copies of its parent's: both would give out the same memory.
     #[track_caller]
     pub(crate) fn lock_to_update(&self) -> MutexGuard<'_, Inner> {
-        let inner = self.lock();
         assert!(
-            inner.writer.is_of_this_process(),
+            self.writer.is_of_this_process(),
             "cds-shm: the writer's role is that of the process which this one was forked from"
         );
-        inner
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The segment.
@@ -310,10 +326,9 @@ impl Heap {
 
 impl Inner {
     /// Nothing is free, nothing is used: [`adopt`](Self::adopt) tells it what there is.
-    pub(crate) fn new(writer: Writer, view: View) -> Self {
+    pub(crate) fn new(view: View) -> Self {
         let used = vec![0; view.geometry.spans];
         Self {
-            writer,
             view,
             free: [const { Vec::new() }; CLASSES],
             used,
@@ -620,5 +635,45 @@ impl Inner {
             self.view.segment.reap();
             self.reaped = Instant::now();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use urcu_conformance::forked;
+
+    use super::*;
+
+    #[test]
+    fn a_child_does_not_wait_for_a_thread_that_was_using_the_heap() {
+        let segment = Segment::create_memfd("heap", 1 << 20).expect("a segment");
+        let heap = Heap::open(segment.writer().expect("nobody else")).expect("room");
+        let mut map = heap.map::<u64, u64>("map").expect("room");
+        map.insert(&1, &2).expect("room");
+        let list = heap.list::<u64>("list").expect("room");
+        let (locked, is_locked) = mpsc::channel();
+        let (done, is_done) = mpsc::channel::<()>();
+        let mut structures = Some((map, list));
+        thread::scope(|scope| {
+            let others = heap.clone();
+            scope.spawn(move || {
+                let _held = others.lock();
+                locked.send(()).expect("the test waits for this");
+                let _ = is_done.recv();
+            });
+            is_locked.recv().expect("it gets there");
+            forked::run(|| {
+                let (mut map, list) = structures.take().expect("made above");
+                assert_eq!(map.peek(&1).expect("whole"), Some(2));
+                assert!(catch_unwind(AssertUnwindSafe(|| map.insert(&2, &3))).is_err());
+                assert!(catch_unwind(AssertUnwindSafe(|| heap.retired_bytes())).is_err());
+                drop((map, list));
+            });
+            drop(done);
+        });
     }
 }

@@ -339,7 +339,9 @@ impl<T: Stored> ListWriter<T> {
 
 impl<T: Stored> Drop for ListWriter<T> {
     fn drop(&mut self) {
-        self.heap.lock().open.remove(&self.place);
+        if let Some(mut inner) = self.heap.lock_in_any_process() {
+            inner.open.remove(&self.place);
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::mem::ManuallyDrop;
+use core::mem::{self, ManuallyDrop};
 use core::ops::Deref;
 use core::ptr::NonNull;
 use std::sync::{Arc, Weak};
@@ -499,10 +499,14 @@ impl<K: Stored, V: Stored> Drop for MapWriter<K, V> {
     fn drop(&mut self) {
         // SAFETY: taken here and nowhere else, and not used afterwards.
         let map = unsafe { ManuallyDrop::take(&mut self.map) };
-        let mut inner = self.heap.lock();
-        inner.open.remove(&self.place);
-        // It knows of resizes that are under way.
-        inner.tables.insert(self.place, map.table);
+        if let Some(mut inner) = self.heap.lock_in_any_process() {
+            inner.open.remove(&self.place);
+            // It knows of resizes that are under way.
+            inner.tables.insert(self.place, map.table);
+        } else {
+            // It would give its memory back to a heap that cannot be used here.
+            mem::forget(map.table);
+        }
     }
 }
 

@@ -197,7 +197,7 @@ impl Heap {
             }
             writer.set_root(ROOT, Offset::new((view.geometry.records - DISTANCE) as u64))?;
         }
-        let heap = Self { inner: Arc::new(Mutex::new(Inner::new(writer, view))) };
+        let heap = Self { inner: Arc::new(Mutex::new(Inner::new(view))), writer: Arc::new(writer) };
         heap.put_right()?;
         Ok(heap)
     }

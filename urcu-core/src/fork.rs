@@ -4,22 +4,18 @@ use crate::defer;
 use crate::flavor::Flavor;
 use crate::reader::ThreadRecord;
 use crate::sys::{self, SignalsBlocked};
-use crate::weaken;
 
 /// Before `fork`: waits out the running grace period and keeps others from starting.
 ///
 /// The caller is outside every section and not online, and calls one of the other two afterwards.
 #[track_caller]
 pub(crate) fn before<F: Flavor>() {
-    let domain = F::domain();
     assert!(
         !is_under_way_here::<F>(),
         "{}: fork_before() was called twice without fork_after_parent() or fork_after_child() in between",
         F::NAME
     );
-    // Workers finish their rounds first, which takes grace periods.
     defer::before_fork::<F>();
-    weaken!("fork-holds-grace-periods", domain.grace_periods.hold() => ());
     F::with_record(|record| record.set_forking(true));
 }
 
@@ -39,6 +35,7 @@ pub(crate) fn after_in_child<F: Flavor>() {
 
 fn forget_readers<F: Flavor>() {
     let domain = F::domain();
+    sys::note_forked_child();
     // A handler that reads for the first time in the middle of this would lose its slot.
     let _blocked = F::REGISTERS_ITSELF.then(SignalsBlocked::new);
     let own = F::reader();
@@ -66,13 +63,17 @@ fn forget_readers<F: Flavor>() {
 /// Lets forked children put themselves right without the hooks: for flavors whose users know nothing of RCU.
 ///
 /// By `pthread_atfork`, in the child only, and without taking a lock or allocating there. What the hooks do and this does
-/// not: callbacks that a worker beside the default one held, and queues that some thread was emptying at the moment of
-/// the fork, are lost in the child.
+/// not: calls that a worker had taken and not run, what the inbox of a worker beside the default one held, and queues that some
+/// thread was emptying at the moment of the fork, are lost in the child.
 pub fn repair_children<F: Flavor>() {
     unsafe extern "C" fn in_child<F: Flavor>() {
         // With the hooks, everything is held by this thread and `after_in_child` is to come.
         if !is_under_way_here::<F>() {
             forget_readers::<F>();
+            // Nobody may make a thread here that would run those that somebody polls for.
+            if !crate::raw::read_ongoing::<F>() && !F::MIRRORED {
+                F::domain().grace_periods.complete_after_fork();
+            }
             defer::after_unprepared_fork::<F>();
         }
     }

@@ -171,6 +171,15 @@ impl GracePeriods {
         self.inner.is_asleep.store(false, Ordering::Relaxed);
     }
 
+    /// In a forked child whose thread is outside of sections: whatever a grace period could have been waiting for is not there,
+    /// so all that have been asked for have ended.
+    pub(crate) fn complete_after_fork(&self) {
+        // Relaxed: there is one thread.
+        let asked_for = self.next();
+        self.inner.started.store(asked_for, Ordering::Relaxed);
+        self.inner.completed.store(asked_for, Ordering::Relaxed);
+    }
+
     /// Runs one grace period if the turn is free; otherwise waits until the turn has changed hands or is free.
     #[inline]
     fn lead_or_wait<F: Flavor>(&self, number: u64) -> Result<(), Stuck> {

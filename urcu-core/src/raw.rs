@@ -382,7 +382,7 @@ pub unsafe fn fork_after_parent<F: Flavor>() {
 }
 
 /// After `fork`, in the child: forgets the readers whose threads do not exist here. The calling thread's registration
-/// goes on.
+/// goes on. What was pending runs here, too; if it takes a lock that another thread held at the fork, it waits for ever.
 ///
 /// # Safety
 ///

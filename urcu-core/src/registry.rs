@@ -314,12 +314,26 @@ impl<S: Storage> Registry<S> {
     }
 
     /// Frees every slot but `own`: what a forked child does with the threads it did not inherit.
+    ///
+    /// They stopped anywhere: one that had claimed its slot and nothing else has not noted yet which it is, one that was
+    /// ending may be counted or not. So nothing that stands in the records is relied on.
     pub(crate) fn prune(&'static self, own: &'static Reader) {
-        self.for_each(|reader| {
-            if weaken!("child-prunes", !core::ptr::eq(reader, own) => false) {
-                self.release(reader);
+        for chunk in (0..CHUNKS).map_while(|index| self.storage.chunk(index)) {
+            for (in_use, readers) in chunk.in_use.iter().zip(chunk.readers.chunks(WORD_SLOTS)) {
+                // Relaxed, as the store: there is one thread.
+                let bits = in_use.load(Ordering::Relaxed);
+                let mut left = 0;
+                for (bit, reader) in readers.iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0) {
+                    if weaken!("child-prunes", !core::ptr::eq(reader, own) => false) {
+                        reader.clear();
+                    } else {
+                        left |= 1 << bit;
+                    }
+                }
+                in_use.store(left, Ordering::Relaxed);
             }
-        });
+        }
+        self.ending.store(0, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 }
@@ -397,6 +411,24 @@ mod tests {
         registry.reaping.store(0, Ordering::Relaxed);
         (WORD_SLOTS + 1..3 * WORD_SLOTS).for_each(|expected| assert_eq!(fill(), expected));
         assert_eq!(fill(), 0, "it grew although no thread with that number exists");
+    }
+
+    #[test]
+    fn pruning_copes_with_threads_that_stopped_halfway() {
+        let registry = registry();
+        let claim = || registry.claim(WordLayout::new(16)).expect("memory");
+        let [own, was_ending, was_released] = [claim(), claim(), claim()];
+        // Claimed for the first time, and its number not noted yet.
+        let chunk = registry.storage.chunk(0).expect("the first one");
+        chunk.in_use[0].fetch_or(1 << 40, Ordering::Relaxed);
+        // Marked and not counted; counted out and not cleared.
+        was_ending.set_ending();
+        registry.leave_to_reaper(was_released);
+        registry.ending.fetch_sub(1, Ordering::Relaxed);
+        registry.prune(own);
+        assert_eq!(registry.len(), 1);
+        assert!(registry.find(|reader| core::ptr::eq(reader, own)).is_some(), "the caller's own record was given away");
+        assert_eq!([claim().slot(), claim().slot()], [1, 2]);
     }
 
     #[test]

@@ -61,7 +61,8 @@
 //!
 //! - **Fork.** When parent and child both go on using RCU, call [`raw::fork_before`] before `fork` and one of
 //!   [`raw::fork_after_parent`], [`raw::fork_after_child`] after it. What is pending at the fork then runs in both
-//!   processes. `fork` followed by `exec` needs nothing.
+//!   processes, and waits for ever in the child if it takes a lock that another thread held. `fork` followed by `exec` needs
+//!   nothing.
 //! - **Thread exit.** A thread that ends without dropping its [`Thread`] is unregistered by its exit. If it ends inside
 //!   a section of the raw tier, the section is ended. A section behind a leaked [`Guard`] is never ended, since its
 //!   references may live on: from then on whoever waits for a grace period panics. A [`Report`] tells of either.

@@ -66,14 +66,7 @@ pub fn attach(segment: &Segment) -> Result<(), SegmentError> {
     let new = Box::into_raw(Box::new(Attached { mapping, process, pages }));
     // Release: the box before its address. PAIR(attached)
     match ATTACHED.compare_exchange(core::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => {
-            // SAFETY: leaked above.
-            let period = unsafe { &(*new).mapping.control().period.0 };
-            // Before any registration that is ordered after this call; others are refused or see it, since they ask for
-            // `PERIOD` after `ATTACHED`. Release: with what it points to.
-            PERIOD.store(core::ptr::from_ref(period).cast_mut(), Ordering::Release);
-            Ok(())
-        }
+        Ok(_) => Ok(()),
         Err(present) => {
             // SAFETY: not published.
             drop(unsafe { Box::from_raw(new) });
@@ -81,6 +74,17 @@ pub fn attach(segment: &Segment) -> Result<(), SegmentError> {
             let present = unsafe { &*present };
             if Arc::ptr_eq(&present.mapping, &segment.mapping) { Ok(()) } else { Err(SegmentError::AlreadyAttached) }
         }
+    }
+}
+
+/// Makes sections carry the segment's number: what each registration begins with, and not the attaching. A thread may see the
+/// segment attached, or inherit it by a fork, while the one that attaches it has come no further.
+fn use_period_of(attached: &'static Attached) {
+    let period = core::ptr::from_ref(&attached.mapping.control().period.0).cast_mut();
+    // Once, since sections load it. Relaxed: a number that is the same for all.
+    if PERIOD.load(Ordering::Relaxed) != period {
+        // Release: with what it points to.
+        PERIOD.store(period, Ordering::Release);
     }
 }
 
@@ -99,6 +103,7 @@ fn place(reader: &Reader) -> (usize, usize) {
 /// See [`urcu_core::Flavor::attach_mirror`].
 pub(crate) fn attach_mirror(reader: &'static Reader) -> Result<(), RegisterError> {
     let attached = attached().ok_or(RegisterError::Init(urcu_core::InitError::NoSegment))?;
+    use_period_of(attached);
     if !attached.is_of_this_process() {
         // A forked child whose hooks were not called.
         forget_mirrors();
@@ -156,5 +161,22 @@ fn page_for(attached: &'static Attached, group: usize) -> Option<usize> {
             records::give_up(&attached.mapping, claimed, process);
             Some(other as usize - 1)
         }
+    }
+}
+
+#[cfg(all(test, not(urcu_loom)))]
+mod tests {
+    use super::*;
+
+    /// What a forked child may inherit: a segment that is attached, and nothing else done by the one who attached it.
+    #[test]
+    fn sections_carry_the_number_of_a_segment_that_was_just_being_attached() {
+        let without = PERIOD.load(Ordering::Relaxed);
+        let segment = crate::SegmentOptions::new(1 << 12).create_memfd("attach").expect("a segment");
+        attach(&segment).expect("the first one");
+        PERIOD.store(without, Ordering::Relaxed);
+        let thread = crate::register().expect("room");
+        drop(thread.read_lock());
+        assert_eq!(PERIOD.load(Ordering::Relaxed), segment.mapping.control().period.0.as_ptr().cast());
     }
 }

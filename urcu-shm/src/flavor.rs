@@ -68,7 +68,7 @@ unsafe impl Flavor for Shm {
 
     #[inline]
     fn shared_period() -> u64 {
-        // Relaxed: the thread was registered after the segment was attached.
+        // Relaxed: the registration has seen to it.
         let period = PERIOD.load(Ordering::Relaxed);
         // SAFETY: valid for ever.
         let period = unsafe { &*period };

@@ -32,9 +32,9 @@ static REQUEST: CachePadded<AtomicU64> = CachePadded(AtomicU64::new(0));
 /// that did so late would do it to the next sleep.
 static AWAITED: AtomicU32 = AtomicU32::new(0);
 
-/// The signal in use; 0 before initialisation, `CHOOSING` during it.
+/// The signal in use; 0 before initialisation. During it, the process that chooses one, negated: a forked child inherits that from a
+/// thread that it does not have.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
-const CHOOSING: i32 = -1;
 
 /// The longest sleep before the updater looks at the threads again: a wake-up can be lost to one that is ending.
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(10);
@@ -49,11 +49,15 @@ pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 /// - [`InitError::SignalUnusable`]: it cannot have a handler (`SIGKILL`, `SIGSTOP`), belongs to the system, or does not
 ///   exist.
 pub fn init_signal(signal: i32) -> Result<(), InitError> {
+    let choosing = -sys::process_id();
+    let mut free = 0;
     loop {
         // Acquire pairs with the Release below: the handler is installed. PAIR(signal-chosen)
-        match SIGNAL.compare_exchange(0, CHOOSING, Ordering::Acquire, Ordering::Acquire) {
+        match SIGNAL.compare_exchange(free, choosing, Ordering::Acquire, Ordering::Acquire) {
             Ok(_) => break,
-            Err(CHOOSING) => sys::yield_now(),
+            Err(other) if other == choosing => sys::yield_now(),
+            // It was free again, or nobody will ever say what was chosen.
+            Err(other) if other <= 0 => free = other,
             Err(chosen) if chosen == signal => return Ok(()),
             Err(chosen) => return Err(InitError::SignalAlreadyChosen { signal: chosen }),
         }
@@ -88,8 +92,11 @@ fn install(signal: i32) -> Result<(), InitError> {
     if fault || !(standard || real_time) {
         return Err(InitError::SignalUnusable { signal });
     }
-    if current_handler(signal) != Some(libc::SIG_DFL) {
-        return Err(InitError::SignalTaken { signal });
+    match current_handler(signal) {
+        Some(libc::SIG_DFL) => {}
+        // By a thread of the parent, which was forked before it could say so.
+        Some(handler) if handler == handler_address() => return Ok(()),
+        _ => return Err(InitError::SignalTaken { signal }),
     }
     // SAFETY: plain data, for which zero is the empty mask and no flags.
     let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
@@ -248,4 +255,20 @@ fn sleep(tid: i32, acknowledged: impl Fn() -> bool) {
         sys::futex_wait(&AWAITED, tid, longest_sleep());
     }
     AWAITED.store(0, Ordering::Relaxed);
+}
+
+#[cfg(all(test, not(urcu_loom)))]
+mod tests {
+    use super::*;
+
+    /// What a forked child inherits: a thread of its parent's was choosing, and has or has not installed the handler.
+    #[test]
+    fn a_choice_that_a_parent_has_not_finished_is_made_again() {
+        for others in [-1, i32::MIN] {
+            SIGNAL.store(others, Ordering::Relaxed);
+            assert_eq!(init_signal(libc::SIGUSR1), Ok(()));
+            assert_eq!(init_signal(libc::SIGUSR1), Ok(()));
+            assert_eq!(init_signal(libc::SIGUSR2), Err(InitError::SignalAlreadyChosen { signal: libc::SIGUSR1 }));
+        }
+    }
 }

@@ -159,5 +159,6 @@
 //! moment, the child's list is still consistent (each update is one compare-and-swap). A lock that such a thread held is taken over,
 //! and a change of the size that was under way ends: who first has to do with the size in the child takes out whatever may be in the
 //! list above it, as when a table shrinks, and goes on from there (`resize/forked.rs`). An explicit `resize` of the parent's is not
-//! the child's. Nodes that those threads were about to add or to reclaim are lost in the child, and a caller's allocator has to
+//! the child's. One that was about to hand the background's call to the flavor has told the table so already, and in the child nobody does:
+//! there the table grows by its updaters as far as it can, shrinks by `resize` alone, and is leaked in the end. Nodes that those threads were about to add or to reclaim are lost in the child, and a caller's allocator has to
 //! work there as any other does.

@@ -3,15 +3,16 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
+use std::time::Duration;
 
 use urcu_conformance::forked::{self, Forked};
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
-use urcu_conformance::{Gate, leak, until};
+use urcu_conformance::{Gate, leak, until, watchdog};
 
 use super::cast::{Inside, NAME, Updater, alone, join, named, process};
 use super::deferred::barrier;
-use crate::rcu;
+use crate::{TRAITS, rcu};
 
 static RAN: AtomicUsize = AtomicUsize::new(0);
 
@@ -301,6 +302,134 @@ fn a_fork_waits_for_the_calls_that_are_running() {
         forks.assert_waiting();
         GO_ON.store(true, Ordering::Relaxed);
         forks.finish();
+        barrier();
+    });
+}
+
+/// Whoever runs its own calls has the queue that a fork waits for, and the calls may do whatever deferred calls may do.
+#[test]
+fn a_fork_waits_for_calls_that_a_thread_runs_itself() {
+    static BUSY: AtomicBool = AtomicBool::new(false);
+    static RUNNING: AtomicBool = AtomicBool::new(false);
+    static FORKS: AtomicBool = AtomicBool::new(false);
+    static DONE: AtomicBool = AtomicBool::new(false);
+    alone(|| {
+        let runs = named("runs", || {
+            // So that the default worker leaves the next call alone.
+            rcu::defer(|| {
+                BUSY.store(true, Ordering::Relaxed);
+                until("another call runs", || RUNNING.load(Ordering::Relaxed));
+            });
+            until("it is busy", || BUSY.load(Ordering::Relaxed));
+            rcu::defer(|| {
+                RUNNING.store(true, Ordering::Relaxed);
+                until("somebody forks", || FORKS.load(Ordering::Relaxed));
+                let _ = rcu::stats();
+                let _ = rcu::workers::Builder::new().spawn().expect("a worker");
+                DONE.store(true, Ordering::Relaxed);
+            });
+            // SAFETY: no pointers.
+            unsafe { rcu::raw::defer_barrier_thread() }.expect("not in a callback");
+        });
+        until("it runs", || RUNNING.load(Ordering::Relaxed));
+        let forks = Updater::calling(|| fork(barrier).succeeded());
+        forks.assert_waiting();
+        FORKS.store(true, Ordering::Relaxed);
+        forks.finish();
+        assert!(DONE.load(Ordering::Relaxed));
+        join(runs);
+    });
+}
+
+/// A stopped worker has left calls to the default one, which is at something else at the fork.
+#[test]
+fn what_a_stopped_worker_has_left_counts_once_in_a_child() {
+    static BUSY: AtomicBool = AtomicBool::new(false);
+    static GO_ON: AtomicBool = AtomicBool::new(false);
+    static WORKER_BUSY: AtomicBool = AtomicBool::new(false);
+    static END: AtomicBool = AtomicBool::new(false);
+    alone(|| {
+        if !TRAITS.registers_itself {
+            return;
+        }
+        rcu::defer(|| {
+            BUSY.store(true, Ordering::Relaxed);
+            until("it may go on", || GO_ON.load(Ordering::Relaxed));
+        });
+        until("the default worker is busy", || BUSY.load(Ordering::Relaxed));
+        let worker = rcu::workers::Builder::new().spawn().expect("a worker");
+        rcu::workers::set_of_thread(Some(worker));
+        rcu::defer(|| {
+            WORKER_BUSY.store(true, Ordering::Relaxed);
+            until("it may end", || END.load(Ordering::Relaxed));
+        });
+        until("the worker is busy", || WORKER_BUSY.load(Ordering::Relaxed));
+        // More than a block, which would make up for what is counted down.
+        (0..1_000).for_each(|_| rcu::defer(count));
+        let stops = Updater::calling(move || worker.stop().expect("not in a callback"));
+        stops.assert_waiting();
+        END.store(true, Ordering::Relaxed);
+        stops.finish();
+        assert_eq!(RAN.load(Ordering::Relaxed), 0);
+        // Without hooks.
+        forked::run(|| {
+            watchdog::end_by_alarm(watchdog::patient(Duration::from_secs(120)));
+            barrier();
+            assert_eq!(RAN.load(Ordering::Relaxed), 1_000);
+            // Would wait for room.
+            (0..2_000).for_each(|_| rcu::defer(count));
+            barrier();
+            assert_eq!(RAN.load(Ordering::Relaxed), 3_000);
+        });
+        GO_ON.store(true, Ordering::Relaxed);
+        barrier();
+    });
+}
+
+/// The worker of the thread that forks does not exist in a child, and whoever makes another one does not bring it back.
+#[test]
+fn without_hooks_a_call_is_not_handed_to_a_worker_of_the_parent() {
+    alone(|| {
+        if !TRAITS.registers_itself {
+            return;
+        }
+        let worker = rcu::workers::Builder::new().spawn().expect("a worker");
+        rcu::workers::set_of_thread(Some(worker));
+        forked::run(|| {
+            let other = rcu::workers::Builder::new().spawn().expect("a worker");
+            join(named("other", move || rcu::workers::set_of_thread(Some(other))));
+            rcu::defer(count);
+            barrier();
+            assert_eq!(RAN.load(Ordering::Relaxed), 1);
+            rcu::workers::set_of_thread(Some(worker));
+            rcu::defer(count);
+            barrier();
+            assert_eq!(RAN.load(Ordering::Relaxed), 2);
+            worker.stop().expect("not in a callback");
+            other.stop().expect("not in a callback");
+        });
+        worker.stop().expect("not in a callback");
+    });
+}
+
+/// What one thread holds for its own fork is whole, so a fork beside it has it too.
+#[test]
+fn a_fork_beside_another_threads_hooks_loses_nothing() {
+    alone(|| {
+        if !TRAITS.registers_itself {
+            return;
+        }
+        rcu::raw::fork_before();
+        join(named("other", || (0..10).for_each(|_| rcu::defer(count))));
+        let forks = || {
+            forked::run(|| {
+                barrier();
+                assert_eq!(RAN.load(Ordering::Relaxed), 10);
+            });
+        };
+        join(named("forks", forks));
+        // SAFETY: follows `fork_before`.
+        unsafe { rcu::raw::fork_after_parent() };
         barrier();
     });
 }

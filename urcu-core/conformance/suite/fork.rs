@@ -7,11 +7,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use urcu_conformance::RaisedAtEnd;
 use urcu_conformance::forked::{self, Forked};
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
+use urcu_conformance::{RaisedAtEnd, until, watchdog};
 
 use super::cast::{
     Bystander, Inside, NAME, Updater, Way, alone, assert_still_works, join, leaked_shelf, named, on_a_thread, process,
@@ -420,5 +421,49 @@ fn a_fork_beside_another_threads_hooks_leaves_a_child_that_works() {
         release.send(()).expect("it waits for this");
         join(other);
         assert_still_works();
+    });
+}
+
+/// Nobody waits in the child for what was polled for before: its end has to come by itself.
+#[test]
+fn a_grace_period_that_is_polled_for_ends_in_the_child() {
+    alone(|| {
+        let inside = Bystander::enter();
+        let cookie = rcu::raw::start_poll();
+        let ends = || {
+            watchdog::end_by_alarm(watchdog::patient(Duration::from_secs(120)));
+            until("the grace period has ended", || rcu::raw::poll(cookie));
+        };
+        fork(ends).succeeded();
+        if TRAITS.registers_itself {
+            forked::run(ends);
+        }
+        inside.leave();
+    });
+}
+
+/// Where counters are looked at, inside a section that a grace period waits for, which a fork waits for.
+#[test]
+fn a_fork_that_waits_for_a_section_does_not_keep_it_from_its_end() {
+    alone(|| {
+        let (entered, is_inside) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        let reader = named("reader", move || {
+            let thread = register();
+            let guard = thread.read_lock();
+            entered.send(()).expect("the test waits for this");
+            may_go_on.recv().expect("it will be told");
+            let _ = rcu::stats();
+            drop(guard);
+        });
+        is_inside.recv().expect("it gets there");
+        let updater = Updater::start();
+        updater.assert_waiting();
+        let forks = Updater::calling(|| fork(rcu::synchronize).succeeded());
+        forks.assert_waiting();
+        go_on.send(()).expect("it waits for this");
+        forks.finish();
+        updater.finish();
+        join(reader);
     });
 }

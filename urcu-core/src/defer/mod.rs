@@ -514,13 +514,27 @@ pub(crate) fn stats<F: Flavor>() -> Stats {
     }
 }
 
-/// Before `fork`: every queue whole, every worker aside.
+/// Before `fork`: every worker aside, every queue whole, no grace period running.
+///
+/// In the order in which one may wait for the other: a worker finishes its round, and who empties a queue may wait for a grace
+/// period, which needs the turn; a section that a grace period waits for, or a call that somebody runs who has the queue, may take
+/// the locks that come last.
 pub(crate) fn before_fork<F: Flavor>() {
     let deferred = &F::domain().deferred;
+    let grace_periods = &F::domain().grace_periods;
     deferred.round_here.hold_for_fork();
     weaken!("fork-pauses-workers", deferred.default_worker.pause() => ());
     deferred.workers.pause_all();
     weaken!("fork-holds-queues", deferred.updaters.hold_for_fork() => ());
+    loop {
+        weaken!("fork-holds-grace-periods", grace_periods.hold() => ());
+        if deferred.workers.hold_for_fork() {
+            return;
+        }
+        // Those that were made meanwhile have to finish their rounds, too.
+        grace_periods.resume();
+        deferred.workers.pause_all();
+    }
 }
 
 /// After `fork`, in either process: the queues may be emptied again.
@@ -551,6 +565,11 @@ fn mend<F: Flavor>() {
     deferred.taken_since.store(u64::MAX, Ordering::Relaxed);
 }
 
+/// In a forked child, after [`mend`]: what stopped workers have left is in no queue, and counts against the limits, too.
+fn count_adopted(deferred: &Deferred) {
+    deferred.limits.sealed(deferred.workers.adopted_count(), 0);
+}
+
 /// In a forked child, without `before_fork`, and without taking a lock or allocating.
 pub(crate) fn after_unprepared_fork<F: Flavor>() {
     let deferred = &F::domain().deferred;
@@ -565,6 +584,9 @@ pub(crate) fn after_unprepared_fork<F: Flavor>() {
     }
     deferred.updaters.release_after_fork();
     mend::<F>();
+    count_adopted(deferred);
+    // The worker that it was set to does not exist; a thread that does not either may have held the list where that would be noted.
+    F::with_record(|record| record.set_worker(None));
     deferred.updaters.disown_all_but(F::with_record(|record| record.updater()));
 }
 
@@ -576,10 +598,10 @@ pub(crate) fn after_fork_in_child<F: Flavor>() {
     release_queues::<F>();
     deferred.default_worker.forget_thread();
     deferred.workers.forget_threads(deferred);
-    deferred.limits.sealed(deferred.workers.adopted_count(), 0);
+    count_adopted(deferred);
     deferred.updaters.disown_all_but(F::with_record(|record| record.updater()));
     deferred.round_here.release_after_fork();
-    if deferred.is_pending() {
+    if deferred.is_pending() || deferred.default_worker.is_polled::<F>() {
         deferred.default_worker.start_or_report::<F>();
     }
 }

@@ -210,8 +210,9 @@ impl Queue {
 
     /// In a forked child: if a thread that does not exist was emptying the queue, what is in it is lost, and a fresh start
     /// made.
+    /// (What a thread holds that was about to fork itself is whole.)
     pub(crate) fn give_up_if_held(&self) {
-        if self.lock.load(Ordering::Acquire) == FREE {
+        if self.lock.load(Ordering::Acquire) != HELD {
             return;
         }
         // SAFETY: the child has one thread, and the holder is not it.

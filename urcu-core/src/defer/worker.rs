@@ -12,7 +12,6 @@ mod sleep;
 use core::ffi::c_void;
 use core::ptr;
 use core::time::Duration;
-use std::ffi::CString;
 use std::sync::Arc;
 
 use crate::backoff::Backoff;
@@ -159,6 +158,12 @@ impl Worker {
         self.call_for();
     }
 
+    /// Whether somebody polls for a grace period that has not ended.
+    pub(crate) fn is_polled<F: Flavor>(&self) -> bool {
+        // Relaxed: see `poll_for`.
+        !F::domain().grace_periods.has_completed(self.polled.load(Ordering::Relaxed))
+    }
+
     /// Returns once everything that was handed over before has run; `false` when the worker has no thread after all.
     ///
     /// # Errors
@@ -250,11 +255,10 @@ impl Worker {
             return Ok(());
         }
         registration::pin::<F>();
-        let name = CString::new(setup.name.as_deref().unwrap_or(F::NAME)).unwrap_or_default();
+        let name = setup.name.clone().unwrap_or_else(|| F::NAME.to_owned());
         let outcome = Arc::new(StartOutcome::default());
         let tell = Arc::clone(&outcome);
         let body = move || {
-            sys::set_thread_name(&name);
             let ready = sys::set_scheduling(setup.cpu, setup.realtime);
             self.tid.store(sys::thread_id(), Ordering::Relaxed);
             tell.set(ready);
@@ -267,7 +271,7 @@ impl Worker {
         };
         // Inherited: no handler of the program runs on a worker.
         let blocked = sys::SignalsBlocked::new();
-        let spawned = sys::spawn_bare_thread(Box::new(body));
+        let spawned = sys::spawn_thread(&name, body);
         drop(blocked);
         spawned.map_err(|errno| WorkerError::NoThread { errno })?;
         outcome.wait().map_err(|errno| WorkerError::Scheduling { errno })
@@ -390,6 +394,16 @@ impl Worker {
         }
         weaken!("oldest-first", calls[from..].reverse() => ());
         self.taken.fetch_add((calls.len() - from) as u64, Ordering::Relaxed);
+    }
+
+    /// In a forked child: what is in the inbox is lost, and no more is let in.
+    pub(crate) fn shut(&self) {
+        self.inbox.store(closed(), Ordering::Relaxed);
+    }
+
+    /// In a forked child, with the inbox closed: a thread that does not exist may have added a head and not counted it.
+    pub(crate) fn recount(&self) {
+        self.pushed.store(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Moves what a stopped or vanished worker still holds to `calls`.

@@ -130,27 +130,37 @@ impl WorkerSet {
         calls.append(&mut adopted);
     }
 
-    /// Before `fork`: every worker aside, and the locks held. They are taken last, since a worker that stops needs them.
+    /// Those of the running ones that no fork has put aside.
+    fn not_aside(&self, lists: &Lists) -> Vec<&'static Worker> {
+        let aside = self.paused.lock();
+        let is_new = |worker: &&'static Worker| !aside.iter().any(|other| ptr::eq(*other, *worker));
+        lists.running.iter().copied().filter(is_new).collect()
+    }
+
+    /// Before `fork`: every worker aside that is listed. Takes a while, in which others may make more of them.
     pub(crate) fn pause_all(&self) {
         loop {
-            let lists = self.lists();
-            let aside = self.paused.lock();
-            let is_new = |worker: &&'static Worker| !aside.iter().any(|other| ptr::eq(*other, *worker));
-            let fresh: Vec<&'static Worker> = lists.running.iter().copied().filter(is_new).collect();
-            drop(aside);
+            let fresh = self.not_aside(&self.lists());
             if fresh.is_empty() {
-                // Held: none is made from now on.
-                core::mem::forget(lists);
-                break;
+                return;
             }
-            drop(lists);
             self.paused.lock().extend(&fresh);
-            // Takes a while, in which others may make more of them.
             for worker in fresh {
                 worker.pause();
             }
         }
+    }
+
+    /// Before `fork`, last: holds the locks, so that no worker is made from now on. False, and none is held, if some worker is not
+    /// aside.
+    pub(crate) fn hold_for_fork(&self) -> bool {
+        let lists = self.lists();
+        if !self.not_aside(&lists).is_empty() {
+            return false;
+        }
+        core::mem::forget(lists);
         self.adopted.hold_for_fork();
+        true
     }
 
     /// After `fork`, in either process.
@@ -175,8 +185,17 @@ impl WorkerSet {
         let paused = core::mem::take(&mut *self.paused.lock());
         paused.iter().for_each(|worker| worker.resume());
         core::mem::forget(paused);
-        core::mem::forget(core::mem::take(&mut self.lists().running));
+        let running = core::mem::take(&mut self.lists().running);
+        for worker in &running {
+            worker.forget_thread();
+            // Nobody hands it anything from now on, by whatever name.
+            worker.end_use();
+            worker.shut();
+        }
+        core::mem::forget(running);
         self.forget_choices();
+        let adopted = self.adopted.lock().len();
+        self.adopted_count.store(adopted as u64, Ordering::Relaxed);
     }
 
     fn forget_choices(&'static self) {
@@ -197,6 +216,7 @@ impl WorkerSet {
             worker.forget_thread();
             worker.end_use();
             worker.close(&mut leftover);
+            worker.recount();
         }
         self.lists().stopped.extend(running);
         self.forget_choices();

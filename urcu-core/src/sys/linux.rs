@@ -34,8 +34,27 @@ pub fn thread_has_ended(tid: i32) -> bool {
     !thread_exists(tid) || (tid == process_id() && matches!(thread_state(tid), Some(b'Z' | b'X')))
 }
 
-/// The letter that `/proc` has for a thread's state. By bare system calls and on the stack: async-signal-safe.
+/// The letter that `/proc` has for a thread's state. Async-signal-safe.
 fn thread_state(tid: i32) -> Option<u8> {
+    let mut stat = [0_u8; 64];
+    thread_stat(tid, &mut stat)?.first().copied()
+}
+
+/// Whether this process was forked and has not executed a program since; `false` in doubt.
+pub(crate) fn was_forked() -> bool {
+    /// `PF_FORKNOEXEC` in the kernel. Its first thread is the one that tells: all others are marked in any case.
+    const FORKED: u64 = 0x40;
+    let mut stat = [0_u8; 192];
+    let flags = thread_stat(process_id(), &mut stat).and_then(|stat| {
+        // Behind the state: the ids of parent, group, session, terminal and its group.
+        str::from_utf8(stat.split(|&byte| byte == b' ').nth(6)?).ok()?.parse::<u64>().ok()
+    });
+    flags.is_some_and(|flags| flags & FORKED != 0)
+}
+
+/// What `/proc` says of a thread, as far as there is room, from its state on. By bare system calls and on the stack:
+/// async-signal-safe.
+fn thread_stat(tid: i32, stat: &mut [u8]) -> Option<&[u8]> {
     use std::io::Write;
 
     let mut path = [0_u8; 48];
@@ -46,7 +65,6 @@ fn thread_state(tid: i32) -> Option<u8> {
     if file < 0 {
         return None;
     }
-    let mut stat = [0_u8; 64];
     // SAFETY: the buffer is valid for its length.
     let count = unsafe { libc::read(file, stat.as_mut_ptr().cast(), stat.len()) };
     // SAFETY: the descriptor is ours and not used again.
@@ -54,7 +72,7 @@ fn thread_state(tid: i32) -> Option<u8> {
     let stat = &stat[..usize::try_from(count).ok()?];
     // Behind the name, which is in parentheses, may contain any character, and has at most 15 of them.
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
-    stat.get(name_end + 2).copied()
+    stat.get(name_end + 2..)
 }
 
 /// Sends `signal` to one thread of this process; 0 only checks that the thread exists.
@@ -420,6 +438,21 @@ mod tests {
         assert!(started_with_environment(&entry(&format!("PATH={path}"))));
         assert!(!started_with_environment(&entry(&format!("PATH={path}x"))));
         assert!(!started_with_environment(&entry("PATH")));
+    }
+
+    #[test]
+    fn a_forked_process_is_told_from_one_that_was_started() {
+        assert!(!was_forked());
+        // SAFETY: the child makes bare system calls only.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: takes a plain integer.
+            unsafe { libc::_exit(i32::from(was_forked())) };
+        }
+        let mut status = 0;
+        // SAFETY: our child; a valid pointer to a local.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(libc::WEXITSTATUS(status), 1);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl<F: Flavor> Rounds<F> {
     fn is_called_for(&self) -> bool {
         let worker = self.worker;
         worker.wanted.load(Ordering::Relaxed) != worker.done.load(Ordering::Relaxed)
-            || !F::domain().grace_periods.has_completed(worker.polled.load(Ordering::Relaxed))
+            || worker.is_polled::<F>()
             || worker.pause.load(Ordering::Relaxed) != RUNNING
             || worker.stop.load(Ordering::Relaxed)
     }

@@ -1,27 +1,62 @@
-//! Threads without the standard library.
+//! Threads of the library's own, also in forked children.
 //!
 //! A thread of the standard library takes a lock when it starts and when it ends, around what it knows of all threads' stacks.
 //! A child that is forked at such a moment inherits the lock taken, and none of its own threads of that kind ever gets to its
-//! first line. What the system's `pthread_create` locks, the system's `fork` puts right.
-//!
-//! What they lack: a name in the messages of panics (the kernel knows it), and a message before the end by stack overflow.
+//! first line. So in forked children threads are made by `pthread_create`: what that locks, the system's `fork` puts right. What
+//! they lack is a name that the standard library knows, for the messages of panics, and a message before the end by stack overflow.
 
 use core::ffi::{CStr, c_void};
 use core::mem::MaybeUninit;
 use core::ptr;
+use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::Builder;
+
+use super::linux::was_forked;
+use crate::sync::{AtomicBool, Ordering};
+
+/// Whether this process is known to have been forked.
+static IN_FORKED_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// One that was forked before it used RCU needs no hooks, and asks the system.
+fn is_forked_child() -> bool {
+    // Relaxed: see `note_forked_child`; and a note that is missed is made again.
+    if !IN_FORKED_CHILD.load(Ordering::Relaxed) && was_forked() {
+        note_forked_child();
+    }
+    IN_FORKED_CHILD.load(Ordering::Relaxed)
+}
+
+/// From now on threads are made without the standard library. Async-signal-safe.
+pub fn note_forked_child() {
+    // Relaxed: the child has one thread, and makes the others.
+    IN_FORKED_CHILD.store(true, Ordering::Relaxed);
+}
 
 /// What the standard library gives its threads.
 const STACK_BYTES: usize = 2 << 20;
 
 type Body = Box<dyn FnOnce() + Send>;
 
-/// Makes a thread that runs `body`. Nobody joins it; a panic ends it and nothing else.
+/// Makes a thread that runs `body`. Nobody joins it; a panic ends it and nothing else. There is no zero byte in `name`, of which
+/// the kernel keeps 15.
 ///
 /// # Errors
 ///
 /// The system's error number.
-pub fn spawn_bare_thread(body: Body) -> Result<(), i32> {
+pub fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), i32> {
+    if is_forked_child() {
+        let name = CString::new(name).unwrap_or_default();
+        return spawn_bare_thread(Box::new(move || {
+            set_thread_name(&name);
+            body();
+        }));
+    }
+    let spawned = Builder::new().name(name.to_owned()).spawn(body);
+    spawned.map(drop).map_err(|error| error.raw_os_error().unwrap_or(0))
+}
+
+fn spawn_bare_thread(body: Body) -> Result<(), i32> {
     extern "C" fn start(body: *mut c_void) -> *mut c_void {
         // SAFETY: made by `into_raw` below, for this call alone.
         let body = unsafe { Box::from_raw(body.cast::<Body>()) };
@@ -55,7 +90,7 @@ pub fn spawn_bare_thread(body: Body) -> Result<(), i32> {
 }
 
 /// Names the calling thread. The kernel keeps 15 bytes.
-pub fn set_thread_name(name: &CStr) {
+fn set_thread_name(name: &CStr) {
     // SAFETY: a valid C string, of which at most 16 bytes are copied.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
@@ -68,13 +103,15 @@ mod tests {
 
     #[test]
     fn it_runs_under_its_name() {
-        let (sender, receiver) = channel();
-        let body = move || {
-            set_thread_name(c"a name of more than 15 bytes");
-            sender.send(super::super::thread_name()).expect("the test waits");
+        let name_of_thread = || {
+            let (sender, receiver) = channel();
+            let body = move || sender.send(super::super::thread_name()).expect("the test waits");
+            spawn_thread("a name of more than 15 bytes", body).expect("a thread");
+            receiver.recv().expect("the thread sends")
         };
-        spawn_bare_thread(Box::new(body)).expect("a thread");
-        assert_eq!(receiver.recv().expect("the thread sends"), "a name of more ");
+        assert_eq!(name_of_thread(), "a name of more ");
+        note_forked_child();
+        assert_eq!(name_of_thread(), "a name of more ", "in a forked child");
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::word::Link;
 
 /// A caller's allocator for the buckets of tables: two functions, and what they are to be called with.
 ///
-/// Without one, small pieces of memory come from Rust's global allocator and large ones are mappings, on huge pages where the
+/// Without one, small pieces of memory come from Rust's global allocator (of the smallest, up to 112 KiB stay for the process's next tables,
+/// in builds without debug assertions) and large ones are mappings, on huge pages where the
 /// system has them; those of an allocator are whatever it gives. The mapping of
 /// [`BucketMemory::Mmap`](super::BucketMemory::Mmap) is made by the system in any case. What else belongs to a table, a
 /// few kilobytes that are made with it, comes from the global allocator.

@@ -16,7 +16,7 @@ use super::resize::MOST_STEP;
 use super::split_order::order_of;
 use super::table::Table;
 use super::update::{Side, Spot, set_flag, swing};
-use super::word::{BucketTag, Link, READY, Word, prefetch};
+use super::word::{BucketTag, Link, Node, READY, Word, prefetch};
 
 /// Whether somebody may begin at new buckets as soon as they are in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,12 @@ struct Plan<'t> {
     siblings: [MaybeUninit<Siblings<'t>>; MOST_STEP - 1],
     count: usize,
     first_parent: usize,
+    /// Of the parents' table.
     order: u32,
+    /// How many more the children's has.
+    bits: u32,
+    /// By those bits of a node's hash, how many siblings are before it.
+    before: [u8; MOST_STEP],
 }
 
 impl Plan<'_> {
@@ -115,6 +120,8 @@ impl<G: Ground> Table<G> {
             count: (1 << bits) - 1,
             first_parent: parents.start,
             order,
+            bits,
+            before: [0; MOST_STEP],
         };
         for number in 0..plan.count {
             let offset = (number + 1).reverse_bits() >> (usize::BITS - bits) << order;
@@ -138,6 +145,10 @@ impl<G: Ground> Table<G> {
                 }
             }
             let tag = self.buckets.tag_of(first);
+            // At most 63.
+            #[allow(clippy::cast_possible_truncation)]
+            let before = (number + 1) as u8;
+            plan.before[offset >> order] = before;
             plan.siblings[number].write(Siblings { first: link, tag, offset });
         }
         // Nobody begins at a bucket that no size has: it can be ready from the beginning.
@@ -154,9 +165,11 @@ impl<G: Ground> Table<G> {
             }
             // SAFETY: as promised.
             let start = unsafe { self.start_at(parent, plan.order) }?;
-            if !self.make_chained(&plan, parent, start, flags) {
+            // SAFETY: as promised.
+            let made = unsafe { self.make_chained(&plan, parent, start, flags, steps) }?;
+            if made < plan.count {
                 // SAFETY: as promised.
-                unsafe { self.make_family(&plan, parent, flags, steps) }?;
+                unsafe { self.make_family(&plan, parent, made, flags, steps) }?;
             }
             if when == When::Late {
                 for number in 0..plan.count {
@@ -183,18 +196,67 @@ impl<G: Ground> Table<G> {
         }
     }
 
-    /// Puts a family in that was [chained](Self::chain_siblings) and belongs between `start` and its target as a whole. Whether it
-    /// did.
+    /// Puts a family in that was [chained](Self::chain_siblings), from `start` on, as long as nobody else changes anything there
+    /// and nothing is removed. How many siblings it has put in.
+    ///
+    /// Nodes of the parent have its low bits in common, so the next few bits of their hashes say how many siblings belong before
+    /// each. Those that follow them lie behind all siblings, so it is not wrong to put some before one of them; but none is passed. (The
+    /// next bucket, which should be between, is not in the list if its own chunk of the growth before is late.)
+    ///
+    /// # Safety
+    ///
+    /// As [`make_families`](Self::make_families); `start` was found for `parent`, which is one of the plan's.
     #[inline(always)]
-    fn make_chained(&self, plan: &Plan<'_>, parent: usize, start: Start<'_>, flags: usize) -> bool {
-        let last = plan.count - 1;
-        if !start.word.ends_search(parent | plan.siblings(last).offset, start.order) {
-            return false;
+    unsafe fn make_chained(
+        &self,
+        plan: &Plan<'_>,
+        parent: usize,
+        start: Start<'_>,
+        flags: usize,
+        steps: &mut G::Steps,
+    ) -> Result<usize, G::Stop> {
+        let Start { mut link, mut word, order } = start;
+        let mut made = 0;
+        if order != plan.order {
+            return Ok(made);
         }
-        // Relaxed: not reachable yet; published by the exchange below. PAIR(lfht-link)
-        plan.link(last, parent).store(start.word.target().with(flags).0, Ordering::Relaxed);
-        let first = self.buckets.ground.name(NonNull::from(plan.link(0, parent)));
-        swing(start.link, start.word, Word::to_bucket(first, plan.siblings(0).tag)).is_ok()
+        loop {
+            let (node, before) = if word.is_bucket() {
+                if word.level() > order {
+                    return Ok(made);
+                }
+                (None, plan.count)
+            } else {
+                // SAFETY: reached in this section.
+                let node = unsafe { self.node_at(word) }?;
+                let bits = match word.bits(order, plan.bits) {
+                    Some(bits) => bits,
+                    None => node.hash::<G>() >> order & ((1 << plan.bits) - 1),
+                };
+                (Some(node), usize::from(plan.before[bits]))
+            };
+            if made < before {
+                #[cfg(all(test, not(urcu_loom)))]
+                if made != 0 && made == VANISHES_AT.load(Ordering::Relaxed) {
+                    return Ok(plan.count);
+                }
+                // Relaxed: not reachable yet; published by the exchange below. PAIR(lfht-link)
+                plan.link(before - 1, parent).store(word.target().with(flags).0, Ordering::Relaxed);
+                let first = self.buckets.ground.name(NonNull::from(plan.link(made, parent)));
+                if swing(link, word, Word::to_bucket(first, plan.siblings(made).tag)).is_err() {
+                    return Ok(made);
+                }
+                made = before;
+            }
+            let Some(node) = node.filter(|_| made < plan.count) else { return Ok(made) };
+            self.step(steps)?;
+            link = &node.links().next;
+            word = load(link);
+            let is_parents = node.hash::<G>() & ((1 << order) - 1) == parent;
+            if word.is_removed() || !is_parents {
+                return Ok(made);
+            }
+        }
     }
 
     /// Has the cache fetch what [`make_family`](Self::make_family) will look at.
@@ -209,31 +271,35 @@ impl<G: Ground> Table<G> {
         // Relaxed: nothing is read there on the strength of it.
         let word = Word(link.load(Ordering::Relaxed));
         // If the first node is behind the last child, nobody looks at it. A parent that is not ready (its own chunk of the growth before
-        // is late) has no link yet.
+        // is late) has no link yet. Without a branch: which of these it is cannot be predicted, and any address will do.
         let last = parent | plan.siblings(plan.count - 1).offset;
-        if word.is_ready() && !word.is_bucket() && !word.ends_search(last, plan.order) {
-            // SAFETY: read from a link; the target need not be there any more, but nothing is read.
-            if let Ok(node) = unsafe { self.buckets.ground.resolve(word.node()) } {
-                prefetch(node.as_ptr());
-            }
+        let is_looked_at = word.is_ready() & !word.is_bucket() & !word.ends_search(last, plan.order);
+        let name =
+            if is_looked_at { word.node() } else { self.buckets.ground.name(NonNull::from(link)).cast::<Node>() };
+        // SAFETY: read from a link; the target need not be there any more, but nothing is read.
+        if let Ok(node) = unsafe { self.buckets.ground.resolve(name) } {
+            prefetch(node.as_ptr());
         }
     }
 
+    /// Puts the siblings of a family in from the one with number `first` on, whatever happens there meanwhile.
+    ///
     /// # Safety
     ///
     /// As [`make_families`](Self::make_families); `parent` is one of the plan's.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     unsafe fn make_family(
         &self,
         plan: &Plan<'_>,
         parent: usize,
+        mut first: usize,
         flags: usize,
         steps: &mut G::Steps,
     ) -> Result<(), G::Stop> {
         let index = |number| parent | plan.siblings(number).offset;
         // SAFETY: as promised.
         let mut start = unsafe { self.start_at(parent, plan.order) }?;
-        let mut first = 0;
         while first < plan.count {
             let spot = if start.word.ends_search(index(first), start.order) {
                 Some(Spot { link: start.link, word: start.word, passed: 0 })

@@ -14,6 +14,8 @@ use urcu_core::space::{Process, Space};
 use urcu_core::sync::modelled::{AtomicPtr, AtomicUsize};
 use urcu_core::sys;
 
+#[cfg(not(urcu_loom))]
+use super::kept::KEPT;
 use super::section::Inside;
 use super::table::Table;
 use super::word::{Link, Word};
@@ -134,6 +136,10 @@ unsafe impl Ground for Process {
             }
             memory
         } else {
+            #[cfg(not(urcu_loom))]
+            if let Some(kept) = KEPT.take(count) {
+                return Some(kept);
+            }
             // SAFETY: segments are not empty.
             unsafe { alloc_zeroed(layout) }.cast::<Link>()
         };
@@ -163,6 +169,11 @@ unsafe impl Ground for Process {
         if is_mapped(count) {
             // SAFETY: what `reserve_pages` or `map_pages` returned, used by nobody.
             unsafe { sys::unmap_pages(memory.as_ptr().cast(), layout.size()) };
+            return;
+        }
+        #[cfg(not(urcu_loom))]
+        // SAFETY: allocated with the layout of so many, used by nobody.
+        if unsafe { KEPT.give(memory, count) } {
             return;
         }
         if cfg!(urcu_loom) {

@@ -245,6 +245,8 @@ pub mod design;
 mod error;
 mod family;
 mod ground;
+#[cfg(not(urcu_loom))]
+mod kept;
 mod lookup;
 mod resize;
 mod section;

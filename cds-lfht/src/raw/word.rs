@@ -208,6 +208,15 @@ impl Word {
         (bits ^ window_of(hash, window)) | (self.0.addr() & BUCKET) == 0
     }
 
+    /// So many bits of the target's hash, from bit `order` on, if the tag has all of them; the target is a node.
+    #[inline(always)]
+    pub(super) fn bits(self, order: u32, count: u32) -> Option<usize> {
+        let (window, bits) = self.window();
+        let begin = window * STEP;
+        let are_there = begin <= order && order + count <= begin + WINDOW;
+        are_there.then(|| bits >> (order - begin) & ((1 << count) - 1))
+    }
+
     /// Which window the tag has, and what is in it; the target is a node.
     #[inline(always)]
     fn window(self) -> (u32, usize) {

@@ -87,7 +87,7 @@ impl Call {
 
     /// Whether the intrusive tables are measured, too.
     fn is_for(self, group: Group) -> bool {
-        group.prefix.is_empty() || !matches!(self, Self::Lookup(Keys::Any, _) | Self::Lookup(_, Meanwhile::Updating))
+        group.prefix.is_empty() || !matches!(self, Self::Lookup(Keys::Any, _))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The function table: what structures and C code hold of a flavor.
 
+use std::ffi::c_void;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use urcu_conformance::{leak, libc};
 use urcu_core::{DomainId, Flavor as _, FlavorVtable, VTABLE_VERSION, VtableError};
@@ -133,5 +135,37 @@ fn a_wait_that_is_not_allowed_is_refused() {
         assert_eq!(wait(), 0);
         drop(offline);
         assert_eq!(wait(), 0);
+    });
+}
+
+#[test]
+fn what_is_deferred_through_it_runs_by_the_barriers() {
+    static RAN: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn count(argument: *mut c_void) {
+        RAN.fetch_add(argument.addr(), Ordering::Relaxed);
+    }
+    let defer = |number| {
+        // SAFETY: the function only counts; its argument is an integer in disguise.
+        unsafe { (rcu::vtable().defer)(count, ptr::without_provenance_mut(number)) };
+    };
+    // SAFETY: any thread.
+    let own = || unsafe { (rcu::vtable().defer_barrier_thread)() };
+    // SAFETY: any thread.
+    let all = || unsafe { (rcu::vtable().barrier)() };
+    alone(|| {
+        defer(1);
+        assert_eq!(own(), 0);
+        assert_eq!(RAN.load(Ordering::Relaxed), 1);
+        defer(10);
+        assert_eq!(all(), 0);
+        assert_eq!(RAN.load(Ordering::Relaxed), 11);
+        defer(100);
+        // SAFETY: outside of sections.
+        unsafe { rcu::raw::defer_barrier() }.expect("not in a deferred call");
+        assert_eq!(RAN.load(Ordering::Relaxed), 111);
+        let thread = register();
+        let guard = thread.read_lock();
+        assert_eq!((own(), all()), (-libc::EDEADLK, -libc::EDEADLK));
+        drop(guard);
     });
 }

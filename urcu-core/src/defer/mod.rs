@@ -465,7 +465,8 @@ pub(crate) fn end_updater<F: Flavor>() {
 pub struct Stats {
     /// Calls ever deferred: retired values, callbacks, closures.
     pub queued: u64,
-    /// Calls that have run.
+    /// Calls that have run. While a worker is taking calls out of the queues, those count too for a moment: what tells that calls
+    /// have run is a barrier.
     pub executed: u64,
     /// The difference.
     pub pending: u64,

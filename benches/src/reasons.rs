@@ -78,7 +78,7 @@ const ALL: &[Reason] = &[
               through a pointer (disassembly): a tenth of a nanosecond",
     },
     Reason {
-        cases: &["read/thread", "read/raw", "read/nested"],
+        cases: &["read/thread", "read/raw", "read/nested", "scale/read-threads@*"],
         ours: &["urcu-qsbr", "urcu-signal", "urcu-membarrier"],
         peers: &["liburcu-*"],
         up_to: 1.12,
@@ -405,6 +405,14 @@ const ALL: &[Reason] = &[
         peers: &["parking_lot-*", "mutex-*"],
         up_to: 2.6,
         why: "a value in a node of its own brings that node's line along, beside the line of the head; in an array several values share one",
+    },
+    Reason {
+        cases: &["scale/map-threads@*"],
+        ours: &["cds-lfht:get_many"],
+        peers: &["papaya"],
+        up_to: 1.8,
+        why: "`get_many` goes over its keys several times, to have their lines fetched side by side, and these are in the cache: single \
+              lookups of the same map are level with the peer's",
     },
     Reason {
         cases: &["instructions/count-map"],

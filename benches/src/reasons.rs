@@ -411,8 +411,8 @@ const ALL: &[Reason] = &[
         ours: &["cds-lfht:get_many"],
         peers: &["papaya"],
         up_to: 1.8,
-        why: "`get_many` goes over its keys several times, to have their lines fetched side by side, and these are in the cache: single \
-              lookups of the same map are level with the peer's",
+        why: "probably: `get_many` goes over its keys several times, to have their lines fetched side by side, and these are in the cache: \
+              single lookups of the same map are level with the peer's",
     },
     Reason {
         cases: &["instructions/count-map"],

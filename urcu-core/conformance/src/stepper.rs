@@ -33,7 +33,7 @@ impl Stepper {
         assert_ne!(page, libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
         // SAFETY: mapped, zeroed, and never unmapped.
         let state: &'static AtomicU32 = unsafe { &*page.cast() };
-        let mut random = Random::new(tid.unsigned_abs().into());
+        let mut random = Random::new(0);
         // SAFETY: the child makes bare system calls only.
         match unsafe { libc::fork() } {
             -1 => panic!("fork: {}", std::io::Error::last_os_error()),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
 use urcu_conformance::{Counts, libc, task, until};
 
@@ -18,6 +19,14 @@ static RAN_ON: AtomicI32 = AtomicI32::new(0);
 
 fn note_thread() {
     RAN_ON.store(task::id(), Ordering::Relaxed);
+}
+
+#[test]
+fn a_name_with_a_zero_byte_is_refused() {
+    alone(|| {
+        assert_says(&message_of(|| workers::Builder::new().name("ze\0ro")), &[NAME, "zero byte"]);
+        assert_eq!(workers::default_tid(), None);
+    });
 }
 
 #[test]

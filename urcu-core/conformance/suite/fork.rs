@@ -12,7 +12,7 @@ use std::time::Duration;
 use urcu_conformance::forked::{self, Forked};
 use urcu_conformance::panics::{assert_says, message_of};
 use urcu_conformance::seed::Random;
-use urcu_conformance::{RaisedAtEnd, task, until, watchdog};
+use urcu_conformance::{Gate, RaisedAtEnd, leak, task, until, watchdog};
 
 use super::cast::{
     Bystander, Inside, NAME, Updater, Way, alone, assert_still_works, join, leaked_shelf, named, on_a_thread, process,
@@ -427,18 +427,30 @@ fn a_fork_beside_another_threads_hooks_leaves_a_child_that_works() {
 /// Nobody waits in the child for what was polled for before: its end has to come by itself.
 #[test]
 fn a_grace_period_that_is_polled_for_ends_in_the_child() {
+    fn ends(cookie: u64) {
+        watchdog::end_by_alarm(watchdog::patient(Duration::from_secs(120)));
+        until("the grace period has ended", || rcu::raw::poll(cookie));
+    }
     alone(|| {
-        let inside = Bystander::enter();
+        // The worker has something else to do until the fork waits for it, so the parent's does not get to what is polled for.
+        let go_on: &'static Gate = leak(Box::new(Gate::new()));
+        let (began, has_begun) = mpsc::channel();
+        rcu::defer(move || {
+            began.send(()).expect("the test waits for this");
+            go_on.wait();
+        });
+        has_begun.recv().expect("the worker runs it");
         let cookie = rcu::raw::start_poll();
-        let ends = || {
-            watchdog::end_by_alarm(watchdog::patient(Duration::from_secs(120)));
-            until("the grace period has ended", || rcu::raw::poll(cookie));
-        };
-        fork(ends).succeeded();
+        let forks = Updater::calling(move || fork(|| ends(cookie)).succeeded());
+        forks.assert_waiting();
+        go_on.open();
+        forks.finish();
         if TRAITS.registers_itself {
-            forked::run(ends);
+            let inside = Bystander::enter();
+            let cookie = rcu::raw::start_poll();
+            forked::run(|| ends(cookie));
+            inside.leave();
         }
-        inside.leave();
     });
 }
 

@@ -1,9 +1,10 @@
 //! The one segment that this process's readers show themselves in, and where in it.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use urcu_core::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use urcu_core::{Reader, RegisterError};
+use urcu_core::{Backoff, Reader, RegisterError};
 
 use crate::error::SegmentError;
 use crate::flavor::PERIOD;
@@ -22,6 +23,47 @@ pub(crate) struct Attached {
     /// For the `k`th 31 slots of the process's registry: the number of the record page that shows them, plus one; 0 if none does
     /// yet.
     pages: Box<[AtomicU32]>,
+    claimant: Claimant,
+}
+
+/// The process a thread of which is claiming a page; 0 if none is.
+///
+/// They do so one by one: of a crowd that registers at once each would claim a page for the same slots, and there might be none left
+/// for the moment. A forked child finds its parent there, whose thread it does not have, and goes past it.
+#[derive(Debug)]
+struct Claimant(AtomicU64);
+
+impl Claimant {
+    /// How long a thread sleeps that waits for others; they are at it for microseconds.
+    const SLEEP: Duration = Duration::from_micros(100);
+
+    /// Returns when the caller is the only one of its process, which `process` is.
+    fn hold(&self, process: ProcessId) -> impl Drop + use<'_> {
+        struct Held<'a>(&'a Claimant);
+
+        impl Drop for Held<'_> {
+            fn drop(&mut self) {
+                // Release: the page's number, for the next one. PAIR(claimant)
+                self.0.0.store(0, Ordering::Release);
+            }
+        }
+
+        let mut backoff = Backoff::new();
+        loop {
+            let before = self.0.load(Ordering::Relaxed);
+            if before != process.bits() {
+                // Acquire: what the last one has claimed. PAIR(claimant)
+                let exchanged =
+                    self.0.compare_exchange(before, process.bits(), Ordering::Acquire, Ordering::Relaxed);
+                if exchanged.is_ok() {
+                    return Held(self);
+                }
+            }
+            if !backoff.snooze() {
+                std::thread::sleep(Self::SLEEP);
+            }
+        }
+    }
 }
 
 impl Attached {
@@ -63,7 +105,7 @@ pub fn attach(segment: &Segment) -> Result<(), SegmentError> {
     let pages = (0..mapping.record_pages().min(MOST_GROUPS)).map(|_| AtomicU32::new(0)).collect();
     let process = ProcessId::try_current().ok_or_else(SegmentError::unknown_process)?;
     let process = AtomicU64::new(process.bits());
-    let new = Box::into_raw(Box::new(Attached { mapping, process, pages }));
+    let new = Box::into_raw(Box::new(Attached { mapping, process, pages, claimant: Claimant(AtomicU64::new(0)) }));
     // Release: the box before its address. PAIR(attached)
     match ATTACHED.compare_exchange(core::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => Ok(()),
@@ -151,22 +193,29 @@ fn page_for(attached: &'static Attached, group: usize) -> Option<usize> {
         return Some(index as usize - 1);
     }
     let process = ProcessId::from_bits(attached.process.load(Ordering::Relaxed))?;
+    let _held = attached.claimant.hold(process);
+    // Relaxed: stored by a thread that held it before.
+    let index = known.load(Ordering::Relaxed);
+    if index != 0 {
+        return Some(index as usize - 1);
+    }
     let claimed = records::claim(&attached.mapping, process)?;
     // Release: cleared. PAIR(own-page)
-    let stored = known.compare_exchange(0, u32::try_from(claimed).ok()? + 1, Ordering::AcqRel, Ordering::Acquire);
-    match stored {
-        Ok(_) => Some(claimed),
-        Err(other) => {
-            // Another thread was faster.
-            records::give_up(&attached.mapping, claimed, process);
-            Some(other as usize - 1)
-        }
-    }
+    known.store(u32::try_from(claimed).ok()? + 1, Ordering::Release);
+    Some(claimed)
 }
 
 #[cfg(all(test, not(urcu_loom)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_forked_child_goes_past_a_thread_of_its_parent() {
+        let own = ProcessId::current();
+        let claimant = Claimant(AtomicU64::new(own.bits() ^ 1));
+        drop(claimant.hold(own));
+        assert_eq!(claimant.0.into_inner(), 0);
+    }
 
     /// What a forked child may inherit: a segment that is attached, and nothing else done by the one who attached it.
     #[test]

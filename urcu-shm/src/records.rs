@@ -300,14 +300,6 @@ pub(crate) fn hide(page: &RecordPage, at: usize) {
     page.in_use.fetch_and(!(1 << at), Ordering::Release);
 }
 
-/// Gives back a page that was claimed and not used.
-pub(crate) fn give_up(mapping: &Mapping, index: usize, process: ProcessId) {
-    if let Some(page) = mapping.record_page(index) {
-        // PAIR(page-owner)
-        let _ = page.owner.compare_exchange(process.bits(), 0, Ordering::AcqRel, Ordering::Relaxed);
-    }
-}
-
 /// See [`Segment::reap`](crate::Segment::reap).
 pub(crate) fn reap_dead(mapping: &Mapping) -> usize {
     assert!(mapping.access() == Access::Write, "urcu-shm: a segment opened for reading reaps nothing");

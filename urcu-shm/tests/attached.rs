@@ -1,5 +1,6 @@
 //! What one process shows of itself in the segment that it has attached.
 
+use std::sync::Barrier;
 use std::thread;
 
 use urcu_conformance::panics::{assert_says, message_of};
@@ -78,6 +79,31 @@ fn each_thread_shows_up_and_each_31_take_a_page() {
         let seen = segment.inspect();
         assert_eq!(seen.processes.iter().flat_map(|page| &page.threads).count(), 0);
         segment.wait_for(segment.start_grace_period());
+    });
+}
+
+#[test]
+fn a_crowd_that_registers_at_once_takes_no_more_pages_than_it_needs() {
+    alone(|| {
+        for _ in 0..20 {
+            forked::run(|| {
+                let segment =
+                    SegmentOptions::new(1 << 12).processes(4).create_memfd("urcu-shm test").expect("a segment");
+                urcu_shm::attach(&segment).expect("the first one");
+                let (start, end) = (&Barrier::new(100), &Barrier::new(100));
+                thread::scope(|scope| {
+                    for _ in 0..100 {
+                        scope.spawn(|| {
+                            start.wait();
+                            let thread = urcu_shm::register();
+                            end.wait();
+                            drop(thread.expect("four pages for all of them"));
+                        });
+                    }
+                });
+                assert_eq!(segment.inspect().processes.len(), 4);
+            });
+        }
     });
 }
 

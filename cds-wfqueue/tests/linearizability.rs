@@ -14,7 +14,17 @@ use structure_conformance::{Tested, Thread, on_every_flavor};
 /// How many rounds, and values that are there before: so that rounds begin near the end of a segment, too.
 const ROUNDS: u64 = 300;
 
-fn check<F: Tested, Q: Fifo<F>>(knows_whether_empty: bool, before: u64) {
+/// What a queue says of its being empty.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Nothing,
+    /// Yes is true at some moment of the call, no is a hint.
+    Yes,
+    /// Either is true at some moment of the call.
+    YesAndNo,
+}
+
+fn check<F: Tested, Q: Fifo<F>>(says: Says, before: u64) {
     // More than there can be: the queue is empty afterwards.
     let closing = vec![QueueOp::Dequeue; 13];
     Rounds::<Queue>::new(ROUNDS).closing(closing).run::<F, Q>(
@@ -34,7 +44,7 @@ fn check<F: Tested, Q: Fifo<F>>(knows_whether_empty: bool, before: u64) {
             (Queue::default(), queue)
         },
         |choice| match choice.random.below(8) {
-            0 if knows_whether_empty => QueueOp::IsEmpty,
+            0 if says != Says::Nothing => QueueOp::IsEmpty,
             0..4 => QueueOp::Dequeue,
             _ => QueueOp::Enqueue(choice.value()),
         },
@@ -43,7 +53,10 @@ fn check<F: Tested, Q: Fifo<F>>(knows_whether_empty: bool, before: u64) {
                 queue.enqueue(thread, value);
                 QueueRet::Done
             }
-            QueueOp::IsEmpty => QueueRet::WasEmpty(queue.is_empty(thread)),
+            QueueOp::IsEmpty => match queue.is_empty(thread) {
+                false if says == Says::Yes => QueueRet::Hint,
+                is_empty => QueueRet::WasEmpty(is_empty),
+            },
             _ => QueueRet::One(queue.dequeue(thread)),
         },
     );
@@ -51,38 +64,38 @@ fn check<F: Tested, Q: Fifo<F>>(knows_whether_empty: bool, before: u64) {
 
 on_every_flavor! {
     fn lf_queue<F>() {
-        check::<F, LfQueue<u64>>(true, 250);
+        check::<F, LfQueue<u64>>(Says::Yes, 250);
     }
 
     fn raw_lfqueue<F>() {
-        check::<F, RawLf<F>>(false, 2);
+        check::<F, RawLf<F>>(Says::Nothing, 2);
     }
 }
 
 #[test]
 fn wfc_queue() {
-    check::<structure_conformance::Bp, WfcQueue<u64>>(true, 0);
+    check::<structure_conformance::Bp, WfcQueue<u64>>(Says::YesAndNo, 0);
 }
 
 #[test]
 fn segment_queue() {
-    check::<structure_conformance::Bp, SegmentQueue<u64>>(true, 250);
+    check::<structure_conformance::Bp, SegmentQueue<u64>>(Says::YesAndNo, 250);
 }
 
 #[test]
 fn locked_queue() {
-    check::<structure_conformance::Bp, LockedQueue<u64>>(true, 20);
+    check::<structure_conformance::Bp, LockedQueue<u64>>(Says::YesAndNo, 20);
 }
 
 /// Never full: a history has fewer values than there is room.
 #[test]
 fn bounded_queue() {
-    check::<structure_conformance::Bp, BoundedQueue<u64>>(true, 20);
+    check::<structure_conformance::Bp, BoundedQueue<u64>>(Says::YesAndNo, 20);
 }
 
 #[test]
 fn raw_wfcqueue() {
-    check::<structure_conformance::Bp, RawWfc>(true, 0);
+    check::<structure_conformance::Bp, RawWfc>(Says::YesAndNo, 0);
 }
 
 /// With what enqueue and splice return.

@@ -13,6 +13,8 @@ pub use core::sync::atomic::Ordering;
 
 #[cfg(urcu_loom)]
 mod model;
+#[cfg(urcu_mutants)]
+mod stutter;
 #[cfg(any(urcu_mutants, urcu_loom))]
 mod weakened;
 #[cfg(any(urcu_mutants, urcu_loom))]

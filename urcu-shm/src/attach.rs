@@ -53,8 +53,7 @@ impl Claimant {
             let before = self.0.load(Ordering::Relaxed);
             if before != process.bits() {
                 // Acquire: what the last one has claimed. PAIR(claimant)
-                let exchanged =
-                    self.0.compare_exchange(before, process.bits(), Ordering::Acquire, Ordering::Relaxed);
+                let exchanged = self.0.compare_exchange(before, process.bits(), Ordering::Acquire, Ordering::Relaxed);
                 if exchanged.is_ok() {
                     return Held(self);
                 }

@@ -14,6 +14,7 @@ pub(crate) mod oldest;
 pub(crate) mod portable;
 pub(crate) mod sanitize;
 pub(crate) mod spin;
+pub(crate) mod stutter;
 pub(crate) mod test;
 pub(crate) mod tidy;
 pub(crate) mod torture;

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Portable,
     /// Run tests under AddressSanitizer, ThreadSanitizer (both on nightly) and valgrind.
     Sanitize(SanitizeFlags),
+    /// Run the tests of the library crates on rare schedules: threads stay away for a while at places that a seed chooses.
+    Stutter(StutterFlags),
     /// Model-check the packages that have a `tests/loom.rs`.
     Loom(LoomFlags),
     /// Run random programs over all structures and flavors.
@@ -103,6 +105,19 @@ pub(crate) struct SanitizeFlags {
     /// Also what takes too long for every change.
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StutterFlags {
+    /// Only this package (may be given several times).
+    #[arg(long, short, value_name = "PACKAGE")]
+    pub(crate) package: Vec<String>,
+    /// What the first round chooses its places by; each round after it by the next number. The time unless given.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// How often.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) rounds: usize,
 }
 
 #[derive(Debug, Args)]

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Headers(flags) => commands::headers::run(&flags),
         Command::Portable => commands::portable::run(),
         Command::Sanitize(flags) => commands::sanitize::run(&flags),
+        Command::Stutter(flags) => commands::stutter::run(&flags),
         Command::Loom(flags) => commands::loom::run(&flags),
         Command::Mutants(flags) => commands::mutants::run(&flags),
         Command::Spin(flags) => commands::spin::run(&flags),

@@ -51,6 +51,8 @@ pub fn is_mutant(name: &str) -> bool {
 #[track_caller]
 fn weakened(order: Ordering, failure: bool) -> Ordering {
     let here = Location::caller();
+    #[cfg(urcu_mutants)]
+    super::stutter::at(here);
     match mutant() {
         Some(Mutant::Order { file, line, column, fails, order })
             if *fails == failure && *line == here.line() && *column == here.column() && file == here.file() =>

@@ -9,7 +9,7 @@ use urcu_core::sync::CachePadded;
 use urcu_core::sync::modelled::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use urcu_core::{DomainId, FlavorVtable, Generation, weaken};
 
-use super::bucket::{Bucket, Locked, Mark, Place, Slots, Unlinked, Word};
+use super::bucket::{Bucket, Locked, Mark, Meta, Place, Slots, Unlinked, Word};
 use super::nodes::{Fresh, Nodes};
 use super::resize::is_due;
 use super::table::{Table, tag_of};
@@ -118,12 +118,35 @@ impl<T> Index<T> {
     ///
     /// The caller stays inside a section of the flavor during `'g`.
     #[inline(always)]
-    pub(super) unsafe fn find<'g>(&'g self, hash: u64, mut wanted: impl FnMut(&'g T) -> bool) -> Option<&'g T> {
+    pub(super) unsafe fn find<'g>(&'g self, hash: u64, wanted: impl FnMut(&'g T) -> bool) -> Option<&'g T> {
         // SAFETY: as promised.
         let table = unsafe { self.current() };
         let bucket = table.bucket_of(hash);
         let meta = bucket.meta();
-        for slot in meta.slots_with(tag_of(hash)) {
+        // How many lookups the processor has under way at once is decided by how few instructions they are. Exact, even if there are equal
+        // keys: the tags are those of one moment.
+        if meta.is_without(tag_of(hash)) {
+            return None;
+        }
+        // SAFETY: as promised.
+        unsafe { self.find_in((table, bucket, meta), hash, wanted) }
+    }
+
+    /// The same in a bucket whose word of tags has been loaded.
+    ///
+    /// # Safety
+    ///
+    /// As there; the table was come by, and the tags were loaded, in this section.
+    #[inline(always)]
+    unsafe fn find_in<'g>(
+        &'g self,
+        (table, bucket, meta): (&'g Table, &'g Bucket, Meta),
+        hash: u64,
+        mut wanted: impl FnMut(&'g T) -> bool,
+    ) -> Option<&'g T> {
+        let tag = tag_of(hash);
+        let mut slots = meta.slots_with(tag);
+        while let Some(slot) = slots.lowest() {
             let word = bucket.word(slot);
             if word.is_link() {
                 // The entry has gone to another line since the tags were looked at, or is about to come.
@@ -135,8 +158,9 @@ impl<T> Index<T> {
             if wanted(entry) {
                 return Some(entry);
             }
+            slots = slots.without_lowest();
         }
-        if meta.is_all() && !self.may_have_duplicates() {
+        if !bucket.may_be_beyond(meta, tag) && !self.may_have_duplicates() {
             return None;
         }
         // SAFETY: as promised.
@@ -221,18 +245,22 @@ impl<T> Index<T> {
     ) -> [Option<&'g T>; N] {
         // SAFETY: as promised.
         let table = unsafe { self.current() };
-        for hash in hashes {
-            prefetch(table.bucket_of(hash));
-        }
-        for hash in hashes {
+        let buckets = hashes.map(|hash| {
             let bucket = table.bucket_of(hash);
-            if let Some(slot) = bucket.meta().slots_with(tag_of(hash)).next() {
-                prefetch(bucket.word(slot).pointer());
+            prefetch(bucket);
+            bucket
+        });
+        let metas: [Meta; N] = core::array::from_fn(|number| {
+            let meta = buckets[number].meta();
+            if let Some(slot) = meta.slots_with(tag_of(hashes[number])).lowest() {
+                prefetch(buckets[number].word(slot).pointer());
             }
-        }
+            meta
+        });
         core::array::from_fn(|number| {
+            let place = (table, buckets[number], metas[number]);
             // SAFETY: as promised.
-            unsafe { self.find(hashes[number], |entry| wanted(number, entry)) }
+            unsafe { self.find_in(place, hashes[number], |entry| wanted(number, entry)) }
         })
     }
 

@@ -1,6 +1,7 @@
 //! Lines behind the first one, where a bucket has more entries than fit into it.
 
 use urcu_core::sync::modelled::Ordering;
+use urcu_core::weaken;
 
 use super::tags::CHAINED;
 use super::{Bucket, LAST, Locked, Meta, Word};
@@ -36,6 +37,11 @@ impl<'l> Locked<'l> {
     pub(super) fn add_to_chain(&mut self, tag: u8, word: Word) {
         let mut line = self.first;
         let mut meta = self.meta;
+        if meta.is_chained() {
+            // Before it is there. Release: it replaces a link that was stored so. Invariant 6. PAIR(map-entry)
+            let link = weaken!("chain-is-summed-up", line.word(LAST).with_tag_behind(tag) => line.word(LAST));
+            line.slots[LAST].store(link.0, Ordering::Release);
+        }
         while let Some(next) = self.next_of(line, meta) {
             line = next;
             meta = self.meta_of(line);
@@ -49,6 +55,8 @@ impl<'l> Locked<'l> {
         longer.slots[0].store(line.word(LAST).0, Ordering::Relaxed);
         longer.meta.store(Meta(0).with_tag(0, meta.tag(LAST)).0, Ordering::Relaxed);
         let link = Word::link(Box::into_raw(Box::new(longer)));
+        // Of what moves, and of what is to come.
+        let link = link.with_tag_behind(meta.tag(LAST)).with_tag_behind(tag);
         // Release: the new line's contents come first. Invariant 2. PAIR(map-entry)
         line.slots[LAST].store(link.0, Ordering::Release);
         self.set_meta(line, Meta(meta.with_tag(LAST, 0).0 | CHAINED));
@@ -97,6 +105,28 @@ mod tests {
     use super::super::lock::tests::MARK;
     use super::super::tests::word;
     use super::*;
+
+    #[test]
+    fn the_first_line_tells_what_is_not_behind_it() {
+        let bucket = Bucket::new();
+        let mut locked = bucket.lock(MARK).expect("not migrated");
+        // The seventh moves when the eighth comes; then one after the other, over three lines.
+        let behind = |most: usize| (7..=most).map(|number| number & 0xf).collect::<Vec<_>>();
+        for number in 1..=18 {
+            locked.add(number as u8, word(number));
+            for tag in 1..=255_u8 {
+                let may_be = number > SLOTS && behind(number).contains(&usize::from(tag & 0xf));
+                assert_eq!(bucket.may_be_beyond(locked.meta, tag), may_be, "{tag} of {number}");
+            }
+        }
+        // What goes leaves its bit.
+        let (place, _) = locked.find(18, |_| true).expect("added");
+        // SAFETY: there are no readers.
+        unsafe { locked.remove(place).free() };
+        assert!(bucket.may_be_beyond(locked.meta, 18));
+        // SAFETY: there are no readers.
+        unsafe { locked.dismantle(|_| {}).free() };
+    }
 
     #[test]
     fn a_chain_grows_and_shrinks() {

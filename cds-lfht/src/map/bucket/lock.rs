@@ -88,11 +88,7 @@ impl Bucket {
         // Relaxed: the exchange decides.
         let meta = Meta(self.meta.load(Ordering::Relaxed));
         let free = meta.slots_with(0);
-        if meta.0 & (LOCKED | CHAINED | MIGRATED) != 0
-            || !meta.slots_with(tag).is_empty()
-            || free.is_empty()
-            || !self.try_lock(meta.0, mark)
-        {
+        if !meta.is_without(tag) || free.is_empty() || !self.try_lock(meta.0, mark) {
             return Err(None);
         }
         let slot = free.first();

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A tag is eight bits of the hash, never zero; zero says that the slot holds nothing. A bucket that needs more than seven
-//! entries is *chained*: slot 6 holds a pointer to another line of the same layout, marked as such by its lowest bit.
+//! entries is *chained*: slot 6 holds a pointer to another line of the same layout, marked as such by its lowest bit, and 16 bits that
+//! say which tags are not behind it.
 //!
 //! # Invariants
 //!
@@ -25,6 +26,10 @@
 //! 5. An entry appears to all lookups at once, whenever they have loaded the tags: in a slot that no lookup looks at, with the
 //!    tag; in a slot that was used before, where a lookup may look because of an old tag, with the slot, after the tag was
 //!    published; in a new line, after the line was published. Otherwise one lookup could find what the next one misses.
+//! 6. The link in the first line has 16 bits that sum up the tags in all lines behind it. A bit is set before an entry that needs it is
+//!    there, and is never taken away. So if the bit is clear in a link that was loaded after tags that did not fit, the key was not in the
+//!    chain when the tags were loaded, and a lookup need not go there. (A slot that was chained then and has no link any more says
+//!    nothing; the lookup looks again.)
 
 mod chain;
 mod leaving;
@@ -72,6 +77,12 @@ impl Bucket {
     pub(super) fn word(&self, slot: usize) -> Word {
         // Acquire: the entry may be newer than the tag; its contents are seen. PAIR(map-entry)
         Word(self.slots[slot].load(Ordering::Acquire))
+    }
+
+    /// Whether an entry with this tag, which was not in this line when its word was `meta`, may be in the next lines or in another table.
+    #[inline]
+    pub(super) fn may_be_beyond(&self, meta: Meta, tag: u8) -> bool {
+        meta.is_migrated() || (meta.is_chained() && self.word(LAST).may_be_behind(tag))
     }
 
     /// The next line of a chain.

@@ -27,14 +27,23 @@ mod compare {
     #[inline]
     pub(super) fn equal(one: u64, other: u64) -> u64 {
         // SAFETY: SSE2 is part of x86-64.
-        unsafe { equal_bytes(one, other) }
+        u64::from(unsafe { equal_bytes(one, other) }) & ALL
+    }
+
+    /// Whether no tag is the same, and the state is zero: one comparison, for both together.
+    #[inline]
+    pub(super) fn is_without(meta: u64, tags: u64) -> bool {
+        // The state's byte, and the eight behind it that neither has.
+        const OTHERS: u32 = 0xff80;
+        // SAFETY: SSE2 is part of x86-64.
+        unsafe { equal_bytes(meta, tags) == OTHERS }
     }
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn equal_bytes(one: u64, other: u64) -> u64 {
+    fn equal_bytes(one: u64, other: u64) -> u32 {
         let same = _mm_cmpeq_epi8(_mm_cvtsi64_si128(one.cast_signed()), _mm_cvtsi64_si128(other.cast_signed()));
-        u64::from(_mm_movemask_epi8(same).cast_unsigned()) & ALL
+        _mm_movemask_epi8(same).cast_unsigned()
     }
 }
 
@@ -54,6 +63,12 @@ mod compare {
         let nonzero = ((differing & LOWS) + LOWS) | differing;
         !nonzero & ALL
     }
+
+    /// Whether no tag is the same, and the state is zero.
+    #[inline]
+    pub(super) fn is_without(meta: u64, tags: u64) -> bool {
+        meta >> 56 == 0 && equal(meta, tags) == 0
+    }
 }
 
 impl Slots {
@@ -70,17 +85,28 @@ impl Slots {
     }
 }
 
+impl Slots {
+    /// The first one.
+    #[inline]
+    pub(in crate::map) fn lowest(self) -> Option<usize> {
+        (self.0 != 0).then(|| (self.0.trailing_zeros() / compare::DISTANCE) as usize)
+    }
+
+    /// The others. Of none, none.
+    #[inline]
+    pub(in crate::map) fn without_lowest(self) -> Self {
+        Self(self.0 & self.0.wrapping_sub(1))
+    }
+}
+
 impl Iterator for Slots {
     type Item = usize;
 
     #[inline]
     fn next(&mut self) -> Option<usize> {
-        if self.0 == 0 {
-            return None;
-        }
-        let slot = self.0.trailing_zeros() / compare::DISTANCE;
-        self.0 &= self.0 - 1;
-        Some(slot as usize)
+        let slot = self.lowest()?;
+        *self = self.without_lowest();
+        Some(slot)
     }
 }
 
@@ -118,10 +144,10 @@ impl Meta {
         self.0 & MIGRATED != 0
     }
 
-    /// Neither chained nor migrated: all there is to see is in this line.
+    /// Whether there is nothing with this tag, in this line or beyond. `false` may also be said of a bucket that is locked.
     #[inline]
-    pub(in crate::map) fn is_all(self) -> bool {
-        self.0 & (CHAINED | MIGRATED) == 0
+    pub(in crate::map) fn is_without(self, tag: u8) -> bool {
+        compare::is_without(self.0, u64::from(tag) * ONES)
     }
 
     #[inline]

@@ -10,13 +10,19 @@ const ADDRESS: usize = (1 << ADDRESS_BITS) - 1;
 /// Marks a pointer to a line.
 const LINK: usize = 1;
 
-/// What a slot holds: a pointer to an entry and 16 bits of its hash, or a link.
+/// Which of a link's 16 bits stands for a tag.
+#[inline]
+fn summary_bit(tag: u8) -> u32 {
+    u32::from(tag & 0xf)
+}
+
+/// What a slot holds: a pointer to an entry and 16 bits of its hash, or a link with a summary of the tags behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::map) struct Word(pub(super) *mut u8);
 
 impl Word {
-    /// A slot that is about to be filled; counts as a link, to keep it off the fast path of lookups.
-    pub(super) const NOTHING: Self = Self(ptr::without_provenance_mut(LINK));
+    /// A slot that is about to be filled; counts as a link behind which anything may be, to keep it off the fast path of lookups.
+    pub(super) const NOTHING: Self = Self(ptr::without_provenance_mut(!ADDRESS | LINK));
 
     /// A handle of an entry.
     #[inline]
@@ -24,9 +30,23 @@ impl Word {
         Self(entry.0.map_addr(|address| address | usize::from(bits) << ADDRESS_BITS))
     }
 
+    /// A link to a line, with nothing behind it yet.
     #[inline]
     pub(super) fn link(line: *mut Bucket) -> Self {
+        assert!(line.addr() & !ADDRESS == 0, "a line beyond 48 bits of address");
         Self(line.cast::<u8>().map_addr(|address| address | LINK))
+    }
+
+    /// The same link with something behind it that has this tag.
+    #[inline]
+    pub(super) fn with_tag_behind(self, tag: u8) -> Self {
+        Self(self.0.map_addr(|address| address | 1 << (ADDRESS_BITS + summary_bit(tag))))
+    }
+
+    /// Whether something with this tag may be behind it; if it is no link, too.
+    #[inline]
+    pub(super) fn may_be_behind(self, tag: u8) -> bool {
+        !self.is_link() || self.0.addr() >> (ADDRESS_BITS + summary_bit(tag)) & 1 != 0
     }
 
     /// Whether it is no entry: a link to a line, or [`NOTHING`](Self::NOTHING).
@@ -75,7 +95,7 @@ impl Word {
     /// The line that a link points to.
     #[inline]
     pub(super) fn line_pointer(self) -> *mut Bucket {
-        self.0.map_addr(|address| address & !LINK).cast()
+        self.0.map_addr(|address| address & ADDRESS & !LINK).cast()
     }
 
     /// The line that it links to.
@@ -107,5 +127,19 @@ mod tests {
         assert_eq!((word.pointer().addr(), word.bits(), word.is_link()), (0x7fff_1234_5678, 0xabcd, false));
         assert_eq!(word.handle().0.addr(), 0x7fff_1234_567c);
         assert_eq!(word.with_bits(1).bits(), 1);
+    }
+
+    #[test]
+    fn links_tell_which_tags_are_not_behind_them() {
+        let line = ptr::without_provenance_mut(0x7fff_1234_5680);
+        let link = Word::link(line).with_tag_behind(0xf3).with_tag_behind(0x0f);
+        assert!(link.is_link() && !link.is_nothing());
+        assert_eq!(link.line_pointer(), line);
+        for tag in 0..=255 {
+            assert_eq!(link.may_be_behind(tag), [3, 15].contains(&(tag & 0xf)), "{tag:x}");
+            assert!(Word::NOTHING.may_be_behind(tag));
+            let entry = Word::entry(Handle(ptr::without_provenance_mut(0x7fff_1234_567c)), 0);
+            assert!(entry.may_be_behind(tag));
+        }
     }
 }

@@ -77,6 +77,34 @@ fn the_entry_that_makes_room_for_a_link_is_always_found() {
     });
 }
 
+/// Keys of the same bucket, each with a tag of its own: the link to a second line says which tags are not behind it.
+const TAGGED: [u64; 9] = [1 << 56, 2 << 56, 3 << 56, 4 << 56, 5 << 56, 6 << 56, 7 << 56, 8 << 56, 9 << 56];
+
+#[test]
+fn what_is_behind_a_link_is_found_from_its_insertion_on() {
+    explore(2, || {
+        let map = map(&TAGGED[..8], 0);
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || (reader.get(TAGGED[8]), reader.get(TAGGED[8])));
+        map.insert(TAGGED[8], 2);
+        let (first, second) = reader.join().expect("no panic");
+        assert!([None, Some(2)].contains(&first) && [first, Some(2)].contains(&second), "{first:?} {second:?}");
+        assert_eq!(map.get(TAGGED[8]), Some(2));
+    });
+}
+
+#[test]
+fn what_made_room_for_a_link_is_found_when_more_is_behind_it() {
+    explore(2, || {
+        let map = map(&TAGGED[..7], 0);
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || reader.get(TAGGED[6]));
+        map.insert(TAGGED[7], 1);
+        map.insert(TAGGED[8], 2);
+        assert_eq!(reader.join().expect("no panic"), Some(TAGGED[6]));
+    });
+}
+
 #[test]
 fn what_stays_is_found_while_the_table_grows() {
     explore(2, || {

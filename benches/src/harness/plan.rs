@@ -202,8 +202,8 @@ impl fmt::Debug for Contender {
 pub enum Pace {
     /// In the run's rounds, each measurement so many times as long as the run's budget.
     Rounds(u32),
-    /// Once, for so long, without a warm-up round: what takes seconds by itself.
-    Once(Duration),
+    /// So many times, each for so long, without a warm-up round: what takes seconds by itself.
+    Times(usize, Duration),
 }
 
 /// One table: contenders that do the same thing.

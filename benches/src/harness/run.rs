@@ -460,7 +460,7 @@ mod tests {
     fn a_case_at_its_own_pace_measures_once_without_a_warm_up_round() {
         let contender = Contender::new("ours", Kind::Ours, |shot| Ok(Sample::figure(shot.budget.as_secs_f64())));
         let mut case = case(Better::Lower, vec![contender]);
-        case.pace = Pace::Once(Duration::from_secs(2));
+        case.pace = Pace::Times(1, Duration::from_secs(2));
         assert_eq!(
             super::super::share::Want::of("suite", &case, settings(5)).overhead,
             Duration::from_millis(2401 + 15)

@@ -66,7 +66,7 @@ impl Share {
     pub fn whole(settings: Settings, pace: Pace) -> Self {
         let (rounds, warm_up, budget) = match pace {
             Pace::Rounds(stretch) => (settings.rounds, Some(settings.budget * stretch), settings.budget * stretch),
-            Pace::Once(length) => (1, None, length),
+            Pace::Times(rounds, length) => (rounds, None, length),
         };
         let least = match pace {
             Pace::Rounds(2..) => budget.min(LONG),
@@ -112,7 +112,7 @@ impl Want {
         match case.pace {
             Pace::Rounds(_) => Self { measured, overhead },
             // Takes what it takes.
-            Pace::Once(_) => Self { measured: Duration::ZERO, overhead: measured + overhead },
+            Pace::Times(..) => Self { measured: Duration::ZERO, overhead: measured + overhead },
         }
     }
 
@@ -143,7 +143,11 @@ fn fixed(suite: &str, case: &Case) -> Duration {
     // An updater waits for the turns of all readers, one after the other if it has bad luck.
     let waits = if case.name.starts_with("grace-threads") { 4 } else { 1 };
     let rounds = u32::try_from(FEW).unwrap_or(1);
-    Duration::from_millis((OVERHEAD + more + turns * TURN * waits * rounds).into())
+    let times = match case.pace {
+        Pace::Rounds(_) => 1,
+        Pace::Times(times, _) => u32::try_from(times).unwrap_or(1),
+    };
+    Duration::from_millis((OVERHEAD + more * times + turns * TURN * waits * rounds).into())
 }
 
 fn cores() -> usize {

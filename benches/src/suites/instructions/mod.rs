@@ -90,7 +90,7 @@ fn case(what: What, workload: &'static str) -> Case {
         unit,
         better: Better::Lower,
         threads: if what == What::Instructions { 1 } else { 2 },
-        pace: Pace::Once(Duration::from_millis(500)),
+        pace: Pace::Times(1, Duration::from_millis(500)),
         contenders,
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::keys::{BATCH, insert, key_of};
 use super::{Group, ONCE, Size};
 use crate::harness::plan::{Better, Case, Pace, Sample, Shot};
+use crate::harness::stats::median;
 use crate::harness::threads::{Cores, team};
 use crate::maps::{Entrant, processor_time};
 
@@ -14,6 +15,8 @@ const STRETCH: u64 = 8 * BATCH as u64;
 /// Processor time of a stretch, in seconds, after the map has stopped.
 const STALLED: f64 = 10e-6 * STRETCH as f64;
 const TRIES: u32 = 20;
+/// Crowds whose median counts.
+const CROWDS: usize = 5;
 /// No further growth of a crowd begins after so much time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -27,9 +30,9 @@ pub(super) fn case(group: Group, size: Size, threads: usize) -> Case {
                 // One map at least.
                 while spent < shot.budget.as_secs_f64() {
                     match grow(entrant, size.0, threads, shot.cores)? {
-                        Some(times) => {
+                        Some(growth) => {
                             // Until the last one was done.
-                            spent += times.into_iter().fold(0.0, f64::max);
+                            spent += growth.0.iter().map(|thread| thread.processor).fold(0.0, f64::max);
                             inserted += size.0;
                         }
                         None if stalls == TRIES => {
@@ -62,17 +65,19 @@ pub(super) fn crowded(group: Group) -> Case {
         |entrant| {
             move |shot: &Shot<'_>| {
                 let crowd = 2 * shot.cores.count();
-                let mut ratios = Vec::new();
+                let (mut ratios, mut elapsed) = (Vec::new(), Vec::new());
                 let start = Instant::now();
                 for _ in 0..TRIES {
                     let alone = grow(entrant, ENTRIES, 1, shot.cores)?;
                     let together = grow(entrant, ENTRIES, crowd, shot.cores)?;
                     if let (Some(alone), Some(together)) = (alone, together) {
-                        ratios.push(together.iter().sum::<f64>() / alone.iter().sum::<f64>());
+                        ratios.push(together.processor() / alone.processor());
+                        elapsed.push(together.elapsed() / alone.elapsed());
                     }
-                    if ratios.len() == 3 || !ratios.is_empty() && start.elapsed() > PATIENCE {
-                        ratios.sort_by(f64::total_cmp);
-                        return Ok(Sample::figure(ratios[ratios.len() / 2]));
+                    if ratios.len() == CROWDS || !ratios.is_empty() && start.elapsed() > PATIENCE {
+                        let note = median(&elapsed).map(|elapsed| format!("in {elapsed:.2} x the time"));
+                        let ratio = median(&ratios).ok_or("nothing was measured")?;
+                        return Ok(Sample::figure(ratio).with_note(note));
                     }
                 }
                 Err("its tables have stopped growing, again and again".into())
@@ -90,19 +95,43 @@ pub(super) fn crowded(group: Group) -> Case {
     }
 }
 
-/// The processor time of each thread; none if the map has stopped growing.
-fn grow(entrant: Entrant, entries: u64, threads: usize, cores: &Cores) -> Result<Option<Vec<f64>>, String> {
+/// What a thread has taken to insert its share: processor time in seconds, and from when to when.
+struct Spent {
+    processor: f64,
+    from: Instant,
+    to: Instant,
+}
+
+/// Of each thread.
+struct Growth(Vec<Spent>);
+
+impl Growth {
+    /// Seconds of processor time of all threads.
+    fn processor(&self) -> f64 {
+        self.0.iter().map(|thread| thread.processor).sum()
+    }
+
+    /// Seconds from the first one's beginning to the last one's end.
+    fn elapsed(&self) -> f64 {
+        let from = self.0.iter().map(|thread| thread.from).min();
+        let to = self.0.iter().map(|thread| thread.to).max();
+        from.zip(to).map_or(0.0, |(from, to)| (to - from).as_secs_f64())
+    }
+}
+
+/// None if the map has stopped growing.
+fn grow(entrant: Entrant, entries: u64, threads: usize, cores: &Cores) -> Result<Option<Growth>, String> {
     let map = entrant.empty(entries)?;
     let share = entries / threads as u64;
     let has_stopped = AtomicBool::new(false);
-    let times = team(
+    let spent = team(
         cores,
         threads,
         |_| Ok(()),
         |index, ()| {
             let mut session = map.session();
             let first = index as u64 * share;
-            let start = processor_time();
+            let (start, from) = (processor_time(), Instant::now());
             let mut stretch = start;
             insert(session.as_mut(), first, first + share, |number| {
                 if !entrant.stalls || !(number - first).is_multiple_of(STRETCH) {
@@ -114,7 +143,7 @@ fn grow(entrant: Entrant, entries: u64, threads: usize, cores: &Cores) -> Result
                 }
                 !has_stopped.load(Ordering::Relaxed)
             });
-            Ok(processor_time() - start)
+            Ok(Spent { processor: processor_time() - start, from, to: Instant::now() })
         },
     )?;
     if has_stopped.into_inner() {
@@ -124,5 +153,5 @@ fn grow(entrant: Entrant, entries: u64, threads: usize, cores: &Cores) -> Result
     if map.session().get(&all).keys != all.len() as u64 {
         return Err("wrong answer: an entry was lost".into());
     }
-    Ok(Some(times))
+    Ok(Some(Growth(spent)))
 }

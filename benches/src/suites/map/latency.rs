@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::keys::{BATCH, Numbers, in_batches, insert, key_of};
 use super::{Group, ONCE};
 use crate::clock;
-use crate::harness::plan::{Better, Case, Sample, Shot};
+use crate::harness::plan::{Better, Case, Pace, Sample, Shot};
 use crate::harness::stats::percentile;
 use crate::harness::threads::team;
 use crate::maps::{Map, processor_time};
@@ -46,6 +46,7 @@ enum Meanwhile {
 }
 
 impl Call {
+    /// With the number of threads.
     const ALL: [(Self, &'static str, &'static str, usize); 6] = [
         (
             Self::Lookup(Keys::Staying, Meanwhile::Nothing),
@@ -91,6 +92,8 @@ impl Call {
     }
 }
 
+/// A single percentile says little: it depends on which memory the map has got.
+const SEVERAL: Pace = Pace::Times(3, Duration::from_secs(1));
 /// Entries that are always there, and those that come and go.
 const STAYING: u64 = 1_000;
 const MANY: u64 = 4_000_000;
@@ -109,7 +112,7 @@ pub(super) fn cases(group: Group) -> Vec<Case> {
         unit: "ns",
         better: Better::Lower,
         threads,
-        pace: ONCE,
+        pace: if matches!(call, Call::Lookup(Keys::Any, _)) { ONCE } else { SEVERAL },
         contenders: group.rows(
             |entrant| !entrant.batched && !entrant.presized,
             |entrant| {

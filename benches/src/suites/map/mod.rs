@@ -76,7 +76,7 @@ fn row(entrant: Entrant, measure: impl FnMut(&Shot<'_>) -> Result<Sample, String
 }
 
 /// What takes seconds.
-const ONCE: Pace = Pace::Once(Duration::from_secs(1));
+const ONCE: Pace = Pace::Times(1, Duration::from_secs(1));
 
 fn cases(options: &Options) -> Vec<Case> {
     let counts = match (options.threads.is_empty(), options.quick) {

@@ -36,7 +36,7 @@ pub(super) fn case(options: &Options) -> Case {
         unit: "us",
         better: Better::Bounded,
         threads: 0,
-        pace: Pace::Once(length),
+        pace: Pace::Times(1, length),
         contenders,
     }
 }

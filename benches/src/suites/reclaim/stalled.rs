@@ -48,7 +48,7 @@ pub(super) fn case(options: &Options) -> Case {
         unit: "blocks",
         better: Better::Lower,
         threads: 2,
-        pace: Pace::Once(length),
+        pace: Pace::Times(1, length),
         contenders,
     }
 }

@@ -37,7 +37,7 @@ fn case((entries, name): (u64, &str)) -> Case {
         unit: "ns/lookup",
         better: Better::Lower,
         threads: 1,
-        pace: if entries < LARGE { Pace::Rounds(1) } else { Pace::Once(Duration::from_millis(300)) },
+        pace: if entries < LARGE { Pace::Rounds(1) } else { Pace::Times(1, Duration::from_millis(300)) },
         contenders,
     }
 }

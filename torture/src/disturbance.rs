@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use urcu_conformance::seed::Random;
-use urcu_conformance::{RaisedAtEnd, c_thread, forked, task, watchdog};
+use urcu_conformance::{RaisedAtEnd, c_thread, forked, task};
 use urcu_core::{Flavor, Thread, raw};
 
 use crate::object::Object;
@@ -24,7 +24,6 @@ pub(crate) fn forks<F: Flavor>(world: &'static World, stream: u64) {
             raw::fork_before::<F>();
         }
         let child = forked::start(|| {
-            watchdog::end_by_alarm(watchdog::patient(watchdog::LIMIT));
             if hooks {
                 // SAFETY: follows `fork_before`, on the child's only thread.
                 unsafe { raw::fork_after_child::<F>() };

@@ -194,14 +194,9 @@ impl GracePeriods {
     /// Runs one grace period if the turn is free; otherwise waits until the turn has changed hands or is free.
     #[inline]
     fn lead_or_wait<F: Flavor>(&self, number: u64) -> Result<(), Stuck> {
+        // Relaxed: see `hold`.
         if self.inner.is_reserved.load(Ordering::Relaxed) {
-            // A few times, should that thread not run.
-            for _ in 0..RESERVED_YIELDS {
-                if !self.inner.is_reserved.load(Ordering::Relaxed) {
-                    break;
-                }
-                sys::yield_now();
-            }
+            self.let_fork_first();
         }
         if !self.inner.lock.try_take() {
             self.wait_until(|| self.has_completed(number));
@@ -219,6 +214,18 @@ impl GracePeriods {
             self.inner.completed.store(started, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// Yields to a thread that forks: a few times, should that thread not run.
+    #[cold]
+    fn let_fork_first(&self) {
+        for _ in 0..RESERVED_YIELDS {
+            // Relaxed: see `hold`.
+            if !self.inner.is_reserved.load(Ordering::Relaxed) {
+                return;
+            }
+            sys::yield_now();
+        }
     }
 
     /// Gives the callers of the grace period before, who are coming back just now, a moment to join the next one.

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use urcu_core::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use urcu_core::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, spin_loop};
 use urcu_core::{Backoff, Reader, RegisterError};
 
 use crate::error::SegmentError;
@@ -39,12 +39,13 @@ impl Claimant {
 
     /// Returns when the caller is the only one of its process, which `process` is.
     fn hold(&self, process: ProcessId) -> impl Drop + use<'_> {
-        struct Held<'a>(&'a Claimant);
+        struct Held<'a>(&'a AtomicU64, u64);
 
         impl Drop for Held<'_> {
             fn drop(&mut self) {
-                // Release: the page's number, for the next one. PAIR(claimant)
-                self.0.0.store(0, Ordering::Release);
+                // Release: the page's number, for the next one. Unless a handler has forked meanwhile, this is the child, and another
+                // thread has gone past. PAIR(claimant)
+                let _ = self.0.compare_exchange(self.1, 0, Ordering::Release, Ordering::Relaxed);
             }
         }
 
@@ -55,10 +56,12 @@ impl Claimant {
                 // Acquire: what the last one has claimed. PAIR(claimant)
                 let exchanged = self.0.compare_exchange(before, process.bits(), Ordering::Acquire, Ordering::Relaxed);
                 if exchanged.is_ok() {
-                    return Held(self);
+                    return Held(&self.0, process.bits());
                 }
             }
-            if !backoff.snooze() {
+            if cfg!(urcu_loom) {
+                spin_loop();
+            } else if !backoff.snooze() {
                 std::thread::sleep(Self::SLEEP);
             }
         }
@@ -67,7 +70,8 @@ impl Claimant {
 
 impl Attached {
     fn is_of_this_process(&self) -> bool {
-        ProcessId::from_bits(self.process.load(Ordering::Relaxed)).is_some_and(ProcessId::is_current)
+        // Acquire: with the parent's pages forgotten. PAIR(forgotten)
+        ProcessId::from_bits(self.process.load(Ordering::Acquire)).is_some_and(ProcessId::is_current)
     }
 }
 
@@ -146,8 +150,12 @@ pub(crate) fn attach_mirror(reader: &'static Reader) -> Result<(), RegisterError
     let attached = attached().ok_or(RegisterError::Init(urcu_core::InitError::NoSegment))?;
     use_period_of(attached);
     if !attached.is_of_this_process() {
-        // A forked child whose hooks were not called.
-        forget_mirrors();
+        // A forked child whose hooks were not called. Once: another thread of it may have claimed a page since.
+        let own = ProcessId::try_current().ok_or(RegisterError::OutOfMemory)?;
+        let _held = attached.claimant.hold(own);
+        if !attached.is_of_this_process() {
+            forget_mirrors();
+        }
     }
     let (group, at) = place(reader);
     let index = page_for(attached, group).ok_or(RegisterError::OutOfMemory)?;
@@ -177,8 +185,8 @@ pub(crate) fn forget_mirrors() {
     for page in &attached.pages {
         page.store(0, Ordering::Relaxed);
     }
-    // If it cannot be asked for, no page is claimed.
-    attached.process.store(ProcessId::try_current().map_or(0, ProcessId::bits), Ordering::Relaxed);
+    // If it cannot be asked for, no page is claimed. Release: the pages are forgotten. PAIR(forgotten)
+    attached.process.store(ProcessId::try_current().map_or(0, ProcessId::bits), Ordering::Release);
     // What the kernel knows of a process for `membarrier` is inherited with its memory; asking again is harmless.
     let _ = attached.mapping.barriers().prepare();
 }

@@ -167,7 +167,8 @@ pub fn init() -> Result<(), InitError> {
 
 /// Registers the calling thread until the [`Thread`] is dropped.
 ///
-/// Lock-free: never waits for a grace period. Not in a signal handler.
+/// Never waits for a grace period. Lock-free, but for every 31st thread that this process has at a time: that one claims a page of the
+/// segment, for a moment behind others of the process that do. Not in a signal handler.
 ///
 /// # Errors
 ///

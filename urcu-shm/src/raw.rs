@@ -82,7 +82,7 @@ pub unsafe fn thread_online() {
     unsafe { raw::thread_online::<Flavor>() }
 }
 
-/// Registers the calling thread. Outside signal handlers. Lock-free.
+/// Registers the calling thread. Outside signal handlers. Lock-free, but for every 31st thread at a time: see [`register`](crate::register).
 ///
 /// # Errors
 ///

@@ -14,7 +14,7 @@
 //! A lookup loads the word of tags and state, compares all seven tags at once, and looks at the entries whose tags fit: two
 //! cache misses if the key is there, one if it is not. A bucket has four entries on the average at most; about one in twenty
 //! has more than seven then, and a second line. A link to that has 16 bits that tell which tags are not behind it, so most lookups that
-//! find nothing do not go there.
+//! find nothing do not go there. (Bits are set by what comes and stay when it goes, until the chain is cut.)
 //!
 //! An update takes the lock in the bucket's state word by one compare-and-exchange, changes slots and tags, and gives it back by
 //! the store that publishes the tags. Readers do not look at the lock.
@@ -42,8 +42,9 @@
 //!
 //! A lookup that finds no tag that fits, in a line whose state is all zero, is done: the line was the whole bucket, and its tags are
 //! those of one moment. If the line is chained, the link's summary is loaded after the tags. A bit of it is set before the first
-//! entry that needs it is in a next line, and never taken away; so where it is clear, the key was in no line when the tags were
-//! loaded. Who has found such an entry sees its bit, and so does whoever comes after (invariant 6).
+//! entry that needs it is in a next line, and stays as long as the chain does; so where it is clear, the key was in no next line when the
+//! tags were loaded, or all of them were empty later. Who has found such an entry sees its bit, and so does whoever comes after
+//! (invariant 6).
 //!
 //! Nothing ever moves to a line that a lookup passes earlier. If a key is not found it was not there at some moment between
 //! the lookup's loads. What was removed meanwhile may be found: it was there when the tags were loaded.
@@ -150,7 +151,6 @@
 //! Growth to a million entries, in millions of insertions per second (dashmap in parentheses): 6.9 (16.5) at first; 9.4 (19.5)
 //! with the bucket asked for before the entry is made and without locks for new buckets; 13.6 (19.2) with tables below 32 MiB and
 //! chunks below 16 MiB from the allocator instead of fresh huge pages, whose first touch cost more than all the rest.
-//!
 //!
 //! Where an insertion into a table of 16 MiB spends its time, by a profile: three quarters wait for the bucket's line. The locked
 //! instruction is not what exposes that miss. A loop of nothing but random lines of 16 MiB, each locked, changed and given back, takes

@@ -160,7 +160,10 @@ impl<T> Index<T> {
             }
             slots = slots.without_lowest();
         }
-        if !bucket.may_be_beyond(meta, tag) && !self.may_have_duplicates() {
+        // With duplicates the summary is not enough: see invariant 6 of buckets.
+        let is_missing = !bucket.may_be_beyond(meta, tag)
+            && weaken!("summary-is-for-single-entries", !self.may_have_duplicates() => true);
+        if is_missing {
             return None;
         }
         // SAFETY: as promised.
@@ -250,15 +253,14 @@ impl<T> Index<T> {
             prefetch(bucket);
             bucket
         });
-        let metas: [Meta; N] = core::array::from_fn(|number| {
-            let meta = buckets[number].meta();
-            if let Some(slot) = meta.slots_with(tag_of(hashes[number])).lowest() {
-                prefetch(buckets[number].word(slot).pointer());
+        for (bucket, hash) in buckets.iter().zip(hashes) {
+            if let Some(slot) = bucket.meta().slots_with(tag_of(hash)).lowest() {
+                prefetch(bucket.word(slot).pointer());
             }
-            meta
-        });
+        }
         core::array::from_fn(|number| {
-            let place = (table, buckets[number], metas[number]);
+            // The tags of now, as if it were called behind those before it.
+            let place = (table, buckets[number], buckets[number].meta());
             // SAFETY: as promised.
             unsafe { self.find_in(place, hashes[number], |entry| wanted(number, entry)) }
         })

@@ -23,6 +23,25 @@ impl Model {
         unsafe { self.0.find(key, |entry| entry.key == key) }.map(|entry| entry.value)
     }
 
+    /// The value of a key; `hook` is told of each key that is compared, before it is.
+    pub fn get_with(&self, key: u64, mut hook: impl FnMut(u64)) -> Option<u64> {
+        // SAFETY: nothing is freed before the end.
+        unsafe {
+            self.0.find(key, |entry| {
+                hook(entry.key);
+                entry.key == key
+            })
+        }
+        .map(|entry| entry.value)
+    }
+
+    /// The values of several keys.
+    pub fn get_many<const N: usize>(&self, keys: [u64; N]) -> [Option<u64>; N] {
+        // SAFETY: nothing is freed before the end.
+        unsafe { self.0.find_many(keys, |number, entry| entry.key == keys[number]) }
+            .map(|it| it.map(|entry| entry.value))
+    }
+
     /// Adds or replaces; the old value.
     pub fn insert(&self, key: u64, value: u64) -> Option<u64> {
         self.add(key, value, IfPresent::Replace)

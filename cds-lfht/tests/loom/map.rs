@@ -106,6 +106,73 @@ fn what_made_room_for_a_link_is_found_when_more_is_behind_it() {
 }
 
 #[test]
+fn what_comes_to_a_chain_that_is_made_again_is_found_from_then_on() {
+    explore(2, || {
+        let map = map(&TAGGED[..8], 0);
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || [10 << 56, 10 << 56, TAGGED[5]].map(|key| reader.get(key)));
+        map.remove(TAGGED[6]);
+        map.remove(TAGGED[7]);
+        for key in [TAGGED[8], 10 << 56] {
+            map.insert(key, key);
+        }
+        let [first, second, stays] = reader.join().expect("no panic");
+        assert!([None, Some(10 << 56)].contains(&first) && [first, Some(10 << 56)].contains(&second));
+        assert_eq!(stays, Some(TAGGED[5]));
+    });
+}
+
+/// All of it happens between the lookup's load of the tags and that of the link: while it compares another key that has the tag.
+#[test]
+fn one_of_several_entries_is_found_though_its_chain_is_cut_and_made_again() {
+    loom::model(|| {
+        let (key, alike) = (8 << 56, 8 << 56 | 5 << 16);
+        let map = map(&TAGGED[..5], 2);
+        map.insert(alike, 0);
+        map.insert(TAGGED[6], 0);
+        map.insert(key, 80);
+        let mut has_changed = false;
+        let found = map.get_with(key, |other| {
+            if other == alike && !core::mem::replace(&mut has_changed, true) {
+                map.remove(TAGGED[0]);
+                map.insert_duplicate(key, 81);
+                map.remove(TAGGED[6]);
+                assert_eq!(map.remove_entry(key, 80), Some(80));
+                map.insert(9 << 56, 9);
+                map.insert(10 << 56, 10);
+            }
+        });
+        assert_eq!((found, has_changed), (Some(81), true));
+    });
+}
+
+#[test]
+fn keys_that_are_looked_up_together_are_looked_up_in_order() {
+    explore(2, || {
+        // The first one's tag is there before it, and so it is looked for in the slot that it comes into.
+        let (alike, key, before) = (1 << 56 | 1 << 16, 1 << 56 | 2 << 16, 2 << 56);
+        let map = map(&[alike], 0);
+        let reader = Arc::clone(&map);
+        let reader = thread::spawn(move || reader.get_many([key, before, key]));
+        map.insert(before, 20);
+        map.remove(alike);
+        map.insert(key, 10);
+        let found = reader.join().expect("no panic");
+        assert!(
+            [
+                [None; 3],
+                [None, None, Some(10)],
+                [None, Some(20), None],
+                [None, Some(20), Some(10)],
+                [Some(10), Some(20), Some(10)]
+            ]
+            .contains(&found),
+            "{found:?}"
+        );
+    });
+}
+
+#[test]
 fn what_stays_is_found_while_the_table_grows() {
     explore(2, || {
         let map = map(&KEYS[..2], 0);

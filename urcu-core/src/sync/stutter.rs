@@ -53,6 +53,6 @@ pub(super) fn at(place: &Location<'_>) {
     } else {
         // Relaxed: the same.
         SLEPT.fetch_add(1, Ordering::Relaxed);
-        std::thread::sleep(Duration::from_micros(random >> 20 & 0x7ff | random >> 40 & 0x3ff));
+        std::thread::sleep(Duration::from_micros((random >> 20 & 0x7ff) + (random >> 40 & 0x3ff)));
     }
 }

@@ -38,7 +38,8 @@ impl<'l> Locked<'l> {
         let mut line = self.first;
         let mut meta = self.meta;
         if meta.is_chained() {
-            // Before it is there. Release: it replaces a link that was stored so. Invariant 6. PAIR(map-entry)
+            // Before it is there: its tag, or what fills its slot, is stored by Release behind this. Invariant 6. Release: the next line's
+            // contents, for who meets this link first. PAIR(map-entry)
             let link = weaken!("chain-is-summed-up", line.word(LAST).with_tag_behind(tag) => line.word(LAST));
             line.slots[LAST].store(link.0, Ordering::Release);
         }

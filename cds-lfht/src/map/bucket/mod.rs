@@ -27,9 +27,11 @@
 //!    tag; in a slot that was used before, where a lookup may look because of an old tag, with the slot, after the tag was
 //!    published; in a new line, after the line was published. Otherwise one lookup could find what the next one misses.
 //! 6. The link in the first line has 16 bits that sum up the tags in all lines behind it. A bit is set before an entry that needs it is
-//!    there, and is never taken away. So if the bit is clear in a link that was loaded after tags that did not fit, the key was not in the
-//!    chain when the tags were loaded, and a lookup need not go there. (A slot that was chained then and has no link any more says
-//!    nothing; the lookup looks again.)
+//!    there, and stays as long as the chain does. A lookup loads the link after tags that did not fit, and need not go on if its bit is
+//!    clear: either nothing with the tag was behind the line when the tags were loaded; or that chain has been cut since, and made
+//!    again. Then all its lines were empty at some moment in between, so the key was missing at that moment; unless it has several
+//!    entries, and another one came into the first line. (Who sees the new link sees that there may be duplicates, so the lookup
+//!    asks for that behind it.) A slot that was chained and has no link any more says nothing: the lookup looks again.
 
 mod chain;
 mod leaving;
@@ -79,9 +81,12 @@ impl Bucket {
         Word(self.slots[slot].load(Ordering::Acquire))
     }
 
-    /// Whether an entry with this tag, which was not in this line when its word was `meta`, may be in the next lines or in another table.
+    /// Whether an entry with this tag, which was not in this first line of a chain when its word was `meta`, may be in the next lines or
+    /// in another table. Invariant 6.
     #[inline]
     pub(super) fn may_be_beyond(&self, meta: Meta, tag: u8) -> bool {
+        // The Acquire of `meta` keeps the link's load behind that of the tags. Who has found an entry behind the line has met its tag or its
+        // slot by Acquire, and these were stored by Release behind its bit: whoever comes after that sees the bit. PAIR(map-entry)
         meta.is_migrated() || (meta.is_chained() && self.word(LAST).may_be_behind(tag))
     }
 

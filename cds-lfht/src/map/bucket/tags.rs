@@ -144,7 +144,7 @@ impl Meta {
         self.0 & MIGRATED != 0
     }
 
-    /// Whether there is nothing with this tag, in this line or beyond. `false` may also be said of a bucket that is locked.
+    /// Whether there is nothing with this tag, in this line or beyond. Of a bucket that is locked, chained or migrated: `false`.
     #[inline]
     pub(in crate::map) fn is_without(self, tag: u8) -> bool {
         compare::is_without(self.0, u64::from(tag) * ONES)

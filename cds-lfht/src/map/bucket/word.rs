@@ -16,7 +16,7 @@ fn summary_bit(tag: u8) -> u32 {
     u32::from(tag & 0xf)
 }
 
-/// What a slot holds: a pointer to an entry and 16 bits of its hash, or a link with a summary of the tags behind it.
+/// What a slot holds: a pointer to an entry and 16 bits of its hash; or a link, in a first line with a summary of the tags behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::map) struct Word(pub(super) *mut u8);
 
@@ -33,7 +33,10 @@ impl Word {
     /// A link to a line, with nothing behind it yet.
     #[inline]
     pub(super) fn link(line: *mut Bucket) -> Self {
-        assert!(line.addr() & !ADDRESS == 0, "a line beyond 48 bits of address");
+        if line.addr() & !ADDRESS != 0 {
+            // As if there were no memory: in the middle of a move, where nothing can be undone.
+            std::process::abort();
+        }
         Self(line.cast::<u8>().map_addr(|address| address | LINK))
     }
 
@@ -43,7 +46,8 @@ impl Word {
         Self(self.0.map_addr(|address| address | 1 << (ADDRESS_BITS + summary_bit(tag))))
     }
 
-    /// Whether something with this tag may be behind it; if it is no link, too.
+    /// Whether something with this tag may be behind it; if it is no link, too. To be asked of first lines only: those behind them are not
+    /// told what is added.
     #[inline]
     pub(super) fn may_be_behind(self, tag: u8) -> bool {
         !self.is_link() || self.0.addr() >> (ADDRESS_BITS + summary_bit(tag)) & 1 != 0

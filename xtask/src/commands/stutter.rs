@@ -1,7 +1,7 @@
 //! `cargo xtask stutter`: the tests of the library crates once more, on schedules that a machine seldom shows.
 //!
 //! The programs are built once, with `--cfg urcu_mutants`; an environment variable then chooses, by a number, places in the source where
-//! threads stay away for a while ([`urcu_core::sync`], `stutter.rs`). Where they are late is the same each time that a number is used,
+//! threads stay away for a while (`urcu-core/src/sync/stutter.rs`). Where they are late is the same each time that a number is used,
 //! for how long is not.
 
 use std::process::ExitCode;

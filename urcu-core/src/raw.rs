@@ -353,7 +353,8 @@ pub fn poll<F: Flavor>(cookie: u64) -> bool {
 /// Before `fork`, when parent and child both go on using RCU: waits out the running grace period and keeps others from
 /// starting.
 ///
-/// Blocks. To be followed by [`fork_after_parent`] in the parent and [`fork_after_child`] in the child, on the same
+/// Blocks, for the rounds of the workers too: what these wait for, sections and deferred calls, may not wait for the fork. To be followed
+/// by [`fork_after_parent`] in the parent and [`fork_after_child`] in the child, on the same
 /// thread. Not needed for `fork` followed by `exec`.
 ///
 /// # Panics

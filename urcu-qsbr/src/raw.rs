@@ -152,7 +152,8 @@ pub fn init() -> Result<(), InitError> {
 }
 
 /// Before a `fork` after which parent and child both use RCU: waits out the running grace period and keeps others from
-/// starting. Outside every section. Blocks. Not needed for `fork` followed by `exec`.
+/// starting. Outside every section. Blocks: for the rounds of the workers too, so no section and no deferred call may wait for the fork.
+/// Not needed for `fork` followed by `exec`.
 ///
 /// # Panics
 ///

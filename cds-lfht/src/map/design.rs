@@ -146,7 +146,7 @@
 //! |---|---|---|
 //! | one thread | 37.9 | 48.7 |
 //! | two threads | 79.6 | 100.1 |
-//! | `get_many`, one thread | 40.1 | 44.6 |
+//! | `get_many`, one thread | 40.1 | 46.3, in a later run |
 //!
 //! Growth to a million entries, in millions of insertions per second (dashmap in parentheses): 6.9 (16.5) at first; 9.4 (19.5)
 //! with the bucket asked for before the entry is made and without locks for new buckets; 13.6 (19.2) with tables below 32 MiB and

@@ -83,10 +83,8 @@ impl Slots {
         // The remainder changes nothing, but shows the compiler that there is such a slot.
         (self.0.trailing_zeros() / compare::DISTANCE) as usize % SLOTS
     }
-}
 
-impl Slots {
-    /// The first one.
+    /// The first one, if there is one.
     #[inline]
     pub(in crate::map) fn lowest(self) -> Option<usize> {
         (self.0 != 0).then(|| (self.0.trailing_zeros() / compare::DISTANCE) as usize)
